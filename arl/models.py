@@ -1,0 +1,220 @@
+"""The networks. `backbone` is f∘Enc whole; `cut` cuts it at one of the six taps into Enc and f.
+
+A tap's shape is (C,) for `avgpool` and `fc`, (C, h, w) before. Images are (B, 3, S, S) in [0, 1].
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import log2
+
+import numpy as np
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from arl.config import LAYERS, ConfigError, RunConfig
+
+Shape = tuple[int, ...]
+
+
+class Normalise(nn.Module):
+    """[0, 1] to ImageNet's mean 0 and deviation 1 per channel, which pretrained weights expect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+
+def backbone(cfg: RunConfig, n_attributes: int) -> nn.Sequential:
+    """f∘Enc: stages `conv1 conv2 conv3 conv4 avgpool fc`, then `head`, the two fully connected layers of f.
+
+    `resnet18`, `resnet50`: torchvision's layer1 ... fc, the stem counted to conv1. `small`: one residual block a stage, channels
+    w, 2w, 4w, 8w, and the same stride of 4 in the stem; made for two CPU cores. Logits are (B, n_attributes).
+    """
+    w = cfg.width
+    if cfg.encoder == "small":
+        stem = nn.Conv2d(3, w, 7, stride=4, padding=3, bias=False), nn.BatchNorm2d(w), nn.ReLU()
+        blocks = [_residual(w, w, 1), _residual(w, 2 * w, 2), _residual(2 * w, 4 * w, 2), _residual(4 * w, 8 * w, 1)]
+        avgpool, fc, features = nn.AdaptiveAvgPool2d(1), nn.Linear(8 * w, 8 * w), 8 * w
+    else:
+        weights = {"none": None, "imagenet": "IMAGENET1K_V1"}[cfg.encoder_weights]
+        try:
+            net = getattr(torchvision.models, cfg.encoder)(weights=weights)
+        except OSError as error:
+            raise ConfigError(f"encoder_weights: 'imagenet' could not be loaded ({error}), accepted: 'none' when offline") from None
+        stem = net.conv1, net.bn1, net.relu, net.maxpool
+        blocks, avgpool, fc, features = [net.layer1, net.layer2, net.layer3, net.layer4], net.avgpool, net.fc, net.fc.out_features
+    head = nn.Linear(features, features // 2), nn.ReLU(), nn.Linear(features // 2, n_attributes)
+    stages = [nn.Sequential(Normalise(), *stem, blocks[0]), *blocks[1:], nn.Sequential(avgpool, nn.Flatten()), fc]
+    net = nn.Sequential(OrderedDict(zip(LAYERS, stages, strict=True)))
+    net.add_module("head", nn.Sequential(*head))
+    return net
+
+
+def cut(net: nn.Sequential, layer: str) -> tuple[nn.Sequential, nn.Sequential]:
+    """Enc: images to Z at `layer`; and f: Z to logits. Both share their parameters with `net`."""
+    cut = LAYERS.index(layer) + 1
+    return net[:cut], net[cut:]
+
+
+@torch.no_grad()
+def tap_shape(encoder: nn.Module, image_size: int) -> Shape:
+    """The shape of one Z: (C,) or (C, h, w)."""
+    device = next(encoder.parameters()).device
+    training = encoder.training
+    shape = encoder.eval()(torch.zeros(1, 3, image_size, image_size, device=device)).shape[1:]
+    encoder.train(training)
+    return tuple(shape)
+
+
+class Decoder(nn.Module):
+    """Dec and Dec^a: the encoder's mirror with up-sampling, from any tap to pixels in (0, 1) (Figure 6).
+
+    From a vector, one linear layer leads to the coarsest map, a sixteenth of the image. Each step then doubles the side and halves
+    the channels; the last two undo the stem by sub-pixel convolution, which costs a CPU half of what a convolution at full size
+    does. The input is standardised over the batch, so that shrinking Z gains an encoder nothing.
+    Z (B, C) or (B, C, h, w) to X̂ (B, 3, S, S).
+    """
+
+    def __init__(self, z: Shape, image_size: int, width: int):
+        super().__init__()
+        coarse = image_size // 16
+        side, channels = (z[1], z[0]) if len(z) == 3 else (coarse, 8 * width)
+        if len(z) == 3:
+            self.enter = nn.Sequential(nn.BatchNorm2d(z[0], affine=False))
+        else:
+            self.enter = nn.Sequential(
+                nn.BatchNorm1d(z[0], affine=False),
+                nn.Linear(z[0], channels * side * side, bias=False),
+                nn.Unflatten(1, (channels, side, side)),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(),
+            )
+        steps: list[nn.Module] = []
+        doublings = round(log2(image_size / side))
+        for left in range(doublings, 2, -1):  # back to a quarter of the image: conv4 ... conv1 mirrored
+            out = width * 2 ** (left - 3)
+            steps += [nn.Upsample(scale_factor=2), _conv(channels, out), _residual(out, out, 1)]
+            channels = out
+        if doublings <= 2:
+            steps += [_conv(channels, width), _residual(width, width, 1)]
+            channels = width
+        steps += [nn.Conv2d(channels, 4 * width, 3, padding=1, bias=False), nn.PixelShuffle(2), nn.BatchNorm2d(width), nn.ReLU()]
+        steps += [nn.Conv2d(width, 3 * 4, 3, padding=1), nn.PixelShuffle(2), nn.Sigmoid()]
+        self.steps = nn.Sequential(*steps)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.steps(self.enter(z))
+
+
+class Discriminator(nn.Sequential):
+    """D: images (B, 3, S, S) to logits (B,) of being real; strided convolutions as in DCGAN, without batch statistics."""
+
+    def __init__(self, image_size: int, width: int):
+        steps: list[nn.Module] = []
+        channels = 3
+        for i in range(4):
+            out = width * 2**i
+            steps += [nn.Conv2d(channels, out, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            channels = out
+        steps += [nn.Flatten(), nn.Linear(channels * (image_size // 16) ** 2, 1), nn.Flatten(0)]
+        super().__init__(*steps)
+
+
+class FeatureMap(nn.Sequential):
+    """M: Z to C's embedding (B, d), equation (10). Maps are halved to at most 4 × 4, then three linear layers."""
+
+    def __init__(self, z: Shape, dimension: int, hidden: int = 256):
+        steps: list[nn.Module] = []
+        shape = z
+        while len(shape) == 3 and shape[1] > 4:
+            out = min(2 * shape[0], hidden)
+            steps += [nn.Conv2d(shape[0], out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
+            shape = (out, -(-shape[1] // 2), -(-shape[2] // 2))
+        inputs = shape[0] if len(shape) == 1 else shape[0] * shape[1] * shape[2]
+        steps += [nn.Flatten(), nn.Linear(inputs, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()]
+        steps += [nn.Linear(hidden, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, dimension)]
+        super().__init__(*steps)
+
+
+def decoder_width(cfg: RunConfig) -> int:
+    """Channels at a quarter of the image: those of the encoder's first stage, or of its inner planes in a bottleneck."""
+    return cfg.width if cfg.encoder == "small" else 64
+
+
+@contextmanager
+def fixed(*modules: nn.Module) -> Iterator[None]:
+    """Within, neither parameters nor buffers of `modules` change; gradients pass through, batch statistics stay as in training."""
+    parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
+    norms = [n for m in modules for n in m.modules() if getattr(n, "track_running_stats", False)]
+    for p in parameters:
+        p.requires_grad_(False)
+    for n in norms:
+        n.track_running_stats = False
+    try:
+        yield
+    finally:
+        for p in parameters:
+            p.requires_grad_(True)
+        for n in norms:
+            n.track_running_stats = True
+
+
+def _conv(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def _residual(inputs: int, outputs: int, stride: int) -> nn.Module:
+    shortcut = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    return BasicBlock(inputs, outputs, stride, shortcut)
+
+
+def prepare() -> torch.device:
+    """The device to compute on: CUDA, else Apple's MPS, else the CPU with `$ARL_THREADS` threads (torch's default without it)."""
+    torch.set_flush_denormal(True)  # dying units would otherwise slow a CPU down many times
+    if threads := os.environ.get("ARL_THREADS"):
+        torch.set_num_threads(int(threads))
+    name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    return torch.device(os.environ.get("ARL_DEVICE", name))
+
+
+def precision(device: torch.device) -> torch.autocast:
+    """bf16 on CUDA. Never on a CPU, where it is ten times slower without the newest instructions (pytorch#118499)."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def generator(*seeds: int) -> torch.Generator:
+    """A CPU random generator that is a function of `seeds`, such as (seed, epoch): resuming needs no saved state."""
+    state = np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> 1))
+
+
+@contextmanager
+def initialised(*seeds: int) -> Iterator[None]:
+    """Within, torch's global generator is a function of `seeds`: for drawing initial weights. Restored after."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(*seeds).initial_seed())
+        yield
+
+
+def adam(module: nn.Module, beta1: float = 0.9) -> torch.optim.AdamW:
+    """The optimiser of every network here; fused, seven times faster than its loop on a CPU."""
+    return torch.optim.AdamW(module.parameters(), betas=(beta1, 0.999), weight_decay=1e-4, fused=True)
+
+
+def descend(loss: Tensor, optimiser: torch.optim.Optimizer, lr: float) -> None:
+    """One step down `loss` at learning rate `lr`."""
+    for group in optimiser.param_groups:
+        group["lr"] = lr
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()

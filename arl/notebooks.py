@@ -1,0 +1,71 @@
+"""Execute the notebooks in batches: parameters checked first, progress as it happens, copies kept in the store."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import papermill
+from papermill.exceptions import PapermillExecutionError
+
+from arl.config import project_root
+from arl.runs import runs_root, say
+
+
+class NotebookError(RuntimeError):
+    """A notebook that cannot be executed, or that failed; the message is one line."""
+
+
+def notebooks(names: Sequence[str] = ()) -> list[Path]:
+    """The notebooks in order; with `names`, those whose file name starts with one of them. Raises `NotebookError`."""
+    folder = project_root() / "notebooks"
+    every = sorted(folder.glob("[0-9]*.ipynb"))
+    if not every:
+        raise NotebookError(f"notebooks: none in {folder}, accepted: a checkout of the project, installed with pip install -e")
+    for name in names:
+        if not any(path.name.startswith(name) for path in every):
+            raise NotebookError(f"NOTEBOOK: found {name!r}, accepted: {', '.join(path.stem for path in every)}")
+    return [path for path in every if not names or path.name.startswith(tuple(names))]
+
+
+def execute_all(names: Sequence[str], parameters: dict[str, Any]) -> Iterator[Path]:
+    """Execute `notebooks(names)` with those of `parameters` that each has; yields the executed copies.
+
+    Before anything runs, each parameter must be known to at least one of the notebooks: papermill itself would only warn.
+    Raises `NotebookError`.
+    """
+    chosen = {path: set(papermill.inspect_notebook(str(path))) for path in notebooks(names)}
+    known = set().union(*chosen.values())
+    if unknown := sorted(set(parameters) - known):
+        raise NotebookError(f"{unknown[0]}: no such parameter, accepted by these notebooks: {', '.join(sorted(known))}")
+    for number, (path, accepted) in enumerate(chosen.items(), 1):
+        say(f"[{number}/{len(chosen)}] {path.name}")
+        yield execute(path, {name: value for name, value in parameters.items() if name in accepted})
+
+
+def execute(path: Path, parameters: dict[str, Any]) -> Path:
+    """Execute one notebook in the kernel `python3`; the copy, with its outputs, goes to `notebooks/` in the store.
+
+    What the notebook prints on standard error, a line an epoch, is passed on as it comes. Raises `NotebookError` for a failed cell
+    and for an error hidden in a widget's output, which papermill would let pass.
+    """
+    executed = runs_root() / "notebooks" / path.name
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # the debugger's warning is noise here
+    try:
+        notebook = papermill.execute_notebook(
+            str(path), str(executed), parameters, kernel_name="python3", progress_bar=False, stderr_file=sys.stderr, cwd=str(path.parent)
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        raise NotebookError(f"{path.name}: cell {error.exec_count}: {error.ename}: {error.evalue} (see {executed})") from None
+    if hidden := widget_errors(notebook):
+        raise NotebookError(f"{path.name}: an error in a widget: {hidden[0]} (see {executed})")
+    return executed
+
+
+def widget_errors(notebook: Any) -> list[str]:
+    """The errors that `Output` widgets caught, as "NAME: message" (ipywidgets#3208)."""
+    widgets = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
+    outputs = [output for widget in widgets.values() for output in widget.get("state", {}).get("outputs", ())]
+    return [f"{o.get('ename')}: {o.get('evalue')}" for o in outputs if o.get("output_type") == "error"]

@@ -1,0 +1,218 @@
+"""The protector: adversarial training of Enc and f against a simulated adversary, equations (5), (6) and (9).
+
+Training alternates as in Figure 2: (a) Dec and D learn on a batch of X2 by (5) while Enc is fixed; (b) Enc and f learn on a batch of
+X1 by (9) while Dec is fixed. Without λ there is no adversary, and one network serves every layer.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from arl import losses
+from arl.config import RunConfig
+from arl.data import FaceData, attribute_names, batches, open_data, open_extra, split, targets
+from arl.judges import perceptual
+from arl.metrics import mean_mcc
+from arl.models import (
+    Decoder,
+    Discriminator,
+    adam,
+    backbone,
+    cut,
+    decoder_width,
+    descend,
+    fixed,
+    generator,
+    initialised,
+    precision,
+    prepare,
+    tap_shape,
+)
+from arl.runs import Run, obtain, pack, say, unpack
+
+
+class _Stacked:
+    """The images of two sets as one array, without a copy."""
+
+    def __init__(self, a: np.ndarray, b: np.ndarray):
+        self.a, self.b, self.shape, self.dtype = a, b, (len(a) + len(b), *a.shape[1:]), a.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        rows = np.asarray(rows)
+        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        mine = rows < len(self.a)
+        out[mine], out[~mine] = self.a[rows[mine]], self.b[rows[~mine] - len(self.a)]
+        return out
+
+
+def stack(data: FaceData, extra: FaceData) -> tuple[FaceData, np.ndarray]:
+    """`data` followed by `extra`, with nobody in common, and the rows of `extra` in it. Attributes that `extra` lacks are False."""
+    attributes = np.zeros((len(extra), len(data.attribute_names)), bool)
+    for column, name in enumerate(data.attribute_names):
+        if name in extra.attribute_names:
+            attributes[:, column] = extra.attributes[:, extra.attribute_names.index(name)]
+    both = replace(
+        data,
+        images=_Stacked(data.images, extra.images),
+        attributes=np.concatenate([data.attributes, attributes]),
+        identities=np.concatenate([data.identities, extra.identities + 1 + data.identities.max()]),
+        title=f"{data.title} + {extra.title}",
+    )
+    return both, np.arange(len(data), len(data) + len(extra))
+
+
+class TrainingStopped(RuntimeError):
+    """Training that cannot go on; the message says why and what to try."""
+
+
+def train_encoder(cfg: RunConfig) -> Run:
+    """The stored run of the Enc and f that `cfg` defines; found, resumed or trained. Raises `TrainingStopped`."""
+    data, extra = open_data(cfg), open_extra(cfg) if cfg.extra == "both" else None
+    spec = {"kind": "encoder", "version": 1, "data": data.spec, **cfg.encoder_fields()}
+    if extra is not None:
+        spec["extra_data"] = extra.spec
+    return obtain(spec, lambda run: _train(run, cfg, data, extra))
+
+
+def load_encoder(cfg: RunConfig, run: Run) -> tuple[nn.Sequential, nn.Sequential]:
+    """Enc, frozen, and f at `cfg.layer`, from the run that `train_encoder` returned: on the device, in evaluation mode."""
+    tensors, _ = run.load()
+    net = backbone(cfg.but(encoder_weights="none"), len(tensors["net/head.2.bias"]))
+    unpack(tensors, net=net)
+    return cut(net.requires_grad_(False).eval().to(prepare(), memory_format=torch.channels_last), cfg.layer)
+
+
+def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> dict[str, Any]:
+    device = prepare()
+    names = attribute_names(data, cfg)
+    x1, x2, _ = split(data, cfg)
+    watched = x2[:1000]  # utility on images that Enc never learns from
+    if extra is not None:  # ‡: a stronger simulated adversary and, where the extra images have labels, a better teacher
+        data, added = stack(data, extra)
+        x2 = np.concatenate([x2, added])
+        x1 = np.concatenate([x1, added]) if set(names) <= set(extra.attribute_names) else x1
+    y = targets(data, cfg)
+
+    with initialised(cfg.seed, 1):
+        net = backbone(cfg, len(names)).to(device, memory_format=torch.channels_last)
+        encoder, classifier = cut(net, cfg.layer)
+        z_shape = tap_shape(encoder, cfg.image_size)
+        decoder = Decoder(z_shape, cfg.image_size, decoder_width(cfg)).to(device, memory_format=torch.channels_last)
+        discriminator = Discriminator(cfg.image_size, 32).to(device, memory_format=torch.channels_last)
+    g = perceptual(cfg, device) if cfg.protected and (cfg.lambda2 > 0 or cfg.simulated_mu2 > 0) else None
+    if g is not None:
+        g.calibrate(data.images, x2, cfg.seed)
+
+    parts: dict[str, Any] = {"net": net, "net_adam": adam(net)}
+    if cfg.protected:
+        parts |= {"decoder": decoder, "decoder_adam": adam(decoder)}
+    if cfg.protected and cfg.simulated_mu1 > 0:
+        parts |= {"discriminator": discriminator, "discriminator_adam": adam(discriminator, beta1=0.5)}
+    start = 0
+    if (kept := run.resume()) is not None:
+        unpack(kept[0], **parts)
+        start = kept[1]["epoch"]
+
+    steps = len(x1) // cfg.batch_size
+    for epoch in range(start + 1, cfg.epochs + 1):
+        net.train(), decoder.train()
+        seen: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
+        public = _endless(data, x2, cfg, epoch, device)
+        private = batches(
+            data.images, x1, cfg.batch_size, device=device, generator=generator(cfg.seed, 2, epoch), flip=True, drop_last=True
+        )
+        for step, (rows, x) in enumerate(private):
+            lr = cfg.lr * _one_cycle((epoch - 1 + step / steps) / cfg.epochs)
+
+            if cfg.protected:  # (a) the simulated adversary, equation (5), on public data; Enc fixed
+                with precision(device):
+                    v = next(public)
+                    with fixed(encoder), torch.no_grad():
+                        z = encoder(v)
+                    v_hat = decoder(z)
+                    adversarial = perceived = 0.0
+                    if cfg.simulated_mu1 > 0:
+                        with fixed(discriminator):
+                            adversarial = losses.adversarial_loss(discriminator(v_hat), cfg.gan_loss)
+                    if cfg.simulated_mu2 > 0:
+                        perceived = losses.perceptual_distance(g(v_hat), g(v), g.scale)
+                    attack = losses.attacker_loss(
+                        losses.pixel_loss(v_hat, v), adversarial, perceived, cfg.simulated_mu1, cfg.simulated_mu2
+                    )
+                descend(attack, parts["decoder_adam"], lr)
+                seen["adversary"] += attack.detach()
+                if cfg.simulated_mu1 > 0:  # D, equation (3)
+                    with precision(device):
+                        objective = losses.discriminator_objective(discriminator(v), discriminator(v_hat.detach()))
+                    descend(-objective, parts["discriminator_adam"], lr)
+                    seen["discriminator"] += objective.detach()
+
+            with precision(device), fixed(decoder):  # (b) the protector, equation (9), on private data; Dec fixed
+                z = encoder(x)
+                logits = classifier(z)
+                utility = losses.utility_loss(logits.float(), y[x1[rows]].to(device, non_blocking=True))
+                pixel = perceived = 0.0
+                if cfg.protected:
+                    x_hat = decoder(z)
+                    pixel = losses.pixel_loss(x_hat, x)
+                    seen["pixel"] += pixel.detach()
+                if cfg.lambda2 > 0:
+                    perceived = losses.perceptual_distance(g(x_hat), g(x), g.scale)
+                    seen["perceptual"] += perceived.detach()
+                protector = losses.protector_loss(utility, pixel, perceived, cfg.lambda1, cfg.lambda2)
+            descend(protector, parts["net_adam"], lr)
+            seen["utility"] += utility.detach()
+            seen["feature_scale"] += z.detach().float().std()
+
+        line = {name: total.item() / steps for name, total in seen.items()}
+        _check(line, cfg)
+        line["mcc"] = _utility(net, data, watched, y[watched], cfg, device)
+        run.log(epoch=epoch, **line)
+        run.save(pack(**parts), epoch=epoch)
+
+    if abs(line["mcc"]) < 0.02:
+        say(f"{run.id}  utility has collapsed (mean MCC {line['mcc']:.3f}): a smaller lambda1 or lambda2 keeps more of it")
+    run.save(pack(net=net), epoch=cfg.epochs)
+    return {"checkpoint": True, "attributes": names, "epochs": cfg.epochs, "g": g.name if g is not None else "none", **line}
+
+
+def _one_cycle(progress: float) -> float:
+    """The learning rate's factor at `progress` in [0, 1): up for a tenth, then a cosine down. A function, so resuming needs no state."""
+    return min(progress / 0.1, 0.5 + 0.5 * math.cos(math.pi * max(0.0, progress - 0.1) / 0.9), 1.0) or 1e-3
+
+
+def _endless(data: FaceData, index: np.ndarray, cfg: RunConfig, epoch: int, device: torch.device) -> Iterator[Tensor]:
+    """Batches of X2 for as long as an epoch of X1 lasts, reshuffled at each pass."""
+    shuffled = generator(cfg.seed, 3, epoch)
+    while True:
+        for _, x in batches(data.images, index, cfg.batch_size, device=device, generator=shuffled, flip=True, drop_last=True):
+            yield x
+
+
+@torch.no_grad()
+def _utility(net: nn.Module, data: FaceData, index: np.ndarray, y: Tensor, cfg: RunConfig, device: torch.device) -> float:
+    """Mean MCC of f∘Enc on the images `index`."""
+    net.eval()
+    logits = [net(x).float().cpu() for _, x in batches(data.images, index, 512, device=device)]
+    return mean_mcc((torch.cat(logits) > 0).numpy(), y.numpy() > 0.5)
+
+
+def _check(line: dict[str, float], cfg: RunConfig) -> None:
+    """Stop, with advice, where going on makes no sense."""
+    weights = f"lambda1={cfg.lambda1:g}, lambda2={cfg.lambda2:g}, lr={cfg.lr:g}"
+    if not all(math.isfinite(v) for v in line.values()):
+        raise TrainingStopped(f"training: a loss is no longer finite ({weights}); try half the lr, or a smaller lambda")
+    if not 1e-6 < line["feature_scale"] < 1e6:
+        raise TrainingStopped(
+            f"training: the features' scale is {line['feature_scale']:.1e} ({weights}), accepted: 1e-6 to 1e6; try half the lr, "
+            "or a smaller lambda"
+        )
