@@ -21,6 +21,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -46,7 +47,7 @@ from arl.runs import run_id, runs_root, say, write_atomically, write_json
 
 EXTRA_FIRST_IDENTITY = 1_000_000  # rendered people of the extra data: nobody of X1, X2 or T
 EXTRA_PER_IDENTITY = 8
-ROWS = 64  # images between two marks of progress
+ROWS = 256  # JPEGs between two marks of progress; a quarter of it for what takes longer
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,7 @@ def open_rendered(
         title = f"rendered faces, {identities} people × {per_identity}, {image_size} px"
         title += "" if domain == "standard" else f", {domain}"
         who = np.repeat(np.arange(first_identity, first_identity + identities), per_identity)
-        ranges = _ranges(len(who), -(-ROWS // per_identity) * per_identity)  # whole people
+        ranges = _ranges(len(who), -(-ROWS // 4 // per_identity) * per_identity)  # whole people
         return _Source(title, ATTRIBUTES, None, who, ranges, read, renderers.close)
 
     return _obtain(spec | {"image_size": image_size}, prepare, progress)
@@ -144,13 +145,16 @@ class _Renderers:
     """
 
     program = """
-import json, sys
+import json, os, sys
 from arl import faces
 for line in sys.stdin:
     arguments, names = json.loads(line)
     images, attributes, _ = faces.render(*arguments, **names)
-    sys.stdout.buffer.write(images.tobytes() + attributes.tobytes())
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(images.tobytes() + attributes.tobytes())
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # nobody listens any more
+        os._exit(1)
 """
 
     def __init__(self) -> None:
@@ -205,12 +209,12 @@ def open_extra(cfg: RunConfig, progress: bool = True) -> FaceData | None:
     images = data.images[rows]  # a view of the first ones, else a copy
     images.flags.writeable = False
     return FaceData(
-        images=images,
-        attributes=data.attributes[rows],
-        attribute_names=data.attribute_names,
-        identities=data.identities[rows],
-        spec=data.spec | chosen,
-        title=f"{n} of {data.title}",
+        images,
+        data.attributes[rows],
+        data.attribute_names,
+        data.identities[rows],
+        data.spec | chosen,
+        f"{n} of {data.title}",
     )
 
 
@@ -284,6 +288,8 @@ def batches(
     order is shuffled; `flip` mirrors a random half. Both are drawn at once, not while the batches are read, so the
     generator's state afterwards does not depend on how many of them were.
     """
+    if flip and generator is None:
+        raise ValueError("generator: found None with flip=True, accepted: a torch.Generator")
     index, device = np.asarray(index), torch.device(device)
     n = len(index)
     order = np.arange(n) if generator is None else torch.randperm(n, generator=generator).numpy()
@@ -309,13 +315,13 @@ def batches(
 def _ahead(read: Callable[[np.ndarray], Tensor], parts: list[np.ndarray]) -> Iterator[Tensor]:
     """`map(read, parts)` that reads the next one in a thread while this one is used."""
     with ThreadPoolExecutor(1) as pool:
-        coming = [pool.submit(read, part) for part in parts[:1]]
-        for part in [*parts[1:], None]:
-            rows = coming.pop().result() if coming else None
-            if part is not None:
-                coming.append(pool.submit(read, part))
-            if rows is not None:
-                yield rows
+        coming = []
+        for part in parts:
+            coming.append(pool.submit(read, part))
+            if len(coming) == 2:
+                yield coming.pop(0).result()
+        for future in coming:
+            yield future.result()
 
 
 # -- the store ----------------------------------------------------------------------------------------------------
@@ -353,15 +359,15 @@ def _obtain(spec: dict[str, Any], prepare: Callable[[], _Source], progress: bool
     if data is None:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):  # the system frees it when its owner dies
-            data = _load(folder)
+            data = _load(folder, tell=True)
             if data is None:
                 _build(folder, spec, prepare(), progress, skip)
                 data = _load(folder)
     return data
 
 
-def _load(folder: Path) -> FaceData | None:
-    """The finished faces of `folder`; None, with a line, if a file is not what was written there."""
+def _load(folder: Path, tell: bool = False) -> FaceData | None:
+    """The finished faces of `folder`; None if there are none, or if a file is not what was written (`tell`: a line)."""
     try:
         meta = json.loads((folder / "meta.json").read_text())
     except (OSError, ValueError):
@@ -379,11 +385,12 @@ def _load(folder: Path) -> FaceData | None:
             continue
         else:
             problem = "its checksum does not match its content"
-        say(f"{folder.name}/{name}: {problem}; the faces are made again")
+        if tell:
+            say(f"{folder.name}/{name}: {problem}; the faces are made again")
         return None
     labels, n, size = load_file(folder / "labels.safetensors"), meta["images"], meta["image_size"]
     return FaceData(
-        images=np.memmap(folder / "images.u8", np.uint8, mode="r", shape=(n, 3, size, size)),
+        images=np.asarray(np.memmap(folder / "images.u8", np.uint8, mode="r", shape=(n, 3, size, size))),
         attributes=labels["attributes"].astype(bool),
         attribute_names=tuple(meta["attribute_names"]),
         identities=labels["identities"],
@@ -396,7 +403,9 @@ def _build(folder: Path, spec: dict[str, Any], source: _Source, progress: bool, 
     n, size, a = len(source.identities), spec["image_size"], len(source.attribute_names)
     images, attributes, done = (folder / name for name in ("images.u8", "attributes.u8", "done.u8"))
     row = {images: 3 * size * size, attributes: a, done: 1}  # bytes an image
-    (folder / "meta.json").unlink(missing_ok=True)
+    if (folder / "meta.json").exists():  # finished once, and damaged since: nothing of it is taken over
+        done.unlink(missing_ok=True)
+        (folder / "meta.json").unlink()
     if any(not path.exists() or path.stat().st_size != n * row[path] for path in row):
         for path in row:
             path.unlink(missing_ok=True)  # never cut short a file that somebody may have mapped
@@ -406,17 +415,18 @@ def _build(folder: Path, spec: dict[str, Any], source: _Source, progress: bool, 
         _write_at(attributes, 0, source.attributes)
 
     def work(start: int, stop: int) -> tuple[int, dict[int, str]]:
-        torch.set_num_threads(1)  # in this thread: there is one for each core
         rows = source.read(start, stop)
         _write_at(images, start * row[images], rows.images)
         if rows.attributes is not None:
             _write_at(attributes, start * a, rows.attributes)
-        if not rows.problems:  # else it is read again, when the file may have been mended
+        if not rows.problems:  # else a build that goes on has to see them again
             _write_at(done, start, np.ones(stop - start))
         return stop - start, rows.problems
 
     marks, problems = np.fromfile(done, np.uint8), {}
     todo = [(start, stop) for start, stop in source.ranges if not marks[start:stop].all()]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # of each thread of the pool: there is one for each core
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     with _bar(n, source.title, progress) as advance:
         advance(n - sum(stop - start for start, stop in todo))
@@ -428,13 +438,16 @@ def _build(folder: Path, spec: dict[str, Any], source: _Source, progress: bool, 
         finally:
             pool.shutdown(cancel_futures=True)
             source.close()
+            torch.set_num_threads(threads)
 
-    keep = np.setdiff1d(np.arange(n), list(problems))
+    keep, title = np.setdiff1d(np.arange(n), list(problems)), source.title
     if problems:
         some = "; ".join(problems[k] for k in sorted(problems)[:5]) + ("; …" if len(problems) > 5 else "")
         line = f"{len(problems)} of {n} images cannot be read: {some}"
         if not skip or not len(keep):
-            raise ConfigError(f"{source.title.split(',')[0]}: {line}, accepted: whole images, or damaged='skip'")
+            shutil.rmtree(folder)  # mended files are other files, and have another folder
+            raise ConfigError(f"{title.split(',')[0]}: {line}, accepted: whole images, or damaged='skip'")
+        title += f", {len(problems)} left out"
         say(f"{line}; left out")
         whole = np.memmap(images, np.uint8, mode="r", shape=(n, row[images]))
         with images.with_suffix(".part").open("wb") as file:
@@ -444,9 +457,7 @@ def _build(folder: Path, spec: dict[str, Any], source: _Source, progress: bool, 
     kept = np.fromfile(attributes, np.uint8).reshape(n, a)[keep]
     labels = save({"attributes": kept, "identities": np.asarray(source.identities, np.int64)[keep]})
     write_atomically(folder / "labels.safetensors", labels)
-    meta = dict(
-        images=len(keep), image_size=size, attribute_names=source.attribute_names, title=source.title, spec=spec
-    )
+    meta = dict(images=len(keep), image_size=size, attribute_names=source.attribute_names, title=title, spec=spec)
     meta["files"] = {
         path.name: dict(bytes=path.stat().st_size, mtime_ns=path.stat().st_mtime_ns, sha256=_sha256(path))
         for path in (images, folder / "labels.safetensors")
@@ -494,7 +505,7 @@ def _bar(total: int, title: str, progress: bool) -> Iterator[Callable[[int], Any
 def _root(parameter: str, text: str, accepted: str = "an existing folder") -> Path:
     """The folder that `text` names, seen from the current folder or from the project's."""
     for root in (Path(text).expanduser(), project_root() / text):
-        if root.is_dir():
+        if text and root.is_dir():
             return root
     raise ConfigError(f"{parameter}: found no folder {text!r}, accepted: {accepted}")
 
@@ -525,6 +536,8 @@ def _open_image(path: Path, size: int, centre: float) -> np.ndarray:
     """A square of one photograph, upright, on white, uint8 (3, size, size); `centre` places it, 0 at the top."""
     with Image.open(path) as image:
         image = ImageOps.exif_transpose(image)
+        if image.mode == "F":
+            raise ValueError("its pixels are floats, whose white is unknown")
         if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow's own conversion cuts off at 255
             image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
         if image.has_transparency_data:
@@ -532,13 +545,13 @@ def _open_image(path: Path, size: int, centre: float) -> np.ndarray:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         image = image.convert("RGB")
         side = min(image.size)
-        left, top = (image.width - side) / 2, (image.height - side) * centre
-        box = (left, top, left + side, top + side)
-        return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box)).transpose(2, 0, 1)
+        left, top = (image.width - side) // 2, round((image.height - side) * centre)
+        image = image.crop((left, top, left + side, top + side))
+        return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
 
-def _labels(path: Path, names: list[str]) -> tuple[tuple[str, ...], np.ndarray, list[str] | None]:
-    """Attribute names, bool (N, A) in the order of `names`, and the column `identity` if there is one.
+def _labels(path: Path) -> tuple[tuple[str, ...], dict[str, list[bool]], dict[str, str]]:
+    """Attribute names, the values of each image, and who it is, if there is a column `identity`.
 
     `path` is CelebA's list_attr_celeba.txt (a count, the attributes' names, then an image and its values a line), or
     a CSV with the header `image,ATTRIBUTE,…`. Values are 0, 1, -1, true or false; images are paths or bare names.
@@ -561,17 +574,12 @@ def _labels(path: Path, names: list[str]) -> tuple[tuple[str, ...], np.ndarray, 
         image = row[0].replace("\\", "/")
         try:
             values[image] = [truth[row[k].lower()] for k in columns]
-            person[image] = row[who] if who else ""
+            person |= {image: row[who]} if who else {}
         except (KeyError, IndexError) as error:
             found = f"the value {error}" if isinstance(error, KeyError) else f"{len(row)} columns"
             accepted = f"{len(header)} columns, with 0, 1, -1, true or false"
             raise ConfigError(f"{path}: found {found} in the row of {row[0]}, accepted: {accepted}") from None
-    keys = [name if name in values else name.split("/")[-1] for name in names]
-    absent = [name for name, key in zip(names, keys, strict=True) if key not in values]
-    if absent:
-        raise ConfigError(f"{path}: no row for {len(absent)} of {len(names)} images, the first is {absent[0]}")
-    table = np.array([values[key] for key in keys], bool).reshape(len(names), len(columns))
-    return tuple(header[k] for k in columns), table, [person[key] for key in keys] if who else None
+    return tuple(header[k] for k in columns), values, person
 
 
 # -- CelebA -------------------------------------------------------------------------------------------------------
@@ -605,8 +613,10 @@ def _celeba(root: Path, size: int) -> Opened:
             if not re.fullmatch(r"\S+\s+\d+\s*", line):
                 raise ConfigError(f"{base}/identity_CelebA.txt: found {line!r}, accepted: an image and a number a line")
             people[line.split()[0]] = int(line.split()[1])
-        names = sorted(people)
-        attribute_names, attributes, _ = _labels(base / "list_attr_celeba.txt", names)
+        attribute_names, values, _ = _labels(base / "list_attr_celeba.txt")
+        names = list(values)
+        if absent := [name for name in names if name not in people]:
+            raise ConfigError(f"{base}/identity_CelebA.txt: no row for {len(absent)} images, the first is {absent[0]}")
         if absent := [name for name in names if name not in sizes]:
             some = ", ".join(absent[:5]) + (", …" if len(absent) > 5 else "")
             raise ConfigError(f"data_root: {len(absent)} of {len(names)} images not found in {folder}: {some}")
@@ -617,6 +627,7 @@ def _celeba(root: Path, size: int) -> Opened:
 
         identities = np.array([people[name] for name in names])
         title = f"CelebA, {len(names)} images of {len(np.unique(identities))} people, {size} px"
+        attributes = np.array(list(values.values()), bool)
         return _Source(title, attribute_names, attributes, identities, _ranges(len(names), ROWS), read)
 
     return dict(kind="celeba", form="jpeg", fingerprint=digest.hexdigest()[:16], image_size=size), prepare
@@ -720,14 +731,15 @@ def _folder(
     fingerprint = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     def prepare() -> _Source:
-        attribute_names, attributes, people = (), np.zeros((len(names), 0), bool), None
-        if tables:
-            attribute_names, attributes, people = _labels(tables[0], names)
-        if people is None:
-            if loose := [name for name in names if "/" not in name]:
-                accepted = "one sub-folder a person, or a CSV with a column 'identity'"
-                raise ConfigError(f"{parameter}: found {loose[0]} directly in {root}, accepted: {accepted}")
-            people = [name.split("/")[0] for name in names]
+        attribute_names, values, person = _labels(tables[0]) if tables else ((), {name: [] for name in names}, {})
+        keys = [name if name in values else name.split("/")[-1] for name in names]
+        if absent := [name for name, key in zip(names, keys, strict=True) if key not in values]:
+            raise ConfigError(f"{tables[0]}: no row for {len(absent)} of {len(names)} images, the first is {absent[0]}")
+        attributes = np.array([values[key] for key in keys], bool).reshape(len(names), -1)
+        if not person and (loose := [name for name in names if "/" not in name]):
+            accepted = "one sub-folder a person, or a CSV with a column 'identity'"
+            raise ConfigError(f"{parameter}: found {loose[0]} directly in {root}, accepted: {accepted}")
+        people = [person[key] if person else name.split("/")[0] for name, key in zip(names, keys, strict=True)]
         if others := [path.name for path in files if path not in {*paths, *tables}] if not table else []:
             say(f"{root.name}: left out {', '.join(others[:5])}{', …' * (len(others) > 5)}: not images by their names")
 
@@ -737,6 +749,6 @@ def _folder(
         numbers = all(person.isdigit() for person in people)
         who = np.array([int(p) for p in people]) if numbers else np.unique(people, return_inverse=True)[1]
         text = f"{title or root.name}, {len(names)} images of {len(np.unique(who))} people, {size} px"
-        return _Source(text, attribute_names, attributes, who, _ranges(len(names), ROWS), read)
+        return _Source(text, attribute_names, attributes, who, _ranges(len(names), ROWS // 4), read)
 
     return dict(kind=kind, centre=centre, fingerprint=fingerprint, image_size=size), prepare

@@ -53,15 +53,95 @@ def _judge(row: Run, cfg: RunConfig, judge: Recogniser, encoder_run: Run, decode
     data = open_data(cfg)
     _, x2, t = split(data, cfg)
     names, y = attribute_names(data, cfg), targets(data, cfg)[t].numpy() > 0.5
+
+    # What the attackers and the classifier make of T.
     encoder, classifier = load_encoder(cfg, encoder_run)
     m = load_feature_map(features_run)
-    z, logits, guesses = [], [], []
+    parts: list[tuple[Tensor, ...]] = []
     with precision(device):
         for _, x in batches(data.images, t, 256, device=device):
-            z.append(encoder(x).float())
-            logits.append(classifier(z[-1]).float().cpu())
-            guesses.append(m(z[-1]).float().cpu())
-    z = torch.cat(z).cpu().flatten(1)
-    x = torch.from_numpy(data.images[t]).float() / 255
-    x_hat = reconstruct(cfg, encoder_run, decoder_run, data, t)
-    raise NotImplementedError
+            z = encoder(x).float()
+            parts.append(tuple(v.float().cpu() for v in (z.flatten(1), classifier(z), m(z))))
+    z, logits, m_z = (torch.cat(part) for part in zip(*parts, strict=True))
+    x, x_hat = _images(data, t), reconstruct(cfg, encoder_run, decoder_run, data, t)
+    _, seen = embed_all(judge, (x_hat * 255).round().byte().numpy(), np.arange(len(t)), device)
+
+    # The yardsticks: what C makes of the originals, of another photograph of the person, of a stranger, of the mean face.
+    known = np.sort(np.concatenate([x2, t]))
+    embedding, middle = recognised(data, known, judge)
+    at = {int(row): i for i, row in enumerate(known)}
+    here = torch.tensor([at[int(i)] for i in t])
+    stranger, same = (torch.from_numpy(p) for p in metrics.partners(data.identities[known], here.numpy(), cfg.seed))
+    has_same = same >= 0
+    mean_face = torch.from_numpy(_mean_image(data, x2))[None]
+    _, mean_middle = embed_all(judge, (mean_face * 255).round().byte().numpy(), np.arange(1), device)
+    mean_embedding = embedding[torch.tensor([at[int(i)] for i in x2])].mean(0, keepdim=True)
+
+    def figure(values: Tensor, mean_of_x2: Tensor, of_stranger: Tensor, of_same: Tensor) -> dict[str, Any]:
+        ceiling = of_same[has_same].mean().item() if has_same.any() else None
+        return {
+            **metrics.interval(values.numpy(), seed=cfg.seed, resamples=cfg.bootstrap),
+            "floors": {"mean face": mean_of_x2.mean().item(), "stranger": of_stranger.mean().item()},
+            "ceilings": {"same person": ceiling},
+        }
+
+    x_stranger, x_same = _images(data, known[stranger]), _images(data, known[same.clamp(min=0)])
+    images = {"face_similarity": metrics.cosine(seen, middle[here]), "feature_similarity": metrics.cosine(m_z, embedding[here])}
+    images |= {"ssim": metrics.ssim(x_hat, x), "psnr": metrics.psnr(x_hat, x)}
+    row.save({name: values.float() for name, values in images.items()} | {"t": torch.from_numpy(t)})
+    mcc = metrics.mcc_intervals((logits > 0).numpy(), y, seed=cfg.seed, resamples=cfg.bootstrap)
+    return {
+        "checkpoint": True,
+        "mean_mcc": mcc.pop("mean"),
+        "mcc": dict(zip(names, mcc.pop("attributes"), strict=True)),
+        "face_similarity": figure(
+            images["face_similarity"],
+            metrics.cosine(mean_middle.expand_as(seen), middle[here]),
+            metrics.cosine(middle[stranger], middle[here]),
+            metrics.cosine(middle[same], middle[here]),
+        ),
+        "feature_similarity": figure(
+            images["feature_similarity"],
+            metrics.cosine(mean_embedding.expand_as(m_z), embedding[here]),
+            metrics.cosine(embedding[stranger], embedding[here]),
+            metrics.cosine(embedding[same], embedding[here]),
+        ),
+        "ssim": figure(
+            images["ssim"], metrics.ssim(mean_face.expand_as(x), x), metrics.ssim(x_stranger, x), metrics.ssim(x_same, x)
+        ),
+        "psnr": figure(
+            images["psnr"], metrics.psnr(mean_face.expand_as(x), x), metrics.psnr(x_stranger, x), metrics.psnr(x_same, x)
+        ),
+        **metrics.separability_intervals(z.numpy(), data.identities[t], seed=cfg.seed, resamples=cfg.bootstrap),
+        "measured_on": {
+            "setting": _setting(cfg),
+            "test_set": f"T, {len(t)} images unseen by Enc and attackers, of: {data.title} (split by {cfg.split}, seed {cfg.seed})",
+            "g": f"{decoder_run.result['g']} for Dec^a, {encoder_run.result['g']} for the simulated Dec",
+            "C": f"{judge.name}; face similarity by its {judge.middle_name}, feature similarity by its embedding",
+            "plateau": decoder_run.result["plateau"] and features_run.result["plateau"],
+        },
+        "runs": {"encoder": encoder_run.id, "decoder": decoder_run.id, "features": features_run.id},
+        "config": cfg.model_dump(mode="json"),
+    }
+
+
+def _setting(cfg: RunConfig) -> str:
+    attributes = f"{len(cfg.attributes)} attributes" if len(cfg.attributes) > 3 else ", ".join(cfg.attributes)
+    parts = [f"{cfg.encoder} at {cfg.layer}", attributes]
+    parts += [f"λ1={cfg.lambda1:g} λ2={cfg.lambda2:g}" if cfg.protected else "no protection"]
+    parts += [f"simulated μ1={cfg.simulated_mu1:g} μ2={cfg.simulated_mu2:g}"] if cfg.protected else []
+    parts += [f"attacker μ1={cfg.mu1:g} μ2={cfg.mu2:g}"]
+    parts += [f"{cfg.extra_images} extra images for {cfg.extra}"] if cfg.extra != "none" else []
+    return " · ".join(parts)
+
+
+def _images(data: FaceData, index: np.ndarray) -> Tensor:
+    return torch.from_numpy(data.images[index]).float() / 255
+
+
+def _mean_image(data: FaceData, index: np.ndarray) -> np.ndarray:
+    """The mean of the images `index`, float32 (3, S, S) in [0, 1]: the best guess without Z."""
+    total = np.zeros(data.images.shape[1:], np.float64)
+    for start in range(0, len(index), 1024):
+        total += data.images[index[start : start + 1024]].sum(0, dtype=np.float64)
+    return (total / len(index) / 255).astype(np.float32)

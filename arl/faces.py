@@ -19,6 +19,7 @@ a fixed sum over other visible traits: it imitates the habits of CelebA's annota
 
 import zlib
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -79,15 +80,15 @@ RATES = {
     "Bald": (2.24, 5.37, 0.0, {"age": 0.45}),
     "Wearing_Hat": (4.85, 8.4, 0.7, {}),
     "Receding_Hairline": (7.98, 12.1, 0.0, {"age": 0.4}),
-    "Bangs": (15.16, 8.1, 0.25, {"age": -0.2}),
+    "Bangs": (15.16, 8.1, 0.06, {"age": -0.2}),
     "Gray_Hair": (4.19, 8.5, 0.0, {"age": 0.75}),
-    "Wavy_Hair": (31.96, 14.0, 0.15, {"glamour": 0.3}),
-    "Straight_Hair": (20.84, 24.0, 0.15, {}),
+    "Wavy_Hair": (31.96, 14.0, 0.05, {"glamour": 0.3}),
+    "Straight_Hair": (20.84, 24.0, 0.05, {}),
     "Smiling": (48.21, 40.0, 0.85, {"cheer": 0.9}),
     "High_Cheekbones": (45.50, 30.5, 0.7, {"cheer": 0.8, "weight": -0.1}),
     "Mouth_Slightly_Open": (48.34, 43.0, 0.95, {"cheer": 0.65}),
-    "Heavy_Makeup": (38.69, 0.3, 0.35, {"glamour": 0.85, "age": -0.15}),
-    "Wearing_Lipstick": (47.24, 0.7, 0.35, {"glamour": 0.85}),
+    "Heavy_Makeup": (38.69, 0.3, 0.15, {"glamour": 0.85, "age": -0.15}),
+    "Wearing_Lipstick": (47.24, 0.7, 0.15, {"glamour": 0.85}),
     "Pale_Skin": (4.29, 2.2, 0.0, {}),
     "Rosy_Cheeks": (6.57, 0.3, 0.3, {"glamour": 0.4, "cheer": 0.35}),
     "Arched_Eyebrows": (26.70, 5.0, 0.05, {"glamour": 0.4}),
@@ -95,7 +96,7 @@ RATES = {
     "Wearing_Earrings": (18.89, 1.6, 0.5, {"glamour": 0.3}),
     "Wearing_Necktie": (7.27, 17.3, 0.5, {"age": 0.35}),
     "Wearing_Necklace": (12.30, 1.2, 0.6, {"glamour": 0.25}),
-    "Eyeglasses": (6.51, 12.5, 0.25, {"age": 0.35}),
+    "Eyeglasses": (6.51, 12.5, 0.1, {"age": 0.35}),
     "Bags_Under_Eyes": (20.46, 34.0, 0.1, {"age": 0.35, "weight": 0.1}),
     "Narrow_Eyes": (11.51, 12.3, 0.3, {"cheer": 0.2}),
     "Big_Nose": (23.45, 42.0, 0.0, {"age": 0.25, "weight": 0.35}),
@@ -106,7 +107,7 @@ RATES = {
     "Oval_Face": (28.41, 20.5, 0.0, {"glamour": 0.15, "cheer": 0.15, "weight": -0.2}),
     "Blurry": (5.09, 4.8, 1.0, {}),
 }
-FACTOR_PHOTO = {"age": 0.0, "glamour": 0.25, "cheer": 0.8, "weight": 0.0}  # what of a factor is the photograph's
+FACTOR_PHOTO = {"age": 0.0, "glamour": 0.08, "cheer": 0.8, "weight": 0.0}  # what of a factor is the photograph's
 
 # Never true together with one already decided; `RATES` above is in order of decision.
 EXCLUDED = {
@@ -362,48 +363,48 @@ def _traits(a, z, person, photo, domain):
     chubby, oval = f["Chubby"], f["Oval_Face"]
 
     # skull and jaw
-    t["skull_width"] = 1.0 + body("skull", 0.035) + 0.07 * chubby + 0.02 * male - 0.05 * oval
-    t["skull_top"] = 1.54 + body("skull top", 0.05)
+    t["skull_width"] = 1.0 + body("skull", 0.055) + 0.07 * chubby + 0.02 * male - 0.05 * oval
+    t["skull_top"] = 1.54 + body("skull top", 0.06)
     t["skull_depth"] = 1.08 + body("skull depth", 0.05)
-    t["chin"] = 1.50 + 0.09 * male + body("chin", 0.05) + 0.09 * oval - 0.02 * chubby + 0.05 * f["Mouth_Slightly_Open"]
-    t["jaw_power"] = 2.55 + 0.35 * male + body("jaw", 0.3) - 0.45 * oval + 0.5 * chubby
-    t["jaw_round"] = 0.66 - 0.04 * male + body("jaw round", 0.045) + 0.06 * oval - 0.14 * chubby
+    t["chin"] = 1.50 + 0.09 * male + body("chin", 0.075) + 0.09 * oval - 0.02 * chubby + 0.05 * f["Mouth_Slightly_Open"]
+    t["jaw_power"] = 2.55 + 0.35 * male + body("jaw", 0.45) - 0.45 * oval + 0.5 * chubby
+    t["jaw_round"] = 0.66 - 0.04 * male + body("jaw round", 0.06) + 0.06 * oval - 0.14 * chubby
     t["asymmetry"] = body("asymmetry", 0.012) * np.exp(-0.35 * z["harmony"])
     t["lopsided"] = body("lopsided", 0.014) * np.exp(-0.35 * z["harmony"])
 
     # eyes and brows
-    t["eye_x"] = 0.455 + body("eye distance", 0.022)
-    t["eye_width"] = 0.215 + body("eye width", 0.013)
+    t["eye_x"] = 0.455 + body("eye distance", 0.032)
+    t["eye_width"] = 0.215 + body("eye width", 0.018)
     narrow, smile = f["Narrow_Eyes"], f["Smiling"]
     squint = np.clip(shot("squint", 0.12), -0.1, 0.25)
-    t["eye_open"] = (0.105 + body("eye open", 0.009)) * (1 - 0.10 * smile * (1 - narrow) - squint * 0.4) * (1 - 0.50 * narrow)
-    t["eye_tilt"] = 0.06 + body("eye tilt", 0.05)
-    t["lid"] = 0.075 + body("lid", 0.025) - 0.03 * old
+    t["eye_open"] = (0.105 + body("eye open", 0.013)) * (1 - 0.10 * smile * (1 - narrow) - squint * 0.4) * (1 - 0.50 * narrow)
+    t["eye_tilt"] = 0.06 + body("eye tilt", 0.07)
+    t["lid"] = 0.075 + body("lid", 0.03) - 0.03 * old
     t["iris_tone"] = np.clip(1.6 - 1.5 * z["melanin"] + body("iris", 1.1), 0, 5)
     t["gaze_x"], t["gaze_y"] = shot("gaze x", 0.018), shot("gaze y", 0.01)
     bushy, arched = f["Bushy_Eyebrows"], f["Arched_Eyebrows"]
-    t["brow_y"] = -0.31 + body("brow y", 0.025) + 0.03 * male - 0.035 * arched
-    t["brow_thick"] = 0.047 + body("brow thick", 0.006) + 0.012 * male + 0.042 * bushy
-    t["brow_dark"] = 0.74 + body("brow dark", 0.06) + 0.2 * bushy
-    t["brow_arch"] = 0.035 + body("brow arch", 0.014) + 0.11 * arched
-    t["brow_tilt"] = body("brow tilt", 0.035) + shot("brow tilt", 0.01)
+    t["brow_y"] = -0.31 + body("brow y", 0.04) + 0.03 * male - 0.035 * arched
+    t["brow_thick"] = 0.047 + body("brow thick", 0.009) + 0.012 * male + 0.042 * bushy
+    t["brow_dark"] = 0.74 + body("brow dark", 0.09) + 0.2 * bushy
+    t["brow_arch"] = 0.035 + body("brow arch", 0.02) + 0.11 * arched
+    t["brow_tilt"] = body("brow tilt", 0.05) + shot("brow tilt", 0.01)
     t["brow_ridge"] = 0.035 + 0.05 * male + body("brow ridge", 0.012)
     t["bags"] = 0.08 + 0.1 * old + 0.8 * f["Bags_Under_Eyes"]
 
     # nose
     big, pointy = f["Big_Nose"], f["Pointy_Nose"]
-    t["nose_length"] = 0.64 + 0.03 * male + body("nose length", 0.035) + 0.06 * big + 0.03 * pointy
-    t["nose_width"] = 1.0 + body("nose width", 0.07) + 0.34 * big - 0.24 * pointy + 0.04 * male
-    t["nose_height"] = 0.27 + body("nose height", 0.025) + 0.06 * big + 0.05 * pointy
-    t["bridge"] = 0.42 + body("bridge", 0.12)
+    t["nose_length"] = 0.64 + 0.03 * male + body("nose length", 0.055) + 0.06 * big + 0.03 * pointy
+    t["nose_width"] = 1.0 + body("nose width", 0.09) + 0.34 * big - 0.24 * pointy + 0.04 * male
+    t["nose_height"] = 0.27 + body("nose height", 0.03) + 0.06 * big + 0.05 * pointy
+    t["bridge"] = 0.42 + body("bridge", 0.16)
     t["nostril"] = 1.0 + body("nostril", 0.15) + 0.25 * big - 0.2 * pointy
 
     # mouth
     lips, open_ = f["Big_Lips"], f["Mouth_Slightly_Open"]
-    t["mouth_y"] = 0.98 + 0.03 * male + body("mouth y", 0.03) + 0.02 * big
-    t["mouth_width"] = 0.345 + body("mouth width", 0.025) + smile * (0.085 + shot("smile width", 0.012))
-    t["lip_upper"] = (0.062 + body("lip upper", 0.012) + 0.055 * lips) * (1 - 0.2 * smile) * (1 - 0.15 * old)
-    t["lip_lower"] = (0.085 + body("lip lower", 0.012) + 0.06 * lips) * (1 - 0.12 * smile) * (1 - 0.15 * old)
+    t["mouth_y"] = 0.98 + 0.03 * male + body("mouth y", 0.035) + 0.02 * big
+    t["mouth_width"] = 0.345 + body("mouth width", 0.035) + smile * (0.085 + shot("smile width", 0.012))
+    t["lip_upper"] = (0.062 + body("lip upper", 0.016) + 0.055 * lips) * (1 - 0.2 * smile) * (1 - 0.15 * old)
+    t["lip_lower"] = (0.085 + body("lip lower", 0.018) + 0.06 * lips) * (1 - 0.12 * smile) * (1 - 0.15 * old)
     t["cupid"] = 0.35 + body("cupid", 0.15)
     t["smile"] = smile * (0.85 + shot("smile", 0.12)) + (1 - smile) * np.clip(shot("mouth", 0.08), -0.15, 0.12)
     t["mouth_open"] = open_ * (0.085 + 0.05 * photo.uniform("open")) * (1 + 0.15 * smile)
@@ -478,12 +479,12 @@ def _traits(a, z, person, photo, domain):
     # clothes and things worn
     t["necktie"], t["necklace"], t["earrings"] = f["Wearing_Necktie"], f["Wearing_Necklace"], f["Wearing_Earrings"]
     t["glasses"] = f["Eyeglasses"]
-    t["rim"] = np.clip(0.05 + body("rim", 0.012), 0.034, 0.075)
+    t["rim"] = np.clip(0.032 + body("rim", 0.008), 0.022, 0.05)
     t["lens_w"], t["lens_h"] = 0.33 + body("lens w", 0.02), 0.22 + body("lens h", 0.03)
     t["lens_round"] = 2.5 + person.uniform("lens round", 0, 3) + np.zeros(n)
     t["rim_rgb"] = _ramp([(16, 14, 14), (40, 26, 20), (70, 38, 20), (60, 56, 54)], 3 * person.uniform("rim rgb") + np.zeros(n))
     cloth = np.stack([photo.uniform(f"cloth {c}") + np.zeros(n) for c in "rgb"], 1)
-    cloth = 0.5 * cloth + 0.5 * cloth.mean(1, keepdims=True)
+    cloth = 0.35 * cloth + 0.65 * cloth.mean(1, keepdims=True)
     suit = _linear(np.array([0.16, 0.17, 0.2])) * (0.4 + 1.2 * cloth)
     t["cloth_rgb"] = np.where(t["necktie"][:, None] > 0, suit, _linear(0.06 + 0.8 * cloth))
     t["tie_rgb"] = _ramp([(120, 16, 24), (24, 40, 110), (90, 20, 90), (20, 20, 24), (150, 110, 20)],
@@ -511,7 +512,7 @@ def _traits(a, z, person, photo, domain):
     warm = shot("warm", 0.07) + (-0.06 if shifted else 0.02)
     t["key_rgb"] = np.exp(np.stack([warm, np.zeros(n), -1.3 * warm], 1))
     t["ambient_rgb"] = (0.52 - 0.26 * hard)[:, None] * np.exp(np.stack([-0.5 * warm, np.zeros(n), 0.6 * warm + 0.03], 1))
-    t["exposure"] = np.exp(shot("exposure", 0.1) + (-0.12 if shifted else 0.0)) * (1.06 - 0.3 * t["skin_rgb"].mean(1))
+    t["exposure"] = np.exp(shot("exposure", 0.1) + (-0.12 if shifted else 0.0)) * (0.30 / (t["skin_rgb"].mean(1) + 0.12)) ** 0.42
     t["blur"] = np.where(f["Blurry"] > 0, 0.021 + 0.004 * photo.uniform("blur"), 0.0045 * photo.uniform("blur"))
     t["noise"] = 0.006 + 0.010 * photo.uniform("noise") + (0.012 if shifted else 0.0) + np.zeros(n)
     t["scene"] = photo.uniform("scene") + np.zeros(n)
@@ -538,360 +539,236 @@ def _smooth(x, low, high):
 
 
 def _bump(x, y, cx, cy, rx, ry):
-    """A Gaussian-like hill of height 1 and compact support: about exp(-(r/rx)^2) at a fifth of its cost."""
+    """A hill of height 1 with the shape of exp(-(r/rx)^2), zero beyond 2 rx, at a fifth of its cost."""
     u, v = (x - cx) * (0.5 / rx), (y - cy) * (0.5 / ry)
     s = np.maximum(1 - (u * u + v * v), 0)
     s = s * s
     return s * s
 
 
+def _ridge(x, width):
+    """A soft line of half-width `width` along x = 0."""
+    u = x * (0.5 / width)
+    s = np.maximum(1 - u * u, 0)
+    s = s * s
+    return s * s
+
+
 @lru_cache(maxsize=1)
 def _bank():
-    """Periodic noise tiles (512, 512), float32, standard deviation 1: white, fine, cloudy, and strands."""
-    rng = np.random.Generator(np.random.Philox(20200207))
-    white = rng.standard_normal((512, 512))
+    """Periodic noise tiles (512, 512) float32 of standard deviation 1: white, fine, cloudy, and strands."""
+    white = np.random.Generator(np.random.Philox(20200207)).standard_normal((512, 512))
 
-    def tile(sy, sx):
-        image = gaussian_filter(white, (sy, sx), mode="wrap")
+    def tile(sigma_u, sigma_v):
+        image = gaussian_filter(white, (sigma_u, sigma_v), mode="wrap")
         return (image / image.std()).astype(np.float32)
 
-    return {"white": white.astype(np.float32), "fine": tile(2, 2), "cloud": tile(14, 14), "strand": tile(1.2, 24)}
+    return {"white": tile(0, 0), "fine": tile(2, 2), "cloud": tile(14, 14), "strand": tile(1.2, 24)}
 
 
 def _noise(name, u, v):
-    """Noise at (u, v) in tile widths."""
-    tile = _bank()[name]
-    iu = (u * 512).astype(np.int32) & 511
-    iv = (v * 512).astype(np.int32) & 511
-    return tile.ravel()[iu * 512 + iv]
+    """Noise of the bank at (u, v), in tile widths; strands run along v."""
+    rows, columns = (u * 512).astype(np.int32) & 511, (v * 512).astype(np.int32) & 511
+    return _bank()[name].ravel()[rows * 512 + columns]
 
 
 def _sections(t):
-    """Tables (B, ROWS, 6) over height of the head's sections, an ellipse of half-axes w across and d deep each."""
+    """Tables (B, ROWS, 7) over height: the head's horizontal sections, ellipses of half-axes w across and d deep.
+
+    Seen under a yaw, an ellipse has half-width a and a point of it at sine s of a lies at w (s cos f - c sin f)
+    across and d (c cos f + s sin f) deep: so the columns are a, w cos f, w sin f, d cos f, d sin f, the slope of
+    the outline, and w.
+    """
     y = np.linspace(-2.4, 2.6, ROWS, dtype=np.float32)[None]
-    top, chin, width, depth = (t[k][:, :, 0] for k in ("skull_top", "chin", "skull_width", "skull_depth"))
+    top, chin, width, depth, power, roundness, yaw = (
+        v[:, :, 0] for v in (t.skull_top, t.chin, t.skull_width, t.skull_depth, t.jaw_power, t.jaw_round, t.yaw)
+    )
     widest = -0.25
     up = np.clip((widest - y) / (widest + top), 0, 1)
     down = np.clip((y - widest) / (chin - widest), 0, 1)
-    w = width * np.where(y < widest, np.sqrt(1 - up**2.7), (1 - down ** t["jaw_power"][:, :, 0]) ** t["jaw_round"][:, :, 0])
-    w = w * (1 - 0.035 * np.exp(-(((y + 0.35) / 0.2) ** 2)))
-    d = depth * np.where(y < widest, np.sqrt(1 - up**3.0), (1 - down**9) ** 0.5 * (1 + 0.06 * down))
-    c, s = np.cos(t["yaw"][:, :, 0]), np.sin(t["yaw"][:, :, 0])
-    a = np.sqrt((w * c) ** 2 + (d * s) ** 2) + 1e-4
-    cp, sp = w * c / a, d * s / a
+    w = width * np.where(y < widest, np.sqrt(1 - up**2.7), (1 - down**power) ** roundness)
+    w = w * (1 - 0.035 * np.exp(-(((y + 0.35) / 0.2) ** 2)))  # temples
+    d = depth * np.where(y < widest, np.sqrt(1 - up**3.0), np.sqrt(1 - down**9) * (1 + 0.06 * down))
+    a = np.sqrt((w * np.cos(yaw)) ** 2 + (d * np.sin(yaw)) ** 2) + 1e-4
+    cos_f, sin_f = w * np.cos(yaw) / a, d * np.sin(yaw) / a
     slope = np.gradient(a, y[0, 1] - y[0, 0], axis=1)
-    return np.stack([a, w * cp, w * sp, d * cp, d * sp, np.sqrt(1 + slope**2), w], -1).astype(np.float32)
+    columns = (a, w * cos_f, w * sin_f, d * cos_f, d * sin_f, np.sqrt(1 + slope**2), w)
+    return np.stack(columns, -1).astype(np.float32)
 
 
 def _lookup(table, y):
     """Rows of `_sections` at heights y (B, H, W), linearly interpolated: (7, B, H, W)."""
-    batch = table.shape[0]
     position = np.clip((y + 2.4) * (ROWS / 5.0), 0, ROWS - 2)
     i = position.astype(np.int32)
     f = (position - i)[..., None]
+    i += (np.arange(len(table), dtype=np.int32) * ROWS)[:, None, None]
     flat = table.reshape(-1, table.shape[-1])
-    i += (np.arange(batch, dtype=np.int32) * ROWS)[:, None, None]
     rows = flat[i]
     rows += f * (flat[i + 1] - rows)
     return np.ascontiguousarray(np.moveaxis(rows, -1, 0))
 
 
-def _nose(x, y, t):
-    """Height of the nose above the face."""
-    length, width = t["nose_length"], t["nose_width"]
-    along = np.clip((y + 0.16) / (length + 0.16), 0, 1.2)
-    bridge = along * (t["bridge"] + (1 - t["bridge"]) * along) * (1 - _smooth(y, length - 0.06, length + 0.09))
-    r = x / (0.10 + 0.10 * width * along * along)
-    r = np.maximum(1 - 0.25 * r * r, 0)
-    r = r * r
-    ax = np.abs(x)
-    wings = 0.38 * _bump(ax, y, 0.175 * width, length - 0.07, 0.085 * width, 0.10)
-    tip = 0.22 * _bump(x, y, 0, length - 0.10, 0.12 * width, 0.13)
-    return t["nose_height"] * (0.85 * bridge * r * r + wings + tip)
+def _nose(t, x, y):
+    """Height of the nose above the face: a bridge that widens downwards, a tip, two wings."""
+    along = np.clip((y + 0.16) / (t.nose_length + 0.16), 0, 1.2)
+    bridge = along * (t.bridge + (1 - t.bridge) * along) * (1 - _smooth(y, t.nose_length - 0.06, t.nose_length + 0.09))
+    across = _ridge(x, 0.10 + 0.10 * t.nose_width * along * along)
+    wings = 0.38 * _bump(np.abs(x), y, 0.175 * t.nose_width, t.nose_length - 0.07, 0.085 * t.nose_width, 0.10)
+    tip = 0.22 * _bump(x, y, 0, t.nose_length - 0.10, 0.12 * t.nose_width, 0.13)
+    return t.nose_height * (0.85 * bridge * across + wings + tip)
 
 
-def _paint(t, size):
-    """Linear pictures (B, 3, size, size) float32 of traits `t`, each (B, 1, 1) or (B, 3, 1, 1) float32."""
-    px = UNITS / (size * t["zoom"])  # one pixel in head units
-    grid = np.arange(size, dtype=np.float32) + 0.5
-    sx = (grid[None, None, :] - t["centre_x"] * size) * px
-    sy = (grid[None, :, None] - t["centre_y"] * size) * px
-    c, s = np.cos(t["roll"]), np.sin(t["roll"])
-    hx, hy = c * sx + s * sy, c * sy - s * sx  # the picture turned upright
-    batch = hx.shape[0]
-    cy, s_yaw = np.cos(t["yaw"]), np.sin(t["yaw"])
-    cp, s_pitch = np.cos(t["pitch"]), np.sin(t["pitch"])
+class _Canvas:
+    """The picture while it is painted: pixel grids in head units, and colour, slope, depth and gloss by layers."""
 
-    def edge(sd, soft=0.0):  # coverage from a signed distance: analytic anti-aliasing over one pixel
-        return np.clip(0.5 + sd / (px + soft), 0, 1)
+    def __init__(self, t, size):
+        self.size = size
+        self.px = UNITS / (size * t.zoom)  # one pixel in head units
+        grid = np.arange(size, dtype=np.float32) + 0.5
+        # sx, sy: upright screen coordinates; hx, hy: turned with the head; x, y: those of the frontal face
+        self.sx = (grid[None, None, :] - t.centre_x * size) * self.px
+        self.sy = (grid[None, :, None] - t.centre_y * size) * self.px
+        c, s = np.cos(t.roll), np.sin(t.roll)
+        self.hx, self.hy = c * self.sx + s * self.sy, c * self.sy - s * self.sx
+        shape = self.hx.shape
+        self.rgb = np.zeros((shape[0], 3, *shape[1:]), np.float32)
+        self.lit, self.nx, self.ny, self.gloss = (np.zeros(shape, np.float32) for _ in range(4))
+        self.depth = np.full(shape, -2.0, np.float32)
 
-    # Yaw turns about the ear axis, pitch shears by the depth of a smooth head; both keep the pupils in place.
-    ex = hx + s_yaw * 1.0
-    depth0 = -0.42 * ex * ex - 0.30 * (hy - 0.2) ** 2 + 0.012
-    y0 = (hy - s_pitch * depth0) / cp
+    def edge(self, distance, soft=0.0):
+        """Coverage from a signed distance inwards: anti-aliasing over one pixel, plus `soft` head units."""
+        return np.clip(0.5 + distance / (self.px + soft), 0, 1)
+
+    def layer(self, cover, colour, slope_x, slope_y, depth, gloss=0.0):
+        """Blend a material over what is there, in linear light; slopes are of its depth, in units per unit."""
+        _tint(self.rgb, cover, colour)
+        for name, value in (("nx", slope_x), ("ny", slope_y), ("depth", depth), ("gloss", gloss)):
+            plane = getattr(self, name)
+            plane += cover * (value - plane)
+        self.lit = np.maximum(self.lit, cover)
+
+
+def _tint(image, cover, colour):
+    image += cover[:, None] * (colour - image)
+
+
+def _darken(image, amount, rgb=(1.0, 1.0, 1.0)):
+    for k in range(3):
+        image[:, k] *= 1 - np.clip(amount * rgb[k], 0, 0.97)
+
+
+def _rgb(r, g, b):
+    """One linear colour that broadcasts over pictures (B, 3, H, W)."""
+    return np.array([r, g, b], np.float32)[:, None, None]
+
+
+def _pose(t, c):
+    """Map every pixel to the frontal face: adds to the canvas x, y, across, inside and the depth of the smooth head.
+
+    Yaw turns about the axis through the ears, pitch shears by the depth of a smooth head; both keep the pupils in
+    place, as the alignment of CelebA does. What stands out, the nose above all, moves by its height (parallax).
+    """
+    c.cos_yaw, c.sin_yaw = np.cos(t.yaw), np.sin(t.yaw)
+    c.sin_pitch = np.sin(t.pitch)
+    c.ex = c.hx + c.sin_yaw  # from the axis of the head
+    swell = -0.42 * c.ex * c.ex - 0.30 * (c.hy - 0.2) ** 2 + 0.012
+    c.ey = (c.hy - c.sin_pitch * swell) / np.cos(t.pitch)
     table = _sections(t)
 
-    def surface(x_view, y_head):
-        a, wc, ws, dc, ds, stretch, w = _lookup(table, y_head)
-        sine = np.clip(x_view / a, -0.999, 0.999)
-        cosine = np.sqrt(1 - sine * sine)
-        return a, stretch, w, sine * wc - cosine * ws, cosine * dc + sine * ds
+    def surface(x_view, y):
+        a, w_cos, w_sin, d_cos, d_sin, stretch, _ = _lookup(table, y)
+        s = np.clip(x_view / a, -0.999, 0.999)
+        k = np.sqrt(1 - s * s)
+        return a, stretch, s * w_cos - k * w_sin, k * d_cos + s * d_sin
 
-    a, stretch, w, x, z = surface(ex, y0)
-    inside = np.minimum((a - np.abs(ex)) / stretch, np.minimum(t["chin"] - y0, y0 + t["skull_top"]))
-    rise = _nose(x, y0, t)
-    ex2, y = ex - rise * s_yaw, y0 - rise * s_pitch
-    a2, stretch2, w2, x, z = surface(ex2, y)
-    x = x * (1 + t["asymmetry"] * np.sign(x)) + t["lopsided"] * np.clip(y, 0, 2) * 0.5
-    y = y + t["asymmetry"] * x * 0.8
-    ax = np.abs(x)
-    side = np.sign(x)
+    c.a, stretch, x, _ = surface(c.ex, c.ey)
+    c.inside = np.minimum((c.a - np.abs(c.ex)) / stretch, np.minimum(t.chin - c.ey, c.ey + t.skull_top))
+    rise = _nose(t, x, c.ey)
+    y = c.ey - rise * c.sin_pitch
+    _, _, x, z = surface(c.ex - rise * c.sin_yaw, y)
+    c.smooth_depth = z * c.cos_yaw - x * c.sin_yaw
+    c.z = z
+    c.x = x * (1 + t.asymmetry * np.sign(x)) + t.lopsided * np.clip(y, 0, 2) * 0.5
+    c.y = y + t.asymmetry * x * 0.8
+    c.ax, c.side = np.abs(c.x), np.sign(x)
 
-    # -- the face's relief: what stands out of the smooth head, in head units
-    smile, old = t["smile"], t["wrinkle"]
-    eye_x, eye_w, eye_h = t["eye_x"], t["eye_width"], t["eye_open"]
-    mouth_y, mouth_w = t["mouth_y"] + 0.03 * t["mouth_open"], t["mouth_width"]
-    socket = _bump(ax, y, eye_x - 0.03, -0.03, 0.30, 0.17)
-    corner = _bump(ax, y, 0.2, -0.03, 0.11, 0.17)
-    ball = _bump(ax, y, eye_x, 0.0, 0.18, 0.13)
-    apple = _bump(ax, y, 0.55, 0.36 - 0.03 * smile, 0.26, 0.20)
-    hollow = _bump(ax, y, 0.66, 0.80, 0.20, 0.24)
-    fold_x = 0.24 + 0.34 * np.clip((y - 0.55) / 0.6, 0, 1.2) + 0.05 * smile
-    fold = np.exp(-(((ax - fold_x) / 0.045) ** 2)) * _smooth(y, 0.5, 0.65) * (1 - _smooth(y, 1.0, 1.2))
-    bag = _bump(ax, y, eye_x - 0.02, 0.20, 0.19, 0.055)
-    chin_pit = _bump(x, y, 0, mouth_y + 0.24, 0.26, 0.07)
-    rise = (
-        _nose(x, y, t)
-        + t["brow_ridge"] * _bump(ax, y, 0.40, -0.27, 0.40, 0.12)
-        - 0.13 * socket - 0.07 * corner + 0.055 * ball
-        + (t["cheekbone"] + 0.05 * np.maximum(smile, 0)) * apple
-        - (0.02 + 0.45 * t["cheekbone"]) * hollow
-        + t["cheek_fat"] * _bump(ax, y, 0.58, 0.72, 0.32, 0.36)
-        + 0.07 * _bump(x, y, 0, mouth_y, 0.42, 0.34)
-        + t["chin_bump"] * _bump(x, y, 0, t["chin"] - 0.2, 0.26, 0.18)
-        - t["cleft"] * _bump(x, y, 0, t["chin"] - 0.16, 0.04, 0.1)
-        - 0.05 * chin_pit - 0.035 * t["fold"] * fold
-        - t["philtrum"] * 0.6 * _bump(x, y, 0, t["nose_length"] + 0.15, 0.04, 0.1)
-        + 0.03 * t["bags"] * bag
-    )  # fmt: skip
 
-    # -- mouth
-    arc = (x / mouth_w) ** 2
-    middle = mouth_y - (0.075 * smile + 0.02) * (arc - 0.35) + 0.01 * (1 - arc)
+def _mouth(t, c):
+    """Masks of lips, the gap between them and the line where they meet."""
+    m = SimpleNamespace()
+    m.y, m.width = t.mouth_y + 0.03 * t.mouth_open, t.mouth_width
+    arc = (c.x / m.width) ** 2
     inner = np.clip(1 - arc, 0, 1)
     bow = np.sqrt(inner)
-    gap_up = middle - t["mouth_open"] * 0.35 * inner
-    gap_down = middle + t["mouth_open"] * 0.65 * inner
-    cupid = 1 - t["cupid"] * _bump(x, 0, 0, 0, 0.055, 1)
-    lip_top = gap_up - t["lip_upper"] * bow * cupid
-    lip_bottom = gap_down + t["lip_lower"] * (0.4 * bow + 0.6 * inner)
-    in_width = edge((mouth_w - ax) * 0.6, 0.02)
-    lips = edge(np.minimum(y - lip_top, lip_bottom - y), 0.012) * in_width
-    gap = edge(np.minimum(y - gap_up, gap_down - y), 0.004) * in_width * np.minimum(t["mouth_open"] * 40, 1)
-    upper_lip = _bump(y, 0, (lip_top + gap_up) * 0.5, 0, t["lip_upper"] * 0.6 + 0.01, 1)
-    lower_lip = _bump(y, 0, (lip_bottom + gap_down) * 0.5, 0, t["lip_lower"] * 0.55 + 0.01, 1)
-    rise = rise + lips * (0.035 * upper_lip + 0.055 * lower_lip) - 0.05 * gap
-    line = np.exp(-(((y - middle) / (0.018 + 0.3 * px)) ** 2)) * in_width * (1 - gap)
-
-    # -- eyes
-    qx = (ax - eye_x) / eye_w
-    qy = y + t["eye_tilt"] * (ax - eye_x) + 0.01
-    lid_shape = np.clip(1 - qx * qx, 0, 1)
-    lid_up = -eye_h * np.sqrt(lid_shape) * (1.0 - 0.12 * qx)
-    lid_low = 0.62 * eye_h * lid_shape * (1 + 0.15 * qx)
-    low_edge = lid_low - (0.02 * np.maximum(smile, 0))
-    eye = edge(np.minimum(qy - lid_up, low_edge - qy)) * (qx * qx < 1)
-    gx = ax - eye_x + 0.01 - side * t["gaze_x"]
-    gy = qy + 0.012 - t["gaze_y"]
-    iris_r = 0.088
-    radius = np.sqrt(gx * gx + gy * gy)
-    iris = edge(iris_r - radius)
-    pupil = edge(0.036 - radius)
-    lash = np.exp(-(((qy - lid_up + 0.006) / (0.020 + 0.012 * t["makeup"] + 0.25 * px)) ** 2)) * (np.abs(qx) < 1.12)
-    lash_low = np.exp(-(((qy - low_edge) / (0.014 + 0.25 * px)) ** 2)) * (np.abs(qx) < 1.05)
-    crease = np.exp(-(((qy - lid_up + t["lid"]) / (0.022 + 0.3 * px)) ** 2)) * np.clip(1.2 - qx * qx, 0, 1)
-
-    # -- brows
-    bx = (ax - 0.43) / 0.29
-    brow_mid = t["brow_y"] - t["brow_arch"] * (1 - ((bx - 0.25) / 1.1) ** 2) + t["brow_arch"] * 0.5 + t["brow_tilt"] * bx
-    brow_half = t["brow_thick"] * np.clip(1.05 - 0.55 * np.clip(bx, -0.3, 2), 0.15, 1.2)
-    brow = edge(brow_half - np.abs(y - brow_mid), 0.035) * (1 - _smooth(np.abs(bx), 0.85, 1.1))
-    rise = rise + 0.01 * brow
-
-    # -- normals by central differences of the depth towards the camera; light and shade see the same relief
-    depth = z * cy - ex * 0.0 - x * s_yaw + rise
-    skin_x, skin_y = _slopes(depth, px)
-
-    # -- skin colour
-    skin = np.broadcast_to(t["skin_rgb"], (batch, 3, size, size)).copy()
-    cloud = _noise("cloud", x * 0.18 + t["hair_phase0"], y * 0.18 + t["hair_phase1"])
-    fine = _noise("fine", x * 0.11 + t["hair_phase2"], y * 0.11 + t["hair_phase3"])
-    red = t["ruddy"] * (apple + 0.7 * _bump(x, y, 0, t["nose_length"] - 0.1, 0.2, 0.16)) + 0.25 * t["mottle"] * cloud
-    red = red + 0.6 * t["bags"] * 0.15 * bag
-    skin[:, 1] *= 1 - np.clip(0.13 * red, -0.2, 0.5)
-    skin[:, 2] *= 1 - np.clip(0.12 * red, -0.2, 0.5)
-    skin *= (1 + 0.08 * t["mottle"] * fine + 0.03 * t["mottle"] * cloud)[:, None]
-
-    def tint(image, alpha, rgb):
-        image += alpha[:, None] * (rgb - image)
-
-    def darken(image, amount, rgb=(1.0, 1.0, 1.0)):
-        for k in range(3):
-            image[:, k] *= 1 - np.clip(amount * rgb[k], 0, 0.97)
-
-    rosy = t["rosy"] * _bump(ax, y, 0.60, 0.42, 0.27, 0.22)
-    darken(skin, 0.80 * rosy, (0.12, 0.75, 0.55))
-    darken(skin, t["freckles"] * 0.5 * _smooth(fine, 0.6, 1.4) * (apple + _bump(x, y, 0, 0.3, 0.4, 0.3)), (0.5, 0.8, 1))
-    for i in range(3):
-        r = t[f"mole_r{i}"]
-        mole = np.maximum(1 - ((x - t[f"mole_x{i}"]) ** 2 + (y - t[f"mole_y{i}"]) ** 2) / (r * r + 0.3 * px * px), 0)
-        darken(skin, mole * np.minimum(r * r / (0.1 * px * px), 0.8), (0.6, 0.8, 0.9))
-    # wrinkles: forehead lines, crow's feet, the fold beside the mouth
-    rows = np.sin(y * 34 + 2.2 * cloud * 0.5) ** 8 * _smooth(-y, 0.5, 0.62) * (1 - _smooth(-y, 0.9, 1.0)) * _bump(x, 0, 0, 0, 0.5, 1)
-    crow = np.sin((y + 0.02) * 60 / (0.5 + ax)) ** 6 * _bump(ax, y, 0.82, 0.02, 0.1, 0.16)
-    darken(skin, old * (0.22 * rows + 0.3 * crow) + (0.10 * t["fold"] + 0.16 * old) * fold, (0.7, 0.9, 1))
-    darken(skin, t["bags"] * (0.40 * _bump(ax, y, eye_x - 0.03, 0.17, 0.19, 0.05)
-                             + 0.30 * np.exp(-(((y - 0.255 + 0.5 * (ax - eye_x) ** 2) / 0.025) ** 2)) * _bump(ax, 0, eye_x, 0, 0.18, 1)),
-           (0.7, 0.9, 0.75))  # fmt: skip
-    darken(skin, 0.25 * socket + 0.25 * corner, (0.75, 0.95, 1))
-    # nostrils and the crease beside the wings
-    nostril = _bump(ax, y, 0.095 * t["nose_width"], t["nose_length"] - 0.005, 0.055 * t["nostril"], 0.033)
-    darken(skin, 1.1 * nostril, (0.8, 0.9, 0.95))
-    wing = _bump(ax, y, 0.255 * t["nose_width"], t["nose_length"] - 0.08, 0.03, 0.10)
-    darken(skin, 0.35 * wing + 0.22 * chin_pit + 0.18 * _bump(x, y, 0, lip_bottom + 0.05, 0.2, 0.035), (0.75, 0.95, 1))
-    # make-up, beard, lips
-    lid_paint = t["makeup"] * _bump(ax, qy, eye_x + 0.02, -0.12, 0.20, 0.085)
-    tint(skin, np.clip(0.85 * lid_paint, 0, 1), t["lid_rgb"])
-    darken(skin, 0.25 * t["makeup"] * _bump(ax, y, 0.68, 0.5, 0.2, 0.16), (0.2, 0.7, 0.5))
-    stipple = _noise("white", x * 0.5 + t["hair_phase4"], y * 0.5) * np.minimum(size / 300.0, 1.0)
-    skin_beard = _beard(t, x, y, ax, z, lip_top, lip_bottom, mouth_w, stipple)
-    tint(skin, skin_beard, t["beard_rgb"])
-    tint(skin, np.clip(brow * t["brow_dark"] * (1 + 0.25 * stipple), 0, 1), t["brow_rgb"])
-    rim_of_lips = lips * (0.62 + 0.34 * t["lipstick"])
-    tint(skin, rim_of_lips, t["lip_rgb"] * (1 + 0.08 * fine[:, None]))
-    darken(skin, 0.7 * line, (0.8, 1, 1))
-    # mouth cavity and teeth
-    teeth = edge(np.minimum(y - gap_up - 0.006, gap_up + 0.09 - y), 0.01) * edge(mouth_w * 0.8 - ax, 0.06)
-    inside_mouth = np.broadcast_to(np.array([0.045, 0.012, 0.012], np.float32)[:, None, None], skin.shape).copy()
-    tint(inside_mouth, teeth * 0.92, np.array([0.72, 0.66, 0.58], np.float32)[:, None, None])
-    tint(skin, gap, inside_mouth)
-    # eyes
-    white = np.array([0.52, 0.47, 0.45], np.float32)[:, None, None]
-    ball_rgb = np.broadcast_to(white, skin.shape).copy()
-    ball_rgb *= (0.35 + 0.65 * np.clip((qy - lid_up) / 0.09, 0, 1))[:, None]
-    tint(ball_rgb, iris, t["iris_rgb"] * (0.75 + 1.4 * np.clip(gy + 0.03, 0, 0.09) / 0.09 - 0.7 * (radius > iris_r * 0.8))[:, None].clip(0.25, 2))
-    tint(ball_rgb, pupil, np.float32(0.006))
-    glint = edge(0.020 + 0.1 * px - np.sqrt((gx * side - 0.03 * np.sign(t["light_x"])) ** 2 + (gy + 0.035) ** 2))
-    tint(ball_rgb, 0.9 * glint, np.float32(1.1))
-    tint(skin, eye, ball_rgb)
-    lash_dark = np.clip(0.78 + 0.15 * t["makeup"], 0, 0.95)
-    tint(skin, np.clip(lash * lash_dark, 0, 1), t["brow_rgb"] * 0.35)
-    darken(skin, (0.30 + 0.4 * t["makeup"]) * lash_low + 0.34 * crease * (1 - eye), (0.8, 0.95, 1))
+    middle = m.y - (0.075 * t.smile + 0.02) * (arc - 0.35) + 0.01 * (1 - arc)
+    m.gap_top = middle - t.mouth_open * 0.35 * inner
+    m.gap_bottom = middle + t.mouth_open * 0.65 * inner
+    m.top = m.gap_top - t.lip_upper * bow * (1 - t.cupid * _ridge(c.x, 0.055))
+    m.bottom = m.gap_bottom + t.lip_lower * (0.4 * bow + 0.6 * inner)
+    within = c.edge((m.width - c.ax) * 0.6, 0.02)
+    m.lips = c.edge(np.minimum(c.y - m.top, m.bottom - c.y), 0.012) * within
+    m.gap = c.edge(np.minimum(c.y - m.gap_top, m.gap_bottom - c.y), 0.004) * within * np.minimum(t.mouth_open * 40, 1)
+    m.line = _ridge(c.y - middle, 0.018 + 0.3 * c.px) * within * (1 - m.gap)
+    upper = _ridge(c.y - 0.5 * (m.top + m.gap_top), t.lip_upper * 0.6 + 0.01)
+    lower = _ridge(c.y - 0.5 * (m.bottom + m.gap_bottom), t.lip_lower * 0.55 + 0.01)
+    m.rise = m.lips * (0.035 * upper + 0.055 * lower) - 0.05 * m.gap
+    m.teeth = c.edge(np.minimum(c.y - m.gap_top - 0.006, m.gap_top + 0.09 - c.y), 0.01) * c.edge(m.width * 0.8 - c.ax, 0.06)
+    m.arc = arc
+    return m
 
 
-    # -- the picture, back to front: colour, slopes for the light, depth for the shadows
-    rgb = _scene(t, sx, sy, px)
-    lit = np.zeros_like(hx)  # how much of a pixel is lit by the portrait's light: not the scene
-    nx, ny = np.zeros_like(hx), np.zeros_like(hx)
-    far = np.full_like(hx, -2.0)
-    gloss = np.zeros_like(hx)
+def _eyes(t, c):
+    """Masks of both eyes at once, in coordinates mirrored about the nose."""
+    e = SimpleNamespace()
+    e.qx = (c.ax - t.eye_x) / t.eye_width
+    e.qy = c.y + t.eye_tilt * (c.ax - t.eye_x) + 0.01
+    almond = np.clip(1 - e.qx * e.qx, 0, 1)
+    e.upper = -t.eye_open * np.sqrt(almond) * (1.0 - 0.12 * e.qx)
+    lower = 0.62 * t.eye_open * almond * (1 + 0.15 * e.qx) - 0.02 * np.maximum(t.smile, 0)
+    e.open = c.edge(np.minimum(e.qy - e.upper, lower - e.qy)) * (np.abs(e.qx) < 1)
+    e.gx = c.ax - t.eye_x + 0.01 - c.side * t.gaze_x
+    e.gy = e.qy + 0.012 - t.gaze_y
+    e.radius = np.sqrt(e.gx * e.gx + e.gy * e.gy)
+    e.lash = _ridge(e.qy - e.upper + 0.006, 0.020 + 0.012 * t.makeup + 0.25 * c.px) * (np.abs(e.qx) < 1.12)
+    e.lash_low = _ridge(e.qy - lower, 0.014 + 0.25 * c.px) * (np.abs(e.qx) < 1.05)
+    e.crease = _ridge(e.qy - e.upper + t.lid, 0.022 + 0.3 * c.px) * np.clip(1.2 - e.qx * e.qx, 0, 1)
+    return e
 
-    def layer(alpha, colour, slope_x, slope_y, height, shine=0.0):
-        nonlocal rgb, nx, ny, far, gloss, lit
-        tint(rgb, alpha, colour)
-        nx += alpha * (slope_x - nx)
-        ny += alpha * (slope_y - ny)
-        far += alpha * (height - far)
-        gloss += alpha * (shine - gloss)
-        lit = np.maximum(lit, alpha)
 
-    hair = _hair(t, hx, ex, hy, y0, a, w, px, edge)
-    layer(hair["back"], hair["rgb"] * 0.55, hair["slope_x"], hair["slope_y"], -0.6, 0.1)
+def _brows(t, c):
+    b = (c.ax - 0.43) / 0.29
+    middle = t.brow_y - t.brow_arch * (0.5 - ((b - 0.25) / 1.1) ** 2) + t.brow_tilt * b
+    half = t.brow_thick * np.clip(1.05 - 0.55 * np.clip(b, -0.3, 2), 0.15, 1.2)
+    return c.edge(half - np.abs(c.y - middle), 0.035) * (1 - _smooth(np.abs(b), 0.85, 1.1))
 
-    # neck and clothes; shoulders keep upright while the head rolls
-    bx2 = sx * 0.5 + ex * 0.5
-    male = _smooth(t["jaw_power"], 2.3, 3.1)
-    neck_w = 0.60 + 0.08 * male + 0.1 * t["cheek_fat"] / 0.12
-    flare = 0.30 * np.clip(hy - 1.75, 0, 1) ** 2
-    neck = edge(neck_w + flare - np.abs(bx2)) * (hy > 0.6)
-    across = np.clip(bx2 / (neck_w + 0.1), -0.97, 0.97)
-    neck_x = -across / np.sqrt(1 - across * across) * 0.8
-    layer(neck, t["skin_rgb"] * 0.92, neck_x, 0 * neck_x - 0.15, -0.35 - 0.3 * across**2)
-    chest = t["neckline"] - 0.9 * t["necktie"] * 0.1
-    drop = np.where(np.abs(bx2) < 0.75, chest - 0.55 * bx2 * bx2 * (1.6 - 0.0), chest - 0.31)
-    slope_line = 1.78 + 0.33 * np.maximum(np.abs(bx2) - 0.62, 0) ** 1.0 + 0.25 * np.maximum(np.abs(bx2) - 1.3, 0) ** 2
-    cloth = edge(np.minimum(hy * 0.3 + sy * 0.7 - slope_line, sy - drop), 0.02)
-    weave = _noise("cloud", sx * 0.12 + t["phase0"], sy * 0.12 + t["phase1"])
-    stripes = 1 + 0.35 * (t["phase6"] > 0.7) * np.sign(np.sin(sx * 22 + 6 * t["phase2"])) * (1 - t["necktie"])
-    layer(cloth, t["cloth_rgb"] * ((1 + 0.12 * weave) * stripes)[:, None], -0.35 * bx2 + 0.1 * weave, -0.2 + 0 * bx2, -0.55)
-    # collar, tie, necklace
-    shirt = t["necktie"] * edge(0.46 - 0.42 * np.maximum(sy - 1.95, 0) - np.abs(bx2)) * edge(sy - 1.78 - 0.1 * np.abs(bx2))
-    layer(shirt, np.array([0.80, 0.80, 0.84], np.float32)[:, None, None] * (1 - 0.2 * np.abs(bx2))[:, None], -0.3 * bx2, 0 * bx2 - 0.1, -0.45)
-    knot = 0.10 + 0.05 * np.abs(sy - 2.05) / 0.2 + 0.02
-    tie = t["necktie"] * edge(knot - np.abs(bx2)) * edge(sy - 1.86)
-    pattern = 1 + 0.5 * np.sign(np.sin((sx + sy) * 26)) * (t["phase3"] > 0.5)
-    layer(tie, t["tie_rgb"] * pattern[:, None], -2.0 * bx2, 0 * bx2, -0.4, 0.2)
-    chain_y = 2.12 - 0.50 * (bx2 / 0.72) ** 2
-    links = 0.75 + 0.25 * np.sin(bx2 * 60)
-    chain = t["necklace"] * np.clip(edge(0.032 - np.abs(sy - chain_y)) * links, 0, 1) * (np.abs(bx2) < 0.80)
-    pendant = t["necklace"] * edge(0.075 - np.sqrt(bx2 * bx2 + (sy - 2.17) ** 2))
 
-    # ears: under the head on the far side, over it on the near side
-    ear_top = -0.12
-    covered = _smooth(t["hair_length"], 0.2, 0.5) * (1 - t["bald"])
-    for sgn in (-1.0, 1.0):
-        near = _smooth(-sgn * s_yaw, 0.10, 0.30) * (1 - covered)
-        centre = sgn * (t["skull_width"] * cy * 0.985 + t["ear_out"] * 0.7 * (1 - near))
-        ew = (0.115 + 0.30 * np.maximum(-sgn * s_yaw, 0)) * t["ear_size"]
-        u, v = (ex - centre) / ew, (y0 - ear_top - 0.30) / (0.30 * t["ear_size"])
-        r = np.sqrt(u * u + v * v * np.clip(1 + 0.25 * v, 0.5, 1.5)) + 1e-6
-        ear = edge((1 - r) * ew)
-        bowl = _bump(u, v, 0.1 * sgn, 0.05, 0.45, 0.5)
-        colour = t["skin_rgb"] * np.array([1.0, 0.86, 0.84], np.float32)[:, None, None] * (1 - 0.55 * bowl)[:, None]
-        if sgn < 0:
-            ears = []
-        ears.append((ear, colour, -0.6 * u + sgn * 0.3, -0.4 * v, near))
-        layer(ear, colour, -0.6 * u + sgn * 0.3, -0.4 * v, -0.05)
-    head = edge(inside)
-    oil = 0.35 * (1 - 0.4 * lips) + 0.5 * lips + 2.2 * eye
-    layer(head, skin, skin_x, skin_y, depth, oil)
-    for ear, colour, u, v, near in ears:
-        layer(ear * near, colour, u, v, 0.1)
-    crease2 = t["double_chin"] * np.exp(-(((y0 - t["chin"] - 0.10 + 0.20 * (1 - np.sqrt(np.clip(1 - (ex / 0.8) ** 2, 0, 1)))) / 0.03) ** 2)) * (np.abs(ex) < 0.62)
-    pouch = t["double_chin"] * edge(np.minimum(t["chin"] + 0.21 - 0.42 * ex * ex - y0, 0.62 - np.abs(ex)), 0.02) * (1 - head) * (y0 > 1.0)
-    layer(pouch, t["skin_rgb"] * 0.95, -1.1 * ex, -1.6 * (y0 - t["chin"] - 0.02) / 0.2, 0.45)
-    darken(rgb, 0.6 * crease2 * np.maximum(pouch, 0.0), (0.75, 0.95, 1))
-    layer(chain, t["metal_rgb"], 0 * bx2, 0 * bx2 - 0.5, -0.3, 1.0)
-    layer(pendant, t["metal_rgb"], -5 * bx2, -5 * (sy - 2.17), -0.3, 1.0)
-    layer(hair["front"], hair["rgb"], hair["slope_x"], hair["slope_y"], depth + 0.6 * t["hair_volume"], 0.0)
-    # earrings hang from the lobes, over whatever hair there is
-    for sgn in (-1.0, 1.0):
-        lobe = sgn * np.maximum(t["skull_width"] * cy + t["ear_out"] + 0.02, 0)
-        v = y0 - 0.60
-        stud = np.sqrt((ex - lobe) ** 2 + v * v)
-        hoop = np.abs(np.sqrt((ex - lobe) ** 2 + (v - 0.13) ** 2) - 0.11)
-        ring = np.where(t["metal_rgb"][:, 2] > 0.4, edge(np.maximum(0.06 - stud, 0.05 - np.sqrt((ex - lobe) ** 2 * 1.5 + (v - 0.17) ** 2 * 0.25))), edge(0.028 - hoop))
-        layer(t["earrings"] * ring, t["metal_rgb"], 0 * v, -1.5 * v, 0.2, 1.2)
-    _hat(t, layer, ex, y0, a, px, edge)
-
-    # spectacles lie in a plane before the eyes
-    gx2 = (hx - 0.12 * s_yaw) / cy
-    gax = np.abs(gx2)
-    lw, lh = t["lens_w"], t["lens_h"]
-    p = t["lens_round"]
-    lx, ly = np.abs(gax - 0.455) / lw, np.abs(y0 - s_pitch * 0.1 - 0.04) / lh
-    q = (lx**p + ly**p + 1e-9) ** (1 / p)
-    rim = edge(t["rim"] - np.abs(1 - q) * lh) + edge(t["rim"] * 0.9 - np.abs(y0 - 0.0 + 0.02)) * (gax < 0.455 - lw)
-    rim = rim + edge(t["rim"] * 0.8 - np.abs(y0 + 0.04)) * (gax > 0.455 + lw) * (np.abs(ex) < a)
-    rim = t["glasses"] * np.clip(rim, 0, 1)
-    lens = t["glasses"] * edge((1 - q) * lh)
-    darken(rgb, 0.10 * lens)
-    glare = lens * np.clip(0.12 * _smooth(ly - 0.5 * lx + 0.3 * (y0 < 0.04), 0.4, 1.2), 0, 1)
-    layer(rim, t["rim_rgb"], 0 * rim, 0 * rim, depth + 0.12, 0.6)
-
-    out = _shade(t, rgb, lit, nx, ny, far, gloss, px, size)
-    out += (glare * 0.8)[:, None]
-    return out
+def _relief(t, c, mouth, brow):
+    """The face's named hills and hollows, each 0 to 1, and `depth`, what the light and the camera see."""
+    r = SimpleNamespace()
+    x, y, ax = c.x, c.y, c.ax
+    r.socket = _bump(ax, y, t.eye_x - 0.03, -0.03, 0.30, 0.17)
+    r.corner = _bump(ax, y, 0.2, -0.03, 0.11, 0.17)
+    r.apple = _bump(ax, y, 0.55, 0.36 - 0.03 * t.smile, 0.26, 0.20)
+    r.hollow = _bump(ax, y, 0.66, 0.80, 0.20, 0.24)
+    fold_x = 0.24 + 0.34 * np.clip((y - 0.55) / 0.6, 0, 1.2) + 0.05 * t.smile
+    r.fold = _ridge(ax - fold_x, 0.045) * _smooth(y, 0.5, 0.65) * (1 - _smooth(y, 1.0, 1.2))
+    r.bag = _bump(ax, y, t.eye_x - 0.02, 0.20, 0.19, 0.055)
+    r.chin_pit = _bump(x, y, 0, mouth.y + 0.24, 0.26, 0.07)
+    r.depth = (
+        c.smooth_depth + mouth.rise + 0.01 * brow + _nose(t, x, y)
+        + t.brow_ridge * _bump(ax, y, 0.40, -0.27, 0.40, 0.12)
+        - 0.13 * r.socket - 0.07 * r.corner + 0.055 * _bump(ax, y, t.eye_x, 0.0, 0.18, 0.13)
+        + (t.cheekbone + 0.05 * np.maximum(t.smile, 0)) * r.apple
+        - (0.02 + 0.45 * t.cheekbone) * r.hollow
+        + t.cheek_fat * _bump(ax, y, 0.58, 0.72, 0.32, 0.36)
+        + 0.07 * _bump(x, y, 0, mouth.y, 0.42, 0.34)
+        + t.chin_bump * _bump(x, y, 0, t.chin - 0.2, 0.26, 0.18)
+        - t.cleft * _bump(x, y, 0, t.chin - 0.16, 0.04, 0.1)
+        - 0.05 * r.chin_pit - 0.035 * t.fold * r.fold
+        - t.philtrum * 0.6 * _bump(x, y, 0, t.nose_length + 0.15, 0.04, 0.1)
+        + 0.03 * t.bags * r.bag
+    )  # fmt: skip
+    return r
 
 
 def _slopes(depth, px):
@@ -901,150 +778,324 @@ def _slopes(depth, px):
     dx[:, :, 0], dx[:, :, -1] = dx[:, :, 1], dx[:, :, -2]
     dy[:, 1:-1] = depth[:, 2:] - depth[:, :-2]
     dy[:, 0], dy[:, -1] = dy[:, 1], dy[:, -2]
-    scale = 0.5 / px
-    return np.clip(dx * scale, -3, 3), np.clip(dy * scale, -3, 3)
+    return np.clip(dx * (0.5 / px), -3, 3), np.clip(dy * (0.5 / px), -3, 3)
 
 
-def _beard(t, x, y, ax, z, lip_top, lip_bottom, mouth_w, stipple):
-    """Coverage (B, H, W) of facial hair: stubble, moustache, goatee, sideburns and full beard, each its own region."""
-    off_lips = 1 - _smooth(y, lip_top - 0.02, lip_top + 0.01) * (1 - _smooth(y, lip_bottom - 0.01, lip_bottom + 0.02)) * (
-        ax < mouth_w
-    )
-    under_nose = _smooth(y, t["nose_length"] + 0.08, t["nose_length"] + 0.14)
-    moustache = under_nose * (1 - _smooth(ax, mouth_w * 0.9, mouth_w * 1.2)) * (1 - _smooth(y, lip_top - 0.01, lip_top + 0.05))
-    moustache_drop = _smooth(0.09 - np.abs(ax - mouth_w * 1.05), 0, 0.05) * _smooth(y, lip_top - 0.15, lip_top)
-    chin = _smooth(y, lip_bottom + 0.05, lip_bottom + 0.11) * (1 - _smooth(ax, 0.26, 0.36))
+# -- materials, back to front -------------------------------------------------------------------------------------
+
+
+def _scene(t, c):
+    """A blurred place behind the person: a gradient, soft panels and shelves, clouds of light (B, 3, H, W)."""
+    blend = _smooth(c.sy * np.cos(6.3 * t.phase4) + c.sx * np.sin(6.3 * t.phase4), -2.2, 2.2)
+    scale, wide = 0.022 * (1 + t.phase3), 0.25 + 0.5 * t.phase5
+    cloud = _noise("cloud", c.sx * scale + t.phase0, c.sy * scale + t.phase1)
+    panel = _smooth(np.sin(c.sx * (1.0 + 2.5 * t.phase2) + 6.3 * t.phase6), -wide, wide)
+    shelf = _smooth(np.sin(c.sy * (0.8 + 2.0 * t.phase7) + 6.3 * t.phase3), -wide, wide)
+    busy = _smooth(t.scene, 0.25, 0.6)
+    f = (1 - 0.6 * busy) * blend + 0.6 * busy * (0.6 * panel + 0.4 * shelf) + 0.22 * cloud * (0.3 + busy)
+    f = np.clip(f, 0, 1)[:, None]
+    return t.scene_rgb * (1 - f) + t.scene_rgb2 * f
+
+
+def _skin(t, c, mouth, eyes, brow, r):
+    """The colour (B, 3, H, W) of the whole face, before light: skin, folds, make-up, beard, lips, eyes."""
+    x, y, ax = c.x, c.y, c.ax
+    cloud = _noise("cloud", x * 0.18 + t.hair_phase0, y * 0.18 + t.hair_phase1)
+    fine = _noise("fine", x * 0.11 + t.hair_phase2, y * 0.11 + t.hair_phase3)
+    skin = t.skin_rgb * (1 + t.mottle * (0.06 * fine + 0.03 * cloud))[:, None]
+    blood = t.ruddy * (r.apple + 0.7 * _bump(x, y, 0, t.nose_length - 0.1, 0.2, 0.16)) + 0.15 * t.mottle * cloud
+    _darken(skin, np.clip(0.13 * blood, -0.2, 0.5), (0, 1, 0.95))
+    _darken(skin, 0.8 * t.rosy * _bump(ax, y, 0.60, 0.42, 0.27, 0.22), (0.12, 0.75, 0.55))
+    freckles = _smooth(fine, 0.6, 1.4) * (r.apple + _bump(x, y, 0, 0.3, 0.4, 0.3))
+    _darken(skin, 0.5 * t.freckles * freckles, (0.5, 0.8, 1))
+    for i in range(3):
+        radius = vars(t)[f"mole_r{i}"]
+        away = (x - vars(t)[f"mole_x{i}"]) ** 2 + (y - vars(t)[f"mole_y{i}"]) ** 2
+        mole = np.maximum(1 - away / (radius * radius + 0.3 * c.px**2), 0)
+        _darken(skin, mole * np.minimum(radius * radius / (0.1 * c.px**2), 0.8), (0.6, 0.8, 0.9))
+
+    # age: lines across the forehead, crow's feet, the fold from nose to mouth; then tired and deep-set eyes
+    lines = np.sin(y * 34 + 1.1 * cloud) ** 8 * _smooth(-y, 0.5, 0.62) * (1 - _smooth(-y, 0.9, 1.0)) * _ridge(x, 0.5)
+    crow = np.sin((y + 0.02) * 60 / (0.5 + ax)) ** 6 * _bump(ax, y, 0.82, 0.02, 0.1, 0.16)
+    _darken(skin, t.wrinkle * (0.30 * lines + 0.4 * crow) + (0.10 * t.fold + 0.2 * t.wrinkle) * r.fold, (0.7, 0.9, 1))
+    under = 0.40 * _bump(ax, y, t.eye_x - 0.03, 0.17, 0.19, 0.05)
+    pouch = 0.35 * _ridge(y - 0.255 + 0.5 * (ax - t.eye_x) ** 2, 0.025) * _ridge(ax - t.eye_x, 0.18)
+    _darken(skin, t.bags * (under + pouch), (0.7, 0.9, 0.75))
+    _darken(skin, 0.25 * r.socket + 0.25 * r.corner, (0.75, 0.95, 1))
+
+    # what no light reaches: nostrils, beside the wings, under the lip
+    nostril = _bump(ax, y, 0.095 * t.nose_width, t.nose_length - 0.005, 0.055 * t.nostril, 0.033)
+    _darken(skin, 1.1 * nostril, (0.8, 0.9, 0.95))
+    wing = _bump(ax, y, 0.255 * t.nose_width, t.nose_length - 0.08, 0.03, 0.10)
+    below = _bump(x, y, 0, mouth.bottom + 0.05, 0.2, 0.035)
+    _darken(skin, 0.35 * wing + 0.22 * r.chin_pit + 0.18 * below, (0.75, 0.95, 1))
+
+    lid = t.makeup * _bump(ax, eyes.qy, t.eye_x + 0.02, -0.12, 0.20, 0.085)
+    _tint(skin, np.clip(0.85 * lid, 0, 1), t.lid_rgb)
+    _darken(skin, 0.25 * t.makeup * _bump(ax, y, 0.68, 0.5, 0.2, 0.16), (0.2, 0.7, 0.5))
+    grain = _noise("white", x * 0.5 + t.hair_phase4, y * 0.5) * min(c.size / 300, 1.0)
+    _tint(skin, _beard(t, c, mouth, grain), t.beard_rgb)
+    hairs = _noise("strand", (ax + 0.5 * y) * 0.30, (0.5 * ax - y) * 0.30)
+    _tint(skin, np.clip(brow * t.brow_dark * (1 + 0.22 * hairs), 0, 1), t.brow_rgb)
+
+    _tint(skin, mouth.lips * (0.62 + 0.34 * t.lipstick), t.lip_rgb * (1 + 0.08 * fine[:, None]))
+    _darken(skin, 0.7 * mouth.line, (0.8, 1, 1))
+    throat = np.broadcast_to(_rgb(0.045, 0.012, 0.012), skin.shape).copy()
+    _tint(throat, mouth.teeth * (0.95 - 0.5 * np.clip(mouth.arc, 0, 1)), _rgb(0.70, 0.64, 0.56))
+    _tint(skin, mouth.gap, throat)
+
+    ball = np.broadcast_to(_rgb(0.52, 0.47, 0.45), skin.shape).copy()
+    _darken(ball, 0.65 * (1 - np.clip((eyes.qy - eyes.upper) / 0.09, 0, 1)))  # the lid's shadow
+    rings = 0.75 + 1.4 * np.clip(eyes.gy + 0.03, 0, 0.09) / 0.09 - 0.7 * (eyes.radius > 0.070)
+    _tint(ball, c.edge(0.088 - eyes.radius), t.iris_rgb * np.clip(rings, 0.25, 2)[:, None])
+    _tint(ball, c.edge(0.036 - eyes.radius), np.float32(0.006))
+    glint = np.sqrt((eyes.gx * c.side - 0.03 * np.sign(t.light_x)) ** 2 + (eyes.gy + 0.035) ** 2)
+    _tint(ball, 0.9 * c.edge(0.020 + 0.1 * c.px - glint), np.float32(1.1))
+    _tint(skin, eyes.open, ball)
+    _tint(skin, eyes.lash * np.clip(0.78 + 0.15 * t.makeup, 0, 0.95), t.brow_rgb * 0.35)
+    _darken(skin, (0.30 + 0.4 * t.makeup) * eyes.lash_low + 0.34 * eyes.crease * (1 - eyes.open), (0.8, 0.95, 1))
+    return skin
+
+
+def _beard(t, c, mouth, grain):
+    """Coverage (B, H, W) of facial hair: stubble, moustache, goatee, sideburns and beard, each with its region."""
+    y, ax = c.y, c.ax
+    lips = _smooth(y, mouth.top - 0.02, mouth.top + 0.01) * (1 - _smooth(y, mouth.bottom - 0.01, mouth.bottom + 0.02))
+    under_nose = _smooth(y, t.nose_length + 0.08, t.nose_length + 0.14)
+    moustache = under_nose * (1 - _smooth(ax, mouth.width * 0.9, mouth.width * 1.2))
+    moustache = moustache * (1 - _smooth(y, mouth.top - 0.01, mouth.top + 0.05))
+    corners = _smooth(0.09 - np.abs(ax - mouth.width * 1.05), 0, 0.05) * _smooth(y, mouth.top - 0.15, mouth.top)
+    corners = corners * (y < mouth.bottom + 0.3)
+    chin = _smooth(y, mouth.bottom + 0.05, mouth.bottom + 0.11) * (1 - _smooth(ax, 0.26, 0.36))
     cheek_line = 0.98 - 0.60 * ax * ax + 0.30 * (1 - ax)
     jaw = _smooth(y - cheek_line + 0.22, 0, 0.16) * _smooth(y, 0.42, 0.6)
-    shade = np.maximum(jaw, under_nose * (ax < mouth_w + 0.1))
+    shade = np.maximum(jaw, under_nose * (ax < mouth.width + 0.1))
     burns = _smooth(ax, 0.80, 0.86) * _smooth(y, -0.45, -0.35) * (1 - _smooth(y, 0.78, 0.92))
-    grain = 1 + 0.35 * stipple
-    cover = 0.34 * t["stubble"] * shade * (1 + 0.9 * stipple)
-    cover = np.maximum(cover, 0.88 * t["beard"] * np.maximum(jaw, 0.75 * moustache) * grain)
-    cover = np.maximum(cover, 0.90 * t["mustache"] * moustache * grain)
-    cover = np.maximum(cover, 0.90 * t["goatee"] * np.maximum(chin, t["mustache"] * moustache_drop * (y < lip_bottom + 0.3)) * grain)
-    cover = np.maximum(cover, 0.92 * t["sideburns"] * burns * grain)
-    return np.clip(cover, 0, 0.96) * off_lips
+    full = np.maximum(0.88 * t.beard * np.maximum(jaw, 0.75 * moustache), 0.90 * t.mustache * moustache)
+    full = np.maximum(full, 0.90 * t.goatee * np.maximum(chin, t.mustache * corners))
+    full = np.maximum(full, 0.92 * t.sideburns * burns) * (1 + 0.35 * grain)
+    cover = np.maximum(full, 0.34 * t.stubble * shade * (1 + 0.9 * grain))
+    return np.clip(cover, 0, 0.96) * (1 - lips * (ax < mouth.width))
 
 
-def _scene(t, sx, sy, px):
-    """A blurred place behind the person: a gradient, a few soft panels, and clouds of light (B, 3, H, W)."""
-    blend = _smooth(sy * np.cos(6.3 * t["phase4"]) + sx * np.sin(6.3 * t["phase4"]), -2.2, 2.2)
-    wide = 0.25 + 0.5 * t["phase5"]
-    cloud = _noise("cloud", sx * 0.022 * (1 + t["phase3"]) + t["phase0"], sy * 0.022 * (1 + t["phase3"]) + t["phase1"])
-    panel = _smooth(np.sin(sx * (1.0 + 2.5 * t["phase2"]) + 6.3 * t["phase6"]), -wide, wide)
-    shelf = _smooth(np.sin(sy * (0.8 + 2.0 * t["phase7"]) + 6.3 * t["phase3"]), -wide, wide)
-    busy = _smooth(t["scene"], 0.25, 0.6)
-    f = np.clip((1 - 0.6 * busy) * blend + 0.6 * busy * (0.6 * panel + 0.4 * shelf) + 0.22 * cloud * (0.3 + busy), 0, 1)
-    return t["scene_rgb"] * (1 - f)[:, None] + t["scene_rgb2"] * f[:, None]
+def _body(t, c):
+    """Neck, clothes, collar and tie; they roll half as far as the head does."""
+    x = 0.5 * (c.sx + c.ex)
+    across_x = np.abs(x)
+    flat = np.zeros_like(x)
+    width = 0.60 + 0.08 * _smooth(t.jaw_power, 2.3, 3.1) + 0.8 * t.cheek_fat
+    neck = c.edge(width + 0.30 * np.clip(c.hy - 1.75, 0, 1) ** 2 - across_x) * (c.hy > 0.6)
+    u = np.clip(x / (width + 0.1), -0.97, 0.97)
+    c.layer(neck, t.skin_rgb * 0.92, -0.8 * u / np.sqrt(1 - u * u), flat - 0.15, -0.35 - 0.3 * u * u)
+
+    chest = t.neckline - 0.09 * t.necktie
+    neckline = np.where(across_x < 0.75, chest - 0.88 * x * x, chest - 0.31)
+    shoulder = 1.78 + 0.33 * np.maximum(across_x - 0.62, 0) + 0.25 * np.maximum(across_x - 1.3, 0) ** 2
+    cloth = c.edge(np.minimum(c.hy * 0.3 + c.sy * 0.7 - shoulder, c.sy - neckline), 0.02)
+    weave = _noise("cloud", c.sx * 0.12 + t.phase0, c.sy * 0.12 + t.phase1)
+    stripes = 1 + 0.35 * (t.phase6 > 0.85) * np.sign(np.sin(c.sx * 22 + 6 * t.phase2)) * (1 - t.necktie)
+    colour = t.cloth_rgb * ((1 + 0.12 * weave) * stripes)[:, None]
+    c.layer(cloth, colour, -0.35 * x + 0.1 * weave, flat - 0.2, -0.55)
+    if t.necktie.any():
+        shirt = c.edge(0.46 - 0.42 * np.maximum(c.sy - 1.95, 0) - across_x) * c.edge(c.sy - 1.78 - 0.1 * across_x)
+        c.layer(t.necktie * shirt, _rgb(0.80, 0.80, 0.84) * (1 - 0.2 * across_x)[:, None], -0.3 * x, flat - 0.1, -0.45)
+        tie = c.edge(0.12 + 0.25 * np.abs(c.sy - 2.05) - across_x) * c.edge(c.sy - 1.86)
+        pattern = 1 + 0.5 * np.sign(np.sin((c.sx + c.sy) * 26)) * (t.phase3 > 0.5)
+        c.layer(t.necktie * tie, t.tie_rgb * pattern[:, None], -2.0 * x, flat, -0.4, 0.2)
 
 
-def _hair(t, hx, ex, hy, y, a, w, px, edge):
-    """Masks, colour and slopes of the hair behind and in front of the face."""
-    volume, length, curly, wavy = t["hair_volume"], t["hair_length"], t["curly"], t["wavy"]
-    has = 1 - t["bald"]
+def _necklace(t, c):
+    if not t.necklace.any():
+        return
+    x, y = 0.5 * (c.sx + c.ex), c.sy
+    chain = c.edge(0.032 - np.abs(y - 2.12 + 0.50 * (x / 0.72) ** 2)) * (0.75 + 0.25 * np.sin(x * 60)) * (np.abs(x) < 0.80)
+    pendant = c.edge(0.075 - np.sqrt(x * x + (y - 2.17) ** 2))
+    c.layer(t.necklace * chain, t.metal_rgb, 0 * x, 0 * x - 0.5, -0.3, 1.0)
+    c.layer(t.necklace * pendant, t.metal_rgb, -5 * x, -5 * (y - 2.17), -0.3, 1.0)
+
+
+def _ears(t, c, near_side):
+    """Both ears: drawn before the head, and once more after it (`near_side`) for the one turned to the camera."""
+    covered = _smooth(t.hair_length, 0.2, 0.5) * (1 - t.bald)
+    for sign in (-1.0, 1.0):
+        near = _smooth(-sign * c.sin_yaw, 0.10, 0.30) * (1 - covered)
+        centre = sign * (t.skull_width * c.cos_yaw * 0.985 + 0.7 * t.ear_out * (1 - near))
+        half = (0.115 + 0.30 * np.maximum(-sign * c.sin_yaw, 0)) * t.ear_size
+        u, v = (c.ex - centre) / half, (c.ey - 0.18) / (0.30 * t.ear_size)
+        r = np.sqrt(u * u + v * v * np.clip(1 + 0.25 * v, 0.5, 1.5))
+        colour = t.skin_rgb * _rgb(1.0, 0.86, 0.84) * (1 - 0.55 * _bump(u, v, 0.1 * sign, 0.05, 0.45, 0.5))[:, None]
+        cover = c.edge((1 - r) * half) * (near if near_side else 1)
+        c.layer(cover, colour, -0.6 * u + 0.3 * sign, -0.4 * v, 0.1 if near_side else -0.05)
+
+
+def _double_chin(t, c):
+    if not t.double_chin.any():
+        return
+    under = c.ey - t.chin
+    pouch = c.edge(np.minimum(0.21 - 0.42 * c.ex * c.ex - under, 0.62 - np.abs(c.ex)), 0.02)
+    pouch = t.double_chin * pouch * (1 - c.edge(c.inside)) * (c.ey > 1.0)
+    c.layer(pouch, t.skin_rgb * 0.95, -1.1 * c.ex, -5.5 * (under - 0.02), 0.45)
+    curve = 0.20 * (1 - np.sqrt(np.clip(1 - (c.ex / 0.8) ** 2, 0, 1)))
+    _darken(c.rgb, 0.6 * _ridge(under - 0.10 + curve, 0.03) * pouch, (0.75, 0.95, 1))
+
+
+def _hair(t, c):
+    """Cover behind and before the face, colour and slopes of the hair on the head."""
+    ex, y = c.ex, c.ey
+    long_hair = _smooth(t.hair_length, 0.5, 1.3)
     widest = -0.25
     polar = np.arctan2(ex, 0.35 - np.minimum(y, 0.2))
-    rough = _noise("cloud", polar * 0.12 + t["hair_phase0"], y * 0.12 + t["hair_phase1"])
-    wave = wavy * np.sin(y * 7.5 + 1.5 * np.tanh(8 * (ex - 0.3 * t["part"])) + 2.0 * rough + 6 * t["hair_phase5"])
-    outer_w = t["skull_width"] * np.sqrt(np.cos(t["yaw"]) ** 2 + (1.1 * np.sin(t["yaw"])) ** 2) + volume + 0.02
-    outer_h = t["skull_top"] + widest + 1.15 * volume + 0.02
-    u, v = ex / outer_w, np.minimum(y - widest, 0) / outer_h
-    r = np.sqrt(np.abs(u) ** 2.4 + np.abs(v) ** 2.4 + 1e-9)
+    rough = _noise("cloud", polar * 0.12 + t.hair_phase0, y * 0.12 + t.hair_phase1)
+    wave = y * 7.5 + 1.5 * np.tanh(8 * (ex - 0.3 * t.part)) + 2.0 * rough + 6 * t.hair_phase5
+
+    # silhouette: the head's own, larger by the hair, falling to `hair_length`
+    wide = t.skull_width * np.sqrt(c.cos_yaw**2 + (1.1 * c.sin_yaw) ** 2) + t.hair_volume + 0.02
+    high = t.skull_top + widest + 1.15 * t.hair_volume + 0.02
+    u, v = ex / wide, np.minimum(y - widest, 0) / high
+    r = (np.abs(u) ** 2.4 + np.abs(v) ** 2.4 + 1e-9) ** (1 / 2.4)
     below = np.clip(y - widest, 0, 3)
-    long_hair = _smooth(length, 0.5, 1.3)
-    sides = 1 + long_hair * (0.10 * wavy + 0.04) * _smooth(below, 0.2, 1.6) - (1 - long_hair) * 0.10 * below
-    ragged = (0.03 + 0.05 * curly + 0.03 * wavy) * rough + 0.035 * wave * _smooth(y, -0.6, 0.6)
-    outline = (sides - r) * outer_w + ragged
-    tail = length + 0.12 * rough - y + 0.15 * (1 - u * u)
-    sd = np.minimum(outline, tail * 0.8)
-    silhouette = edge(sd, 0.015 + 0.03 * curly) * has
-    strand_u = np.where(t["straight"] + wavy + long_hair > 0, r * (1 + 0.03 * wave / 1) * 0.9 + 0.03 * wave, polar * 0.45)
-    strand_v = np.where(t["straight"] + wavy + long_hair > 0, polar * 0.08, r * 0.25)
-    strands = _noise("strand", strand_u * 0.6 + t["hair_phase2"], strand_v + t["hair_phase3"])
-    curls = _noise("fine", ex * 0.10 + t["hair_phase2"], y * 0.10)
-    strands = strands * (1 - curly) + 1.1 * curls * curly
-    # hairline: high in the middle, coming down at the temples; receding ones go back in two bays
-    ax = np.abs(ex - 0.03 * np.sign(t["part"])) / np.maximum(a, 0.3)
-    line = t["hairline"] + 0.46 * ax**4 + 0.55 * ax**10 + t["peak"] * _bump(ex, 0, 0, 0, 0.25, 1)
-    line = line - t["receding"] * 0.36 * _bump(ax, 0, 0.58, 0, 0.34, 1)
-    fringe = -0.44 + 0.10 * (ex - t["part"]) * np.sign(t["part"]) + 0.05 * strands - 0.1 * ax**2
-    line = np.where(t["bangs"] > 0, np.maximum(line, fringe), line)
-    line = line + 0.025 * strands + 0.02 * rough
-    top = edge(line - y, 0.03)
-    curtain = edge((ax - 0.90 + 0.03 * wave - 0.10 * long_hair * _smooth(y, -0.6, 0.4)) * a, 0.02) * _smooth(length - y, -0.05, 0.1)
-    curtain = curtain * _smooth(y, -0.7, -0.4)
-    front = np.maximum(top, curtain * _smooth(length, -0.3, 0.3)) * silhouette
-    band = t["bald"] * _smooth(ax, 0.88, 0.95) * _smooth(y, -0.6, -0.4) * (1 - _smooth(y, 0.1, 0.25)) * (np.abs(ex) < a + 0.03)
-    front = np.maximum(front, 0.6 * band)
-    sheen = np.exp(-(((r - 0.80 - 0.03 * strands) / 0.10) ** 2)) * (0.25 + 0.9 * t["straight"]) * (1 - curly)
-    ripple = wavy * 0.45 * np.sin(y * 7.5 + 1.5 * np.tanh(8 * (ex - 0.3 * t["part"])) + 2.0 * rough + 6 * t["hair_phase5"] + 9 * r)
+    fall = long_hair * (0.10 * t.wavy + 0.04) * _smooth(below, 0.2, 1.6) - (1 - long_hair) * 0.10 * below
+    ragged = (0.03 + 0.05 * t.curly + 0.03 * t.wavy) * rough
+    ragged = ragged + 0.035 * t.wavy * np.sin(wave) * _smooth(y, -0.6, 0.6)
+    outline = (1 + fall - r) * wide + ragged
+    ends = t.hair_length + 0.12 * rough - y + 0.15 * (1 - u * u)
+    behind = c.edge(np.minimum(outline, 0.8 * ends), 0.015 + 0.03 * t.curly) * (1 - t.bald)
+
+    # strands follow the outline where hair is combed down, and run back from the forehead where it is cropped
+    combed = t.straight + t.wavy + long_hair > 0
+    across = np.where(combed, 0.9 * r + 0.06 * t.wavy * np.sin(wave), 0.45 * polar)
+    along = np.where(combed, 0.08 * polar, 0.25 * r)
+    strands = _noise("strand", 0.6 * across + t.hair_phase2, along + t.hair_phase3)
+    curls = _noise("fine", ex * 0.10 + t.hair_phase2, y * 0.10)
+    strands = strands + t.curly * (1.1 * curls - strands)
+
+    # hairline: high in the middle, lower at the temples; a receding one goes back in two bays
+    ax = np.abs(ex - 0.03 * np.sign(t.part)) / np.maximum(c.a, 0.3)
+    line = t.hairline + 0.46 * ax**4 + 0.55 * ax**10 + t.peak * _ridge(ex, 0.25)
+    line = line - t.receding * 0.36 * _ridge(ax - 0.58, 0.34)
+    fringe = -0.44 + 0.10 * (ex - t.part) * np.sign(t.part) + 0.05 * strands - 0.1 * ax**2
+    line = np.where(t.bangs > 0, np.maximum(line, fringe), line) + 0.025 * strands + 0.02 * rough
+    top = c.edge(line - y, 0.03)
+    curtain = c.edge((ax - 0.90 + 0.03 * t.wavy * np.sin(wave) - 0.10 * long_hair * _smooth(y, -0.6, 0.4)) * c.a, 0.02)
+    curtain = curtain * _smooth(t.hair_length - y, -0.05, 0.1) * _smooth(y, -0.7, -0.4) * _smooth(t.hair_length, -0.3, 0.3)
+    before = np.maximum(top, curtain) * behind
+    wreath = _smooth(ax, 0.88, 0.95) * _smooth(y, -0.6, -0.4) * (1 - _smooth(y, 0.1, 0.25)) * (np.abs(ex) < c.a + 0.03)
+    before = np.maximum(before, 0.6 * t.bald * wreath)
+
+    sheen = _ridge(r - 0.80 - 0.03 * strands, 0.10) * (0.25 + 0.9 * t.straight) * (1 - t.curly)
+    ripple = 0.45 * t.wavy * np.sin(wave + 9 * r)
     tone = np.exp(np.clip(0.20 * strands + ripple + 0.1 * rough, -1, 1)) * (1 + 0.9 * sheen)
-    tone = tone * (1 - 0.35 * _smooth(r, 0.9, 1.05)) + 0
-    lift = 0.012 * sheen
-    rgb = t["hair_rgb"] * tone[:, None] + lift[:, None]
-    nx = 1.1 * u / np.sqrt(np.clip(1.15 - r * r, 0.12, 2)) * -1
-    ny = 1.0 * v / np.sqrt(np.clip(1.15 - r * r, 0.12, 2)) * -1
-    return {"back": silhouette, "front": front, "rgb": rgb, "slope_x": nx + 0.25 * strands, "slope_y": ny + 0.1 * ripple}
+    tone = tone * (1 - 0.35 * _smooth(r, 0.9, 1.05))
+    bend = -1.05 / np.sqrt(np.clip(1.15 - r * r, 0.12, 2))
+    return SimpleNamespace(behind=behind, before=before, rgb=t.hair_rgb * tone[:, None] + (0.012 * sheen)[:, None],
+                           slope_x=u * bend + 0.25 * strands, slope_y=v * bend + 0.1 * ripple)  # fmt: skip
 
 
-def _hat(t, layer, ex, y, a, px, edge):
-    """A knitted cap, a cap with a peak, or a hat with a brim, by `hat_kind` 0, 1, 2."""
-    if not t["hat"].any():
+def _earrings(t, c):
+    """Hoops of gold or drops of silver, at the lobes and over whatever hair there is."""
+    if not t.earrings.any():
         return
-    kind = t["hat_kind"]
-    wide = t["skull_width"] + 0.14 + 0.04 * (kind == 2)
-    brim_y = -0.60 + 0.05 * (kind == 0) - 0.22 * (ex / wide) ** 2 * np.where(kind == 0, 0.4, -0.5)
-    height = t["skull_top"] + 0.20 - 0.60 + 0.1 * (kind == 2)
-    u = np.abs(ex) / wide
-    v = np.maximum(-(y + 0.60), 0) / height
+    v = c.ey - 0.60
+    for sign in (-1.0, 1.0):
+        u = c.ex - sign * (t.skull_width * c.cos_yaw + t.ear_out + 0.02)
+        drop = np.maximum(0.06 - np.sqrt(u * u + v * v), 0.05 - np.sqrt(1.5 * u * u + 0.25 * (v - 0.17) ** 2))
+        hoop = 0.028 - np.abs(np.sqrt(u * u + (v - 0.13) ** 2) - 0.11)
+        shape = c.edge(np.where(t.metal_rgb[:, 2] > 0.4, drop, hoop))
+        c.layer(t.earrings * shape, t.metal_rgb, 0 * v, -1.5 * v, 0.2, 1.2)
+
+
+def _hat(t, c):
+    """A knitted cap, a cap with a peak, or a hat with a brim, by `hat_kind` 0, 1, 2."""
+    if not t.hat.any():
+        return
+    x, y, kind = c.ex, c.ey, t.hat_kind
+    wide = t.skull_width + 0.14 + 0.04 * (kind == 2)
+    rim = -0.60 + 0.05 * (kind == 0) - 0.22 * (x / wide) ** 2 * np.where(kind == 0, 0.4, -0.5)
+    u, v = np.abs(x) / wide, np.maximum(-(y + 0.60), 0) / (t.skull_top - 0.40 + 0.1 * (kind == 2))
     power = np.where(kind == 2, 4.0, 2.4)
     r = (u**power + v**power + 1e-9) ** (1 / power)
-    crown = np.minimum((1 - r) * wide, brim_y - y)
-    knit = 1 + 0.18 * np.sin(ex * 26) * (kind == 0) - 0.25 * (np.abs(y - brim_y + 0.14) < 0.02) * (kind == 0)
-    band = 1 - 0.6 * ((kind == 2) & (y > brim_y - 0.24))
-    colour = t["hat_rgb"] * (knit * band)[:, None]
-    layer(t["hat"] * edge(crown), colour, -1.4 * ex / wide, 0.9 * v, 0.9 - 0.4 * u * u)
-    brim_w = np.where(kind == 2, 1.75, 0.95) * wide / 1.14
-    depth = np.where(kind == 2, 0.17, 0.20)
-    brim = 1 - (ex / brim_w) ** 2 - ((y + 0.58) / depth) ** 2
-    mask = t["hat"] * (kind > 0) * edge(brim * depth * 0.6)
-    layer(mask, t["hat_rgb"] * 0.75, -0.2 * ex, 0.6 + 0 * ex, 1.35 + 0 * ex)
+    knit = 1 + (kind == 0) * (0.18 * np.sin(x * 26) - 0.25 * (np.abs(y - rim + 0.14) < 0.02))
+    band = 1 - 0.6 * ((kind == 2) & (y > rim - 0.24))
+    crown = t.hat * c.edge(np.minimum((1 - r) * wide, rim - y))
+    c.layer(crown, t.hat_rgb * (knit * band)[:, None], -1.4 * x / wide, 0.9 * v, 0.9 - 0.4 * u * u)
+    brim_w, brim_h = np.where(kind == 2, 1.54, 0.83) * wide, np.where(kind == 2, 0.17, 0.20)
+    brim = (1 - (x / brim_w) ** 2 - ((y + 0.58) / brim_h) ** 2) * brim_h * 0.6
+    c.layer(t.hat * (kind > 0) * c.edge(brim), t.hat_rgb * 0.75, -0.2 * x, 0 * x + 0.6, 1.35)
 
 
-def _shade(t, rgb, lit, nx, ny, far, gloss, px, size):
-    """Lambert with a soft, reddish terminator, ambient light from above, gloss, and shadows marched over the depth map."""
-    batch = rgb.shape[0]
-    norm = 1 / np.sqrt(1 + nx * nx + ny * ny)
-    lx, ly, lz = t["light_x"], t["light_y"], t["light_z"]
-    facing = (-nx * lx - ny * ly + lz) * norm
-    # the shadow at a pixel: does the depth map rise above the ray towards the light?
-    shadow = np.zeros_like(far)
-    flat = far.reshape(-1)
+def _glasses(t, c):
+    """Rims in a plane before the eyes, bridge and temples; returns the light (B, H, W) that the lenses throw back."""
+    if not t.glasses.any():
+        return np.zeros_like(c.ex)
+    x, y, p = np.abs((c.hx - 0.12 * c.sin_yaw) / c.cos_yaw), c.ey, t.lens_round
+    lx, ly = np.abs(x - 0.455) / t.lens_w, np.abs(y - 0.1 * c.sin_pitch - 0.04) / t.lens_h
+    q = (lx**p + ly**p + 1e-9) ** (1 / p)
+    rim = c.edge(t.rim - np.abs(1 - q) * t.lens_h)
+    rim = rim + c.edge(0.9 * t.rim - np.abs(y + 0.02)) * (x < 0.455 - t.lens_w)
+    rim = rim + c.edge(0.8 * t.rim - np.abs(y + 0.04)) * (x > 0.455 + t.lens_w) * (np.abs(c.ex) < c.a)
+    lens = t.glasses * c.edge((1 - q) * t.lens_h)
+    _darken(c.rgb, 0.10 * lens)
+    c.layer(t.glasses * np.clip(rim, 0, 1), t.rim_rgb, 0 * x, 0 * x, 1.3, 0.6)
+    return 0.1 * lens * _smooth(ly - 0.5 * lx + 0.3 * (y < 0.04), 0.4, 1.2)
+
+
+# -- light --------------------------------------------------------------------------------------------------------
+
+
+def _shadow(t, c):
+    """Share of the key light (B, H, W) that arrives: a march over the depth map towards the light, soft with distance."""
+    batch, size = len(c.depth), c.size
     rows = np.arange(size, dtype=np.int32)
     base = (np.arange(batch, dtype=np.int32) * (size * size))[:, None, None]
-    for step in (0.07, 0.14, 0.24, 0.38):
-        ox = np.rint(lx * step / px).astype(np.int32)
-        oy = np.rint(ly * step / px).astype(np.int32)
-        ix = np.clip(rows[None, None, :] + ox, 0, size - 1)
-        iy = np.clip(rows[None, :, None] + oy, 0, size - 1)
-        there = flat[base + iy * size + ix]
-        shadow = np.maximum(shadow, np.clip((there - far - lz * step - 0.015) * (7.0 / (0.3 + step)), 0, 1))
-    shadow = 1 - shadow * (0.35 + 0.5 * t["hard"])
-    sky = 0.80 + 0.25 * (-ny * norm * -1.0) * -1.0
-    light = np.empty_like(rgb)
-    for k, wrap in enumerate((0.26, 0.14, 0.10)):
-        direct = np.clip((facing + wrap) * (1 / (1 + wrap)), 0, None) * shadow
-        light[:, k] = t["key"] * t["key_rgb"][:, k] * direct * 1.15 + t["ambient_rgb"][:, k] * sky
-    half = np.sqrt(lx * lx + ly * ly + (lz + 1) ** 2)
-    spec = np.clip((-nx * lx - ny * ly + lz + 1) * norm / half, 0, 1)
-    spec = spec**2
-    spec = spec * spec
-    spec = spec * spec
-    spec = spec * spec * spec * shadow * gloss * (0.03 + 0.12 * t["hard"])
-    lit = lit[:, None]
-    out = rgb * (light * lit + (1 - lit) * 0.75) + (spec[:, None] * lit)
-    return out * t["exposure"][:, None]
+    flat = c.depth.reshape(-1)
+    blocked = np.zeros_like(c.depth)
+    for step in (0.07, 0.14, 0.24, 0.38):  # head units: from the nose's length down to its wings
+        columns = np.clip(rows[None, None, :] + np.rint(t.light_x * step / c.px).astype(np.int32), 0, size - 1)
+        lines = np.clip(rows[None, :, None] + np.rint(t.light_y * step / c.px).astype(np.int32), 0, size - 1)
+        above = flat[base + lines * size + columns] - c.depth - t.light_z * step - 0.015
+        blocked = np.maximum(blocked, np.clip(above * (7.0 / (0.3 + step)), 0, 1))
+    return 1 - blocked * (0.35 + 0.5 * t.hard)
+
+
+def _shade(t, c, scene):
+    """Lambert with a soft reddish edge, ambient light from above, gloss and cast shadows: linear (B, 3, H, W)."""
+    norm = 1 / np.sqrt(1 + c.nx**2 + c.ny**2)
+    towards = -c.nx * t.light_x - c.ny * t.light_y + t.light_z
+    shadow = _shadow(t, c)
+    sky = 0.80 + 0.25 * c.ny * norm
+    light = np.empty_like(c.rgb)
+    for k, wrap in enumerate((0.26, 0.14, 0.10)):  # light scattered in skin comes out red beyond the edge of shade
+        direct = np.maximum((towards * norm + wrap) * (1.15 / (1 + wrap)), 0) * shadow
+        light[:, k] = t.key * t.key_rgb[:, k] * direct + t.ambient_rgb[:, k] * sky
+    half = np.sqrt(t.light_x**2 + t.light_y**2 + (t.light_z + 1) ** 2)
+    mirror = np.clip((towards + 1) * norm / half, 0, 1) ** 2
+    mirror = mirror * mirror
+    mirror = mirror * mirror
+    light_back = (mirror**3 * shadow * c.gloss * (0.03 + 0.12 * t.hard))[:, None]
+    lit = c.lit[:, None]
+    return (c.rgb * light + light_back) * lit + 0.75 * scene * (1 - lit)
+
+
+def _paint(t, size):
+    """Linear pictures (B, 3, size, size) float32 of traits `t`, each (B, 1, 1) or (B, 3, 1, 1) float32."""
+    c = _Canvas(t, size)
+    _pose(t, c)
+    mouth, eyes, brow = _mouth(t, c), _eyes(t, c), _brows(t, c)
+    relief, hair = _relief(t, c, mouth, brow), _hair(t, c)
+    c.rgb[:] = scene = _scene(t, c)
+    c.layer(hair.behind, hair.rgb * 0.55, hair.slope_x, hair.slope_y, -0.6, 0.1)
+    _body(t, c)
+    _ears(t, c, near_side=False)
+    oil = 0.35 + 0.4 * mouth.lips + 2.2 * eyes.open
+    c.layer(c.edge(c.inside), _skin(t, c, mouth, eyes, brow, relief), *_slopes(relief.depth, c.px), relief.depth, oil)
+    _ears(t, c, near_side=True)
+    _double_chin(t, c)
+    _necklace(t, c)
+    c.layer(hair.before, hair.rgb, hair.slope_x, hair.slope_y, relief.depth + 0.6 * t.hair_volume)
+    _earrings(t, c)
+    _hat(t, c)
+    glare = _glasses(t, c)
+    return (_shade(t, c, scene) + glare[:, None]) * t.exposure[:, None]
 
 
 # -- camera -------------------------------------------------------------------------------------------------------
@@ -1052,34 +1103,35 @@ def _shade(t, rgb, lit, nx, ny, far, gloss, px, size):
 
 @lru_cache(maxsize=1)
 def _srgb_table():
+    """sRGB of 4097 linear values from 0 to 1, with a slight shoulder so that highlights do not clip at once."""
     x = np.arange(4097) / 4096.0
-    x = x / (1 + 0.10 * x) * 1.10  # a slight shoulder, so that highlights do not clip at once
-    return (np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)).astype(np.float32)
+    x = 1.10 * x / (1 + 0.10 * x)
+    return np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
-def _develop(linear, t, size, shot):
-    """Lens blur and exposure in linear light, then sRGB, sensor noise, uint8."""
-    for i in range(len(linear)):
-        sigma = float(t["blur"][i, 0, 0]) * size
+def _develop(linear, t, shot):
+    """Lens blur in linear light, sRGB, sensor noise, uint8."""
+    size = linear.shape[-1]
+    tile, offset = _bank()["white"], shot.uniform("grain", 0, 1 << 40).astype(np.int64)
+    number = np.arange(size)
+    for i, image in enumerate(linear):
+        sigma = float(t.blur[i, 0, 0]) * size
         if sigma > 0.25:
-            linear[i] = gaussian_filter(linear[i], (0, sigma, sigma), truncate=3.0, mode="nearest")
+            linear[i] = gaussian_filter(image, (0, sigma, sigma), truncate=3.0, mode="nearest")
     srgb = _srgb_table()[np.clip(linear * 4096, 0, 4096).astype(np.int32)]
-    tile = _bank()["white"]
-    offset = (shot.uniform("grain", 0, 1 << 40)).astype(np.int64)
     for i in range(len(linear)):
         for k in range(3):
-            oy, ox = (offset[i] >> (9 * k)) & 511, (offset[i] >> (9 * k + 5)) & 511
-            rows, cols = (np.arange(size) + oy) & 511, (np.arange(size) + ox) & 511
-            srgb[i, k] += t["noise"][i, 0, 0] * tile[np.ix_(rows, cols)]
+            rows, columns = number + (offset[i] >> (9 * k)), number + (offset[i] >> (9 * k + 5))
+            srgb[i, k] += t.noise[i, 0, 0] * tile[np.ix_(rows & 511, columns & 511)]
     return np.clip(srgb * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 # -- pictures -----------------------------------------------------------------------------------------------------
 
 
-def _columns(t):
+def _columns(traits):
     """Traits as float32 arrays that broadcast over pictures: (B, 1, 1) numbers, (B, 3, 1, 1) colours."""
-    return {k: np.ascontiguousarray(v, np.float32).reshape(v.shape + (1, 1)) for k, v in t.items()}
+    return SimpleNamespace(**{k: v.astype(np.float32).reshape(*v.shape, 1, 1) for k, v in traits.items()})
 
 
 def render_params(seed=0, people=0, photos=0, size=64, *, domain="standard", force=None, traits=None, batch=16):
@@ -1091,13 +1143,12 @@ def render_params(seed=0, people=0, photos=0, size=64, *, domain="standard", for
         raise ValueError(f"size: found {size}, accepted are 16 pixels or more")
     people, photos = np.broadcast_arrays(np.atleast_1d(people), np.atleast_1d(photos))
     a, t = parameters(seed, people, photos, domain=domain, force=force, traits=traits)
-    t = _columns(t)
     images = np.empty((len(people), 3, size, size), np.uint8)
     for i in range(0, len(people), batch):
         part = slice(i, i + batch)
         _, shot = _streams(seed, domain, people[part], photos[part])
-        cut = {k: v[part] for k, v in t.items()}
-        images[part] = _develop(_paint(cut, size), cut, size, shot)
+        columns = _columns({k: v[part] for k, v in t.items()})
+        images[part] = _develop(_paint(columns, size), columns, shot)
     return images, np.stack([a[name] for name in ATTRIBUTES], 1)
 
 

@@ -3,11 +3,11 @@
 A tap's shape is (C,) for `avgpool` and `fc`, (C, h, w) before. Images are (B, 3, S, S) in [0, 1].
 """
 
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import log2
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ def backbone(cfg: RunConfig, n_attributes: int) -> nn.Sequential:
     w = cfg.width
     if cfg.encoder == "small":
         stem = nn.Conv2d(3, w, 7, stride=4, padding=3, bias=False), nn.BatchNorm2d(w), nn.ReLU()
-        blocks = [_residual(w, w, 1), _residual(w, 2 * w, 2), _residual(2 * w, 4 * w, 2), _residual(4 * w, 8 * w, 1)]
+        blocks = [residual(w, w, 1), residual(w, 2 * w, 2), residual(2 * w, 4 * w, 2), residual(4 * w, 8 * w, 1)]
         avgpool, fc, features = nn.AdaptiveAvgPool2d(1), nn.Linear(8 * w, 8 * w), 8 * w
     else:
         weights = {"none": None, "imagenet": "IMAGENET1K_V1"}[cfg.encoder_weights]
@@ -98,13 +98,13 @@ class Decoder(nn.Module):
                 nn.ReLU(),
             )
         steps: list[nn.Module] = []
-        doublings = round(log2(image_size / side))
+        doublings = round(math.log2(image_size / side))
         for left in range(doublings, 2, -1):  # back to a quarter of the image: conv4 ... conv1 mirrored
             out = width * 2 ** (left - 3)
-            steps += [nn.Upsample(scale_factor=2), _conv(channels, out), _residual(out, out, 1)]
+            steps += [nn.Upsample(scale_factor=2), _conv(channels, out), residual(out, out, 1)]
             channels = out
         if doublings <= 2:
-            steps += [_conv(channels, width), _residual(width, width, 1)]
+            steps += [_conv(channels, width), residual(width, width, 1)]
             channels = width
         steps += [nn.Conv2d(channels, 4 * width, 3, padding=1, bias=False), nn.PixelShuffle(2), nn.BatchNorm2d(width), nn.ReLU()]
         steps += [nn.Conv2d(width, 3 * 4, 3, padding=1), nn.PixelShuffle(2), nn.Sigmoid()]
@@ -171,7 +171,7 @@ def _conv(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
 
 
-def _residual(inputs: int, outputs: int, stride: int) -> nn.Module:
+def residual(inputs: int, outputs: int, stride: int) -> nn.Module:
     shortcut = None
     if stride != 1 or inputs != outputs:
         shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
@@ -218,3 +218,8 @@ def descend(loss: Tensor, optimiser: torch.optim.Optimizer, lr: float) -> None:
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     optimiser.step()
+
+
+def one_cycle(progress: float) -> float:
+    """The learning rate's factor at `progress` in [0, 1): up for a tenth, then a cosine down. A function, so resuming needs no state."""
+    return min(progress / 0.1, 0.5 + 0.5 * math.cos(math.pi * max(0.0, progress - 0.1) / 0.9), 1.0) or 1e-3

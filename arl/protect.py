@@ -30,6 +30,7 @@ from arl.models import (
     fixed,
     generator,
     initialised,
+    one_cycle,
     precision,
     prepare,
     tap_shape,
@@ -131,7 +132,7 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
             data.images, x1, cfg.batch_size, device=device, generator=generator(cfg.seed, 2, epoch), flip=True, drop_last=True
         )
         for step, (rows, x) in enumerate(private):
-            lr = cfg.lr * _one_cycle((epoch - 1 + step / steps) / cfg.epochs)
+            lr = cfg.lr * one_cycle((epoch - 1 + step / steps) / cfg.epochs)
 
             if cfg.protected:  # (a) the simulated adversary, equation (5), on public data; Enc fixed
                 with precision(device):
@@ -183,11 +184,6 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
         say(f"{run.id}  utility has collapsed (mean MCC {line['mcc']:.3f}): a smaller lambda1 or lambda2 keeps more of it")
     run.save(pack(net=net), epoch=cfg.epochs)
     return {"checkpoint": True, "attributes": names, "epochs": cfg.epochs, "g": g.name if g is not None else "none", **line}
-
-
-def _one_cycle(progress: float) -> float:
-    """The learning rate's factor at `progress` in [0, 1): up for a tenth, then a cosine down. A function, so resuming needs no state."""
-    return min(progress / 0.1, 0.5 + 0.5 * math.cos(math.pi * max(0.0, progress - 0.1) / 0.9), 1.0) or 1e-3
 
 
 def _endless(data: FaceData, index: np.ndarray, cfg: RunConfig, epoch: int, device: torch.device) -> Iterator[Tensor]:

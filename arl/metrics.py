@@ -1,0 +1,142 @@
+"""Utility, privacy and separability as pure functions, each with its bootstrap interval.
+
+Intervals are the 2.5th and 97.5th percentiles over resamples of the test images (of the identities for S_w, S_b and LDA, whose images
+are not independent). A resample is a row of counts, so that a thousand of them are one matrix product.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812, its usual name
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+Interval = dict[str, Any]  # value, low, high
+
+PSNR_CAP = 100.0  # dB, for identical images, whose PSNR is infinite
+
+
+def mcc(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Matthews correlation of each attribute, (A,) in [−1, 1], for boolean (N, A); 0 where a margin of the confusion matrix is empty."""
+    return _mcc(np.ones((1, len(truth))), predicted, truth)[0]
+
+
+def mean_mcc(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """The paper's utility metric: the mean of `mcc` over attributes."""
+    return float(mcc(predicted, truth).mean())
+
+
+def mcc_intervals(predicted: np.ndarray, truth: np.ndarray, *, seed: int = 0, resamples: int = 1000) -> dict[str, Any]:
+    """`{"mean": interval, "attributes": [interval, ...]}`; images are resampled jointly for all attributes."""
+    values, drawn = mcc(predicted, truth), _mcc(_resampled(len(truth), resamples, seed), predicted, truth)
+    each = [_interval(value, drawn[:, i]) for i, value in enumerate(values)]
+    return {"mean": _interval(values.mean(), drawn.mean(1)), "attributes": each}
+
+
+def interval(values: np.ndarray, *, seed: int = 0, resamples: int = 1000) -> Interval:
+    """The mean of one number per test image, (N,), with its interval."""
+    values = np.asarray(values, np.float64)
+    return _interval(values.mean(), _resampled(len(values), resamples, seed) @ values / len(values))
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine similarity of rows, (N,) in [−1, 1], for (N, d); face similarity on C's middle layer, feature similarity on M(Z), C(X)."""
+    return F.cosine_similarity(a.float(), b.float(), dim=1)
+
+
+def ssim(x_hat: Tensor, x: Tensor) -> Tensor:
+    """Structural similarity of each image, (N,), for (N, 3, S, S) in [0, 1]: Gaussian window, σ 1.5 (Wang et al., 2004)."""
+    parts = [
+        structural_similarity_index_measure(a, b, sigma=1.5, data_range=1.0, reduction="none").reshape(-1)
+        for a, b in zip(x_hat.float().split(256), x.float().split(256), strict=True)
+    ]
+    return torch.cat(parts)
+
+
+def psnr(x_hat: Tensor, x: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each image, (N,) in dB, for (N, 3, S, S) in [0, 1], so peak 1; at most `PSNR_CAP`."""
+    error = (x_hat.float() - x.float()).square().flatten(1).mean(1)
+    return (-10 * torch.log10(error)).clamp(max=PSNR_CAP)
+
+
+def separability(z: np.ndarray, identities: np.ndarray) -> dict[str, float | None]:
+    """S_w, S_b and LDA score S_b / S_w of features (N, D) over identities (N,), as `within_variance` and so on (Table 3).
+
+    S_w is the mean of ‖z − mean of its identity‖² and S_b that of ‖mean of its identity − mean‖², over images of identities with at
+    least two, so S_w + S_b is the total variance. None where there are fewer than two such identities.
+    """
+    people = _people(z, identities)
+    if people is None:
+        return {"within_variance": None, "between_variance": None, "lda_score": None}
+    return {name: float(v[0]) for name, v in _separability(np.ones((1, len(people[0]))), *people).items()}
+
+
+def separability_intervals(z: np.ndarray, identities: np.ndarray, *, seed: int = 0, resamples: int = 1000) -> dict[str, Interval]:
+    """`separability` with intervals; identities are resampled, each with all its images."""
+    values, people = separability(z, identities), _people(z, identities)
+    if people is None:
+        why = "needs two images of two people in T"
+        return {name: {"value": None, "low": None, "high": None, "why": why} for name in values}
+    drawn = _separability(_resampled(len(people[0]), resamples, seed), *people)
+    return {name: _interval(value, drawn[name]) for name, value in values.items()}
+
+
+def partners(identities: np.ndarray, index: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """For each image `index` of `identities` (N,): a random image of another person, and another image of the same person.
+
+    Both int64, as `index`; −1 where there is none.
+    """
+    rng = np.random.default_rng([seed, 77])
+    by_person = {int(person): np.flatnonzero(identities == person) for person in np.unique(identities)}
+    stranger, same = np.full(len(index), -1), np.full(len(index), -1)
+    for k, i in enumerate(index):
+        mine = by_person[int(identities[i])]
+        others = mine[mine != i]
+        if len(others):
+            same[k] = rng.choice(others)
+        if len(mine) < len(identities):
+            guess = rng.integers(len(identities))
+            while identities[guess] == identities[i]:
+                guess = rng.integers(len(identities))
+            stranger[k] = guess
+    return stranger, same
+
+
+def _resampled(n: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each of `n` items is drawn in each resample, (resamples, n)."""
+    return np.random.default_rng([seed, 55]).multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
+
+
+def _interval(value: float, drawn: np.ndarray) -> Interval:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return {"value": float(value), "low": float(low), "high": float(high)}
+
+
+def _mcc(counts: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """MCC (B, A) of B resamples given as counts (B, N)."""
+    p, t = predicted.astype(np.float64), truth.astype(np.float64)
+    tp, fp, fn = counts @ (p * t), counts @ (p * (1 - t)), counts @ ((1 - p) * t)
+    tn = counts.sum(1, keepdims=True) - tp - fp - fn
+    margins = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    return np.where(margins > 0, (tp * tn - fp * fn) / np.sqrt(np.where(margins > 0, margins, 1.0)), 0.0)
+
+
+def _people(z: np.ndarray, identities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Of each identity with two images or more: how many, their mean, their summed squared distance from it."""
+    groups = [z[identities == person].astype(np.float64) for person in np.unique(identities)]
+    groups = [group for group in groups if len(group) > 1]
+    if len(groups) < 2:
+        return None
+    means = np.stack([group.mean(0) for group in groups])
+    scatter = np.array([np.square(group - mean).sum() for group, mean in zip(groups, means, strict=True)])
+    return np.array([len(group) for group in groups], np.float64), means, scatter
+
+
+def _separability(counts: np.ndarray, sizes: np.ndarray, means: np.ndarray, scatter: np.ndarray) -> dict[str, np.ndarray]:
+    """S_w, S_b, LDA (B,) of B resamples of identities given as counts (B, I)."""
+    images = counts @ sizes
+    within = counts @ scatter / images
+    centre = counts @ (sizes[:, None] * means) / images[:, None]
+    between = counts @ (sizes * np.square(means).sum(1)) / images - np.square(centre).sum(1)
+    return {"within_variance": within, "between_variance": between, "lda_score": between / np.maximum(within, 1e-12)}
