@@ -32,7 +32,7 @@ from arl.models import (
     precision,
     prepare,
 )
-from arl.protect import TrainingStopped, load_encoder, stack
+from arl.protect import TrainingError, load_encoder, stack
 from arl.runs import Run, Tensors, obtain, pack, say, unpack
 
 CUTS, FACTOR = 2, 0.2  # a plateau cuts the learning rate to a fifth, twice, and then ends training
@@ -142,14 +142,18 @@ class Features:
         return self.standardise(self._encode(x))
 
 
-def _train_decoder(run: Run, cfg: RunConfig, encoder_run: Run, data: FaceData, extra: FaceData | None) -> dict[str, Any]:
+def _train_decoder(
+    run: Run, cfg: RunConfig, encoder_run: Run, data: FaceData, extra: FaceData | None
+) -> dict[str, Any]:
     device = prepare()
     encoder, _ = load_encoder(cfg, encoder_run)
     data, owned, held_out = _adversary_data(cfg, data, extra)
     features = Features(encoder, data, np.concatenate([owned, held_out]), device)
 
     with initialised(cfg.seed, 11):
-        decoder = Decoder(features.shape, cfg.image_size, decoder_width(cfg)).to(device, memory_format=torch.channels_last)
+        decoder = Decoder(features.shape, cfg.image_size, decoder_width(cfg)).to(
+            device, memory_format=torch.channels_last
+        )
         discriminator = Discriminator(cfg.image_size, 32).to(device, memory_format=torch.channels_last)
     g = perceptual(cfg, device) if cfg.mu2 > 0 else None
     if g is not None:
@@ -254,7 +258,7 @@ def _to_plateau(
         line = learn(state["epoch"], lr)
         loss = validate()
         if not all(math.isfinite(v) for v in (*line.values(), loss)):
-            raise TrainingStopped(f"attack: a loss is no longer finite (attack_lr={cfg.attack_lr:g}); try half of it")
+            raise TrainingError(f"attack: a loss is no longer finite (attack_lr={cfg.attack_lr:g}); try half of it")
         if state["best"] is None or loss < state["best"] * (1 - 1e-3):
             state |= {"best": loss, "best_epoch": state["epoch"], "waited": 0}
             best = {name: t.clone() for name, t in pack(best=parts["model"]).items()}

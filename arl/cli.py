@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 
 import click
 
@@ -10,9 +9,15 @@ from arl import __version__
 from arl.config import PRESETS, ConfigError, RunConfig, parse_settings
 
 PRESET = click.option(
-    "--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True, help="Where the settings start from."
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default="quick",
+    show_default=True,
+    help="Where the settings start from.",
 )
-SET = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of RunConfig; repeatable.")
+SET = click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of RunConfig; repeatable."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

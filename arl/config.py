@@ -122,7 +122,9 @@ class RunConfig(BaseModel):
         if self.data in ("celeba", "folder") and not self.data_root:
             raise ValueError(f"data_root: found nothing, accepted: the folder that holds the {self.data} images")
         if (self.x1 < 1) == (self.x2 < 1) == True and self.x1 + self.x2 >= 1:  # noqa: E712
-            raise ValueError(f"x1 + x2: found {self.x1 + self.x2:g}, accepted: below 1, so that some images are left for T")
+            raise ValueError(
+                f"x1 + x2: found {self.x1 + self.x2:g}, accepted: below 1, so that some images are left for T"
+            )
         for name in ("x1", "x2"):
             value = getattr(self, name)
             if value >= 1 and not float(value).is_integer():

@@ -4,6 +4,9 @@ Privacy is what *fresh* attackers recover from a frozen encoder (never the decod
 Beside each figure stand the floor, what an attacker gets who never saw Z, and the ceiling, another photograph of the same person.
 """
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,13 +14,13 @@ import torch
 from torch import Tensor
 
 from arl import metrics
-from arl.attack import attack_decoder, attack_features, known_embeddings, load_decoder, load_feature_map, recognised
+from arl.attack import attack_decoder, attack_features, load_decoder, load_feature_map, recognised
 from arl.config import RunConfig
-from arl.data import FaceData, attribute_names, batches, open_data, open_extra, split, targets
+from arl.data import FaceData, attribute_names, batches, open_data, split, targets
 from arl.judges import Recogniser, embed_all, recogniser
 from arl.models import precision, prepare
 from arl.protect import load_encoder, train_encoder
-from arl.runs import Run, obtain, run_id, say
+from arl.runs import Run, obtain
 
 PRIVACY = ("face_similarity", "feature_similarity", "ssim", "psnr")
 
@@ -28,13 +31,31 @@ def run(cfg: RunConfig) -> Run:
     The row's result holds, for each metric, `value`, `low`, `high` (95 % bootstrap interval over the images of T) and, for privacy,
     `floors` and `ceilings`; and what it was measured on: data, g, C, the ids of its runs.
     """
+    beside = _recogniser_beside(cfg)
     encoder_run = train_encoder(cfg)
-    judge = recogniser(cfg, prepare())
     decoder_run = attack_decoder(cfg, encoder_run)
+    if beside is not None:
+        beside.wait()  # should it have failed, the next line says why
+    judge = recogniser(cfg, prepare())
     features_run = attack_features(cfg, encoder_run, judge)
-    spec = {"kind": "row", "version": 1, "encoder": encoder_run.id, "decoder": decoder_run.id, "features": features_run.id}
+    spec = {
+        "kind": "row",
+        "version": 1,
+        "encoder": encoder_run.id,
+        "decoder": decoder_run.id,
+        "features": features_run.id,
+    }
     spec |= {"recogniser": judge.spec, "bootstrap": cfg.bootstrap}
     return obtain(spec, lambda row: _judge(row, cfg, judge, encoder_run, decoder_run, features_run))
+
+
+def _recogniser_beside(cfg: RunConfig) -> subprocess.Popen | None:
+    """A second process that trains C while this one trains Enc and Dec^a, where cores are free; the store keeps them apart."""
+    if cfg.recogniser != "rendered" or prepare().type != "cpu" or "ARL_THREADS" in os.environ or (os.cpu_count() or 1) < 2:
+        return None
+    program = "import sys; from arl import config, judges, models; "
+    program += "judges.recogniser(config.RunConfig.model_validate_json(sys.argv[1]), models.prepare())"
+    return subprocess.Popen([sys.executable, "-c", program, cfg.model_dump_json()], stdin=subprocess.DEVNULL)
 
 
 @torch.no_grad()
@@ -44,11 +65,15 @@ def reconstruct(cfg: RunConfig, encoder_run: Run, decoder_run: Run, data: FaceDa
     encoder, _ = load_encoder(cfg, encoder_run)
     decoder = load_decoder(cfg, decoder_run)
     with precision(device):
-        return torch.cat([decoder(encoder(x).float()).float().cpu() for _, x in batches(data.images, index, 256, device=device)])
+        return torch.cat(
+            [decoder(encoder(x).float()).float().cpu() for _, x in batches(data.images, index, 256, device=device)]
+        )
 
 
 @torch.no_grad()
-def _judge(row: Run, cfg: RunConfig, judge: Recogniser, encoder_run: Run, decoder_run: Run, features_run: Run) -> dict[str, Any]:
+def _judge(
+    row: Run, cfg: RunConfig, judge: Recogniser, encoder_run: Run, decoder_run: Run, features_run: Run
+) -> dict[str, Any]:
     device = prepare()
     data = open_data(cfg)
     _, x2, t = split(data, cfg)
@@ -86,7 +111,10 @@ def _judge(row: Run, cfg: RunConfig, judge: Recogniser, encoder_run: Run, decode
         }
 
     x_stranger, x_same = _images(data, known[stranger]), _images(data, known[same.clamp(min=0)])
-    images = {"face_similarity": metrics.cosine(seen, middle[here]), "feature_similarity": metrics.cosine(m_z, embedding[here])}
+    images = {
+        "face_similarity": metrics.cosine(seen, middle[here]),
+        "feature_similarity": metrics.cosine(m_z, embedding[here]),
+    }
     images |= {"ssim": metrics.ssim(x_hat, x), "psnr": metrics.psnr(x_hat, x)}
     row.save({name: values.float() for name, values in images.items()} | {"t": torch.from_numpy(t)})
     mcc = metrics.mcc_intervals((logits > 0).numpy(), y, seed=cfg.seed, resamples=cfg.bootstrap)
@@ -107,10 +135,16 @@ def _judge(row: Run, cfg: RunConfig, judge: Recogniser, encoder_run: Run, decode
             metrics.cosine(embedding[same], embedding[here]),
         ),
         "ssim": figure(
-            images["ssim"], metrics.ssim(mean_face.expand_as(x), x), metrics.ssim(x_stranger, x), metrics.ssim(x_same, x)
+            images["ssim"],
+            metrics.ssim(mean_face.expand_as(x), x),
+            metrics.ssim(x_stranger, x),
+            metrics.ssim(x_same, x),
         ),
         "psnr": figure(
-            images["psnr"], metrics.psnr(mean_face.expand_as(x), x), metrics.psnr(x_stranger, x), metrics.psnr(x_same, x)
+            images["psnr"],
+            metrics.psnr(mean_face.expand_as(x), x),
+            metrics.psnr(x_stranger, x),
+            metrics.psnr(x_same, x),
         ),
         **metrics.separability_intervals(z.numpy(), data.identities[t], seed=cfg.seed, resamples=cfg.bootstrap),
         "measured_on": {

@@ -78,36 +78,36 @@ RATES = {
     "Male": (41.68, None, 0.0, {}),
     "Young": (77.36, 64.0, 0.0, {"age": -0.85, "weight": -0.1}),
     "Bald": (2.24, 5.37, 0.0, {"age": 0.45}),
-    "Wearing_Hat": (4.85, 8.4, 0.7, {}),
+    "Wearing_Hat": (4.85, 8.4, 0.5, {}),
     "Receding_Hairline": (7.98, 12.1, 0.0, {"age": 0.4}),
-    "Bangs": (15.16, 8.1, 0.06, {"age": -0.2}),
+    "Bangs": (15.16, 8.1, 0.03, {"age": -0.2}),
     "Gray_Hair": (4.19, 8.5, 0.0, {"age": 0.75}),
-    "Wavy_Hair": (31.96, 14.0, 0.05, {"glamour": 0.3}),
-    "Straight_Hair": (20.84, 24.0, 0.05, {}),
+    "Wavy_Hair": (31.96, 14.0, 0.0, {"glamour": 0.3}),
+    "Straight_Hair": (20.84, 24.0, 0.0, {}),
     "Smiling": (48.21, 40.0, 0.85, {"cheer": 0.9}),
     "High_Cheekbones": (45.50, 30.5, 0.7, {"cheer": 0.8, "weight": -0.1}),
     "Mouth_Slightly_Open": (48.34, 43.0, 0.95, {"cheer": 0.65}),
-    "Heavy_Makeup": (38.69, 0.3, 0.15, {"glamour": 0.85, "age": -0.15}),
-    "Wearing_Lipstick": (47.24, 0.7, 0.15, {"glamour": 0.85}),
+    "Heavy_Makeup": (38.69, 0.3, 0.1, {"glamour": 0.85, "age": -0.15}),
+    "Wearing_Lipstick": (47.24, 0.7, 0.1, {"glamour": 0.85}),
     "Pale_Skin": (4.29, 2.2, 0.0, {}),
     "Rosy_Cheeks": (6.57, 0.3, 0.3, {"glamour": 0.4, "cheer": 0.35}),
-    "Arched_Eyebrows": (26.70, 5.0, 0.05, {"glamour": 0.4}),
+    "Arched_Eyebrows": (26.70, 5.0, 0.0, {"glamour": 0.4}),
     "Bushy_Eyebrows": (14.22, 25.0, 0.0, {"glamour": -0.1}),
     "Wearing_Earrings": (18.89, 1.6, 0.5, {"glamour": 0.3}),
     "Wearing_Necktie": (7.27, 17.3, 0.5, {"age": 0.35}),
     "Wearing_Necklace": (12.30, 1.2, 0.6, {"glamour": 0.25}),
-    "Eyeglasses": (6.51, 12.5, 0.1, {"age": 0.35}),
-    "Bags_Under_Eyes": (20.46, 34.0, 0.1, {"age": 0.35, "weight": 0.1}),
+    "Eyeglasses": (6.51, 12.5, 0.03, {"age": 0.35}),
+    "Bags_Under_Eyes": (20.46, 34.0, 0.03, {"age": 0.35, "weight": 0.1}),
     "Narrow_Eyes": (11.51, 12.3, 0.3, {"cheer": 0.2}),
     "Big_Nose": (23.45, 42.0, 0.0, {"age": 0.25, "weight": 0.35}),
     "Pointy_Nose": (27.74, 16.3, 0.0, {"glamour": 0.25, "weight": -0.25}),
     "Big_Lips": (24.08, 18.5, 0.0, {"glamour": 0.1}),
     "Chubby": (5.76, 12.0, 0.0, {"age": 0.2, "weight": 0.85}),
     "Double_Chin": (4.67, 9.9, 0.0, {"age": 0.3, "weight": 0.8}),
-    "Oval_Face": (28.41, 20.5, 0.0, {"glamour": 0.15, "cheer": 0.15, "weight": -0.2}),
+    "Oval_Face": (28.41, 20.5, 0.0, {"glamour": 0.15, "weight": -0.2}),
     "Blurry": (5.09, 4.8, 1.0, {}),
 }
-FACTOR_PHOTO = {"age": 0.0, "glamour": 0.08, "cheer": 0.8, "weight": 0.0}  # what of a factor is the photograph's
+FACTOR_PHOTO = {"age": 0.0, "glamour": 0.03, "cheer": 0.8, "weight": 0.0}  # what of a factor is the photograph's
 
 # Never true together with one already decided; `RATES` above is in order of decision.
 EXCLUDED = {
@@ -169,9 +169,11 @@ def _latents(person, photo):
     def mixed(name, share):
         return np.sqrt(1 - share) * person.normal(name) + np.sqrt(share) * photo.normal(name)
 
-    factors = {name: mixed("factor " + name, share) for name, share in FACTOR_PHOTO.items()}
+    lasting = {name: person.normal("factor " + name) for name in FACTOR_PHOTO}
+    passing = {name: mixed("factor " + name, share) for name, share in FACTOR_PHOTO.items()}
     z = {}
     for name, (_, _, share, loadings) in RATES.items():
+        factors = passing if share else lasting  # what is wholly the person's must not change with the photograph
         own = np.sqrt(1 - sum(v * v for v in loadings.values()))
         z[name] = own * mixed(name, share) + sum(v * factors[f] for f, v in loadings.items())
     return z
@@ -300,7 +302,7 @@ def _force(a, z, force):
 # -- traits: attributes and latents turned into geometry, colour and light ----------------------------------------
 
 # sRGB of skin from fair to dark, evenly spaced in perceived lightness; the first is for Pale_Skin alone.
-SKIN = np.array([(246, 224, 214), (232, 196, 172), (224, 178, 148), (200, 144, 108), (160, 104, 74), (112, 70, 48),
+SKIN = np.array([(249, 224, 209), (232, 196, 172), (224, 178, 148), (200, 144, 108), (160, 104, 74), (112, 70, 48),
                  (72, 45, 33)])  # fmt: skip
 HAIR = {"Black_Hair": (22, 19, 19), "chestnut": (58, 34, 28), "Brown_Hair": (98, 68, 44), "auburn": (126, 58, 32),
         "sandy": (150, 124, 92), "Blond_Hair": (198, 164, 108), "Gray_Hair": (182, 182, 184)}  # fmt: skip
@@ -363,11 +365,11 @@ def _traits(a, z, person, photo, domain):
     chubby, oval = f["Chubby"], f["Oval_Face"]
 
     # skull and jaw
-    t["skull_width"] = 1.0 + body("skull", 0.055) + 0.07 * chubby + 0.02 * male - 0.05 * oval
+    t["skull_width"] = 1.0 + body("skull", 0.048) + 0.07 * chubby + 0.02 * male + 0.01 - 0.08 * oval
     t["skull_top"] = 1.54 + body("skull top", 0.06)
     t["skull_depth"] = 1.08 + body("skull depth", 0.05)
-    t["chin"] = 1.50 + 0.09 * male + body("chin", 0.075) + 0.09 * oval - 0.02 * chubby + 0.05 * f["Mouth_Slightly_Open"]
-    t["jaw_power"] = 2.55 + 0.35 * male + body("jaw", 0.45) - 0.45 * oval + 0.5 * chubby
+    t["chin"] = 1.50 + 0.09 * male + body("chin", 0.06) - 0.02 + 0.14 * oval - 0.02 * chubby + 0.05 * f["Mouth_Slightly_Open"]
+    t["jaw_power"] = 2.55 + 0.35 * male + body("jaw", 0.36) + 0.12 - 0.7 * oval + 0.5 * chubby
     t["jaw_round"] = 0.66 - 0.04 * male + body("jaw round", 0.06) + 0.06 * oval - 0.14 * chubby
     t["asymmetry"] = body("asymmetry", 0.012) * np.exp(-0.35 * z["harmony"])
     t["lopsided"] = body("lopsided", 0.014) * np.exp(-0.35 * z["harmony"])
@@ -377,47 +379,49 @@ def _traits(a, z, person, photo, domain):
     t["eye_width"] = 0.215 + body("eye width", 0.018)
     narrow, smile = f["Narrow_Eyes"], f["Smiling"]
     squint = np.clip(shot("squint", 0.12), -0.1, 0.25)
-    t["eye_open"] = (0.105 + body("eye open", 0.013)) * (1 - 0.10 * smile * (1 - narrow) - squint * 0.4) * (1 - 0.50 * narrow)
+    t["eye_open"] = (0.105 + body("eye open", 0.015)) * (1 - 0.14 * (1 - young)) * (1 - 0.10 * smile * (1 - narrow) - squint * 0.4) * (1 - 0.50 * narrow)
     t["eye_tilt"] = 0.06 + body("eye tilt", 0.07)
-    t["lid"] = 0.075 + body("lid", 0.03) - 0.03 * old
+    t["lid"] = 0.075 + body("lid", 0.03) - 0.03 * (1 - young)
     t["iris_tone"] = np.clip(1.6 - 1.5 * z["melanin"] + body("iris", 1.1), 0, 5)
     t["gaze_x"], t["gaze_y"] = shot("gaze x", 0.018), shot("gaze y", 0.01)
     bushy, arched = f["Bushy_Eyebrows"], f["Arched_Eyebrows"]
-    t["brow_y"] = -0.31 + body("brow y", 0.04) + 0.03 * male - 0.035 * arched
-    t["brow_thick"] = 0.047 + body("brow thick", 0.009) + 0.012 * male + 0.042 * bushy
+    t["brow_y"] = -0.31 + body("brow y", 0.048) + 0.03 * male - 0.05 * arched
+    t["brow_thick"] = 0.047 + body("brow thick", 0.009) + 0.010 * male + 0.055 * bushy
     t["brow_dark"] = 0.74 + body("brow dark", 0.09) + 0.2 * bushy
-    t["brow_arch"] = 0.035 + body("brow arch", 0.02) + 0.11 * arched
-    t["brow_tilt"] = body("brow tilt", 0.05) + shot("brow tilt", 0.01)
+    t["brow_arch"] = 0.035 + body("brow arch", 0.02) + 0.16 * arched
+    t["brow_tilt"] = -0.015 + body("brow tilt", 0.05) + shot("brow tilt", 0.01)
+    t["brow_x"], t["brow_length"] = 0.43 + body("brow x", 0.028), 0.29 + body("brow length", 0.028)
+    t["socket"], t["orbit"] = 0.13 + body("socket", 0.035), np.clip(0.24 + body("orbit", 0.11) + 0.2 * (1 - young), 0.05, 0.7)
     t["brow_ridge"] = 0.035 + 0.05 * male + body("brow ridge", 0.012)
-    t["bags"] = 0.08 + 0.1 * old + 0.8 * f["Bags_Under_Eyes"]
+    t["bags"] = 0.04 + 0.12 * (1 - young) + 0.84 * f["Bags_Under_Eyes"]
 
     # nose
     big, pointy = f["Big_Nose"], f["Pointy_Nose"]
-    t["nose_length"] = 0.64 + 0.03 * male + body("nose length", 0.055) + 0.06 * big + 0.03 * pointy
-    t["nose_width"] = 1.0 + body("nose width", 0.09) + 0.34 * big - 0.24 * pointy + 0.04 * male
-    t["nose_height"] = 0.27 + body("nose height", 0.03) + 0.06 * big + 0.05 * pointy
+    t["nose_length"] = 0.64 + 0.03 * male + body("nose length", 0.055) + 0.06 * big + 0.05 * pointy
+    t["nose_width"] = 1.0 + body("nose width", 0.09) + 0.44 * big - 0.33 * pointy + 0.04 * male
+    t["nose_height"] = 0.27 + body("nose height", 0.03) + 0.07 * big + 0.10 * pointy
     t["bridge"] = 0.42 + body("bridge", 0.16)
     t["nostril"] = 1.0 + body("nostril", 0.15) + 0.25 * big - 0.2 * pointy
 
     # mouth
     lips, open_ = f["Big_Lips"], f["Mouth_Slightly_Open"]
-    t["mouth_y"] = 0.98 + 0.03 * male + body("mouth y", 0.035) + 0.02 * big
-    t["mouth_width"] = 0.345 + body("mouth width", 0.035) + smile * (0.085 + shot("smile width", 0.012))
-    t["lip_upper"] = (0.062 + body("lip upper", 0.016) + 0.055 * lips) * (1 - 0.2 * smile) * (1 - 0.15 * old)
-    t["lip_lower"] = (0.085 + body("lip lower", 0.018) + 0.06 * lips) * (1 - 0.12 * smile) * (1 - 0.15 * old)
+    t["mouth_y"] = 0.98 + 0.03 * male + body("mouth y", 0.048) + 0.02 * big
+    t["mouth_width"] = 0.345 + body("mouth width", 0.035) + smile * (0.095 + shot("smile width", 0.012))
+    t["lip_upper"] = (0.062 + body("lip upper", 0.012) + 0.075 * lips) * (1 - 0.2 * smile) * (1 - 0.22 * (1 - young))
+    t["lip_lower"] = (0.085 + body("lip lower", 0.014) + 0.085 * lips) * (1 - 0.12 * smile) * (1 - 0.22 * (1 - young))
     t["cupid"] = 0.35 + body("cupid", 0.15)
-    t["smile"] = smile * (0.85 + shot("smile", 0.12)) + (1 - smile) * np.clip(shot("mouth", 0.08), -0.15, 0.12)
+    t["smile"] = smile * (0.85 + shot("smile", 0.12)) + (1 - smile) * np.clip(shot("mouth", 0.08) - 0.05, -0.2, 0.05)
     t["mouth_open"] = open_ * (0.085 + 0.05 * photo.uniform("open")) * (1 + 0.15 * smile)
     t["philtrum"] = 0.03 + body("philtrum", 0.008)
 
     # cheeks, chin, age
     t["cheekbone"] = 0.03 + body("cheekbone", 0.012) + 0.13 * f["High_Cheekbones"]
-    t["cheek_fat"] = 0.02 + body("cheek fat", 0.015) + 0.12 * chubby
+    t["cheek_fat"] = 0.02 + body("cheek fat", 0.015) + 0.13 * chubby + 0.05 * (1 - young)
     t["chin_bump"] = 0.07 + body("chin bump", 0.02) + 0.02 * male
     t["cleft"] = np.maximum(body("cleft", 0.02) - 0.015, 0)
     t["double_chin"] = f["Double_Chin"]
-    t["wrinkle"] = np.where(young > 0, 0.02, 0.45 + 0.5 * old + body("wrinkle", 0.06))
-    t["fold"] = 0.12 + 0.5 * smile + 0.5 * old + 0.15 * chubby
+    t["wrinkle"] = np.where(young > 0, 0.0, 0.6 + 0.4 * old + body("wrinkle", 0.06))
+    t["fold"] = 0.12 + 0.4 * smile + 0.9 * t["wrinkle"] + 0.15 * chubby
     t["ear_size"] = 1.0 + body("ear size", 0.08) + 0.1 * old
     t["ear_out"] = 0.06 + body("ear out", 0.025)
 
@@ -425,7 +429,7 @@ def _traits(a, z, person, photo, domain):
     tone = 1.35 + 4.65 * _cdf(z["melanin"] * 0.9 + (0.35 if shifted else -0.35))
     t["skin_tone"] = np.where(f["Pale_Skin"] > 0, 0.0, tone)
     t["ruddy"] = 0.5 + body("ruddy", 0.25)
-    t["mottle"] = np.clip(0.5 - 0.18 * z["harmony"], 0.12, 1.0) * (1 - 0.5 * f["Heavy_Makeup"]) * (1 + 0.7 * old)
+    t["mottle"] = np.clip(0.5 - 0.18 * z["harmony"], 0.12, 1.0) * (1 - 0.5 * f["Heavy_Makeup"]) * (1 + 0.6 * (1 - young) + 0.6 * old)
     t["freckles"] = np.clip(body("freckles") - 1.1, 0, 1) * (t["skin_tone"] < 2.5)
     for i in range(3):
         t[f"mole_x{i}"] = person.uniform(f"mole x{i}", -0.8, 0.8) + np.zeros(n)
@@ -453,7 +457,7 @@ def _traits(a, z, person, photo, domain):
     t["wavy"], t["straight"] = wavy, straight
     t["hair_volume"] = (0.09 + 0.05 * wavy + 0.03 * (1 - male) + 0.13 * t["curly"] * (1 - 0.4 * male)
                         + np.abs(body("hair volume", 0.035)) + shot("hair volume", 0.01)) * (1 - t["bald"])  # fmt: skip
-    t["hairline"] = -1.02 + body("hairline", 0.06) - 0.12 * t["receding"] - 0.03 * male
+    t["hairline"] = -1.02 + body("hairline", 0.06) - 0.15 * t["receding"] - 0.03 * male
     t["peak"] = body("peak", 0.06)
     t["part"] = body("part", 0.35)
     t["goatee"], t["mustache"], t["beard"] = f["Goatee"], f["Mustache"], f["beard"]
@@ -466,10 +470,12 @@ def _traits(a, z, person, photo, domain):
     hair *= np.exp(body("hair tone", 0.12) + shot("hair tone", 0.04))[:, None]
     t["hair_rgb"] = hair * np.exp(np.stack([body("hair red", 0.05), np.zeros(n), -body("hair red", 0.08)], 1))
     dark = _ramp([(30, 22, 18), (90, 62, 42)], np.clip(t["hair_rgb"].mean(1) * 3, 0, 1))
-    t["brow_rgb"] = dark * (1 - 0.0 * old)[:, None]
+    t["brow_rgb"] = dark + (1 - young)[:, None] * 0.35 * (0.22 - dark)
     t["beard_rgb"] = np.where(f["Gray_Hair"][:, None] > 0, t["hair_rgb"] * 0.75, np.minimum(t["hair_rgb"], 0.12) * 0.7 + 0.008)
     skin = _ramp(SKIN, t["skin_tone"])
     t["skin_rgb"] = skin * np.exp(np.stack([body("skin red", 0.03), np.zeros(n), body("skin blue", 0.05)], 1))
+    # age: less blood and more yellow in the skin, grey in the brows
+    t["skin_rgb"] *= 1 - (1 - young)[:, None] * np.array([0.07, 0.04, 0.16])
     t["iris_rgb"] = _ramp(IRIS, t["iris_tone"])
     lip = np.stack([skin[:, 0] * 0.86, skin[:, 1] * 0.62, skin[:, 2] * 0.66], 1)
     stick = _ramp([(150, 20, 34), (196, 22, 48), (214, 44, 92), (170, 40, 70)], 3 * t["lipstick_hue"])
@@ -501,7 +507,7 @@ def _traits(a, z, person, photo, domain):
     t["zoom"] = np.exp(shot("zoom", 0.035))
     t["centre_x"], t["centre_y"] = 0.5 + shot("cx", 0.01), 0.45 + shot("cy", 0.012)
     az = shot("light azimuth", 0.5)
-    el = 0.5 + np.clip(shot("light height", 0.25), -0.4, 0.5)
+    el = 0.5 + np.clip(shot("light height", 0.2), -0.4, 0.45)
     t["light_x"], t["light_y"] = np.sin(az) * np.cos(el), -np.sin(el)
     t["light_z"] = np.cos(az) * np.cos(el)
     hard = photo.uniform("hard") + np.zeros(n)
@@ -512,8 +518,8 @@ def _traits(a, z, person, photo, domain):
     warm = shot("warm", 0.07) + (-0.06 if shifted else 0.02)
     t["key_rgb"] = np.exp(np.stack([warm, np.zeros(n), -1.3 * warm], 1))
     t["ambient_rgb"] = (0.52 - 0.26 * hard)[:, None] * np.exp(np.stack([-0.5 * warm, np.zeros(n), 0.6 * warm + 0.03], 1))
-    t["exposure"] = np.exp(shot("exposure", 0.1) + (-0.12 if shifted else 0.0)) * (0.30 / (t["skin_rgb"].mean(1) + 0.12)) ** 0.42
-    t["blur"] = np.where(f["Blurry"] > 0, 0.021 + 0.004 * photo.uniform("blur"), 0.0045 * photo.uniform("blur"))
+    t["exposure"] = np.exp(shot("exposure", 0.1) + (-0.12 if shifted else 0.0)) * (0.30 / (t["skin_rgb"].mean(1) + 0.12)) ** 0.47
+    t["blur"] = np.where(f["Blurry"] > 0, 0.0165 + 0.003 * photo.uniform("blur"), 0.0045 * photo.uniform("blur"))
     t["noise"] = 0.006 + 0.010 * photo.uniform("noise") + (0.012 if shifted else 0.0) + np.zeros(n)
     t["scene"] = photo.uniform("scene") + np.zeros(n)
     base = np.stack([photo.uniform(f"scene {c}") + np.zeros(n) for c in "rgb"], 1)
@@ -700,7 +706,7 @@ def _mouth(t, c):
     arc = (c.x / m.width) ** 2
     inner = np.clip(1 - arc, 0, 1)
     bow = np.sqrt(inner)
-    middle = m.y - (0.075 * t.smile + 0.02) * (arc - 0.35) + 0.01 * (1 - arc)
+    middle = m.y - (0.105 * t.smile + 0.02) * (arc - 0.35) + 0.01 * (1 - arc)
     m.gap_top = middle - t.mouth_open * 0.35 * inner
     m.gap_bottom = middle + t.mouth_open * 0.65 * inner
     m.top = m.gap_top - t.lip_upper * bow * (1 - t.cupid * _ridge(c.x, 0.055))
@@ -736,8 +742,8 @@ def _eyes(t, c):
 
 
 def _brows(t, c):
-    b = (c.ax - 0.43) / 0.29
-    middle = t.brow_y - t.brow_arch * (0.5 - ((b - 0.25) / 1.1) ** 2) + t.brow_tilt * b
+    b = (c.ax - t.brow_x) / t.brow_length
+    middle = t.brow_y - t.brow_arch * (0.5 - ((b - 0.25) / np.where(b < 0.25, 1.6, 0.9)) ** 2) + t.brow_tilt * b
     half = t.brow_thick * np.clip(1.05 - 0.55 * np.clip(b, -0.3, 2), 0.15, 1.2)
     return c.edge(half - np.abs(c.y - middle), 0.035) * (1 - _smooth(np.abs(b), 0.85, 1.1))
 
@@ -757,7 +763,7 @@ def _relief(t, c, mouth, brow):
     r.depth = (
         c.smooth_depth + mouth.rise + 0.01 * brow + _nose(t, x, y)
         + t.brow_ridge * _bump(ax, y, 0.40, -0.27, 0.40, 0.12)
-        - 0.13 * r.socket - 0.07 * r.corner + 0.055 * _bump(ax, y, t.eye_x, 0.0, 0.18, 0.13)
+        - t.socket * r.socket - 0.07 * r.corner + 0.055 * _bump(ax, y, t.eye_x, 0.0, 0.18, 0.13)
         + (t.cheekbone + 0.05 * np.maximum(t.smile, 0)) * r.apple
         - (0.02 + 0.45 * t.cheekbone) * r.hollow
         + t.cheek_fat * _bump(ax, y, 0.58, 0.72, 0.32, 0.36)
@@ -766,7 +772,7 @@ def _relief(t, c, mouth, brow):
         - t.cleft * _bump(x, y, 0, t.chin - 0.16, 0.04, 0.1)
         - 0.05 * r.chin_pit - 0.035 * t.fold * r.fold
         - t.philtrum * 0.6 * _bump(x, y, 0, t.nose_length + 0.15, 0.04, 0.1)
-        + 0.03 * t.bags * r.bag
+        + 0.05 * t.bags * r.bag
     )  # fmt: skip
     return r
 
@@ -805,7 +811,7 @@ def _skin(t, c, mouth, eyes, brow, r):
     skin = t.skin_rgb * (1 + t.mottle * (0.06 * fine + 0.03 * cloud))[:, None]
     blood = t.ruddy * (r.apple + 0.7 * _bump(x, y, 0, t.nose_length - 0.1, 0.2, 0.16)) + 0.15 * t.mottle * cloud
     _darken(skin, np.clip(0.13 * blood, -0.2, 0.5), (0, 1, 0.95))
-    _darken(skin, 0.8 * t.rosy * _bump(ax, y, 0.60, 0.42, 0.27, 0.22), (0.12, 0.75, 0.55))
+    _darken(skin, 0.66 * t.rosy * _bump(ax, y, 0.60, 0.44, 0.32, 0.27), (0.12, 0.75, 0.55))
     freckles = _smooth(fine, 0.6, 1.4) * (r.apple + _bump(x, y, 0, 0.3, 0.4, 0.3))
     _darken(skin, 0.5 * t.freckles * freckles, (0.5, 0.8, 1))
     for i in range(3):
@@ -817,11 +823,12 @@ def _skin(t, c, mouth, eyes, brow, r):
     # age: lines across the forehead, crow's feet, the fold from nose to mouth; then tired and deep-set eyes
     lines = np.sin(y * 34 + 1.1 * cloud) ** 8 * _smooth(-y, 0.5, 0.62) * (1 - _smooth(-y, 0.9, 1.0)) * _ridge(x, 0.5)
     crow = np.sin((y + 0.02) * 60 / (0.5 + ax)) ** 6 * _bump(ax, y, 0.82, 0.02, 0.1, 0.16)
-    _darken(skin, t.wrinkle * (0.30 * lines + 0.4 * crow) + (0.10 * t.fold + 0.2 * t.wrinkle) * r.fold, (0.7, 0.9, 1))
-    under = 0.40 * _bump(ax, y, t.eye_x - 0.03, 0.17, 0.19, 0.05)
-    pouch = 0.35 * _ridge(y - 0.255 + 0.5 * (ax - t.eye_x) ** 2, 0.025) * _ridge(ax - t.eye_x, 0.18)
+    frown = _bump(ax, y, 0.085, -0.30, 0.025, 0.12)
+    _darken(skin, t.wrinkle * (0.6 * lines + 0.7 * crow + 0.35 * frown) + (0.12 * t.fold + 0.32 * t.wrinkle) * r.fold, (0.7, 0.9, 1))
+    under = 0.52 * _bump(ax, y, t.eye_x - 0.03, 0.17, 0.19, 0.05)
+    pouch = 0.45 * _ridge(y - 0.255 + 0.5 * (ax - t.eye_x) ** 2, 0.025) * _ridge(ax - t.eye_x, 0.18)
     _darken(skin, t.bags * (under + pouch), (0.7, 0.9, 0.75))
-    _darken(skin, 0.25 * r.socket + 0.25 * r.corner, (0.75, 0.95, 1))
+    _darken(skin, t.orbit * (r.socket + r.corner), (0.75, 0.95, 1))
 
     # what no light reaches: nostrils, beside the wings, under the lip
     nostril = _bump(ax, y, 0.095 * t.nose_width, t.nose_length - 0.005, 0.055 * t.nostril, 0.033)
@@ -836,7 +843,7 @@ def _skin(t, c, mouth, eyes, brow, r):
     grain = _noise("white", x * 0.5 + t.hair_phase4, y * 0.5) * min(c.size / 300, 1.0)
     _tint(skin, _beard(t, c, mouth, grain), t.beard_rgb)
     hairs = _noise("strand", (ax + 0.5 * y) * 0.30, (0.5 * ax - y) * 0.30)
-    _tint(skin, np.clip(brow * t.brow_dark * (1 + 0.22 * hairs), 0, 1), t.brow_rgb)
+    _tint(skin, np.clip(brow * t.brow_dark * (1 + 0.14 * hairs), 0, 1), t.brow_rgb)
 
     _tint(skin, mouth.lips * (0.62 + 0.34 * t.lipstick), t.lip_rgb * (1 + 0.08 * fine[:, None]))
     _darken(skin, 0.7 * mouth.line, (0.8, 1, 1))
@@ -845,8 +852,9 @@ def _skin(t, c, mouth, eyes, brow, r):
     _tint(skin, mouth.gap, throat)
 
     ball = np.broadcast_to(_rgb(0.52, 0.47, 0.45), skin.shape).copy()
+    ball *= np.clip(0.6 + t.skin_rgb.mean(1, keepdims=True), 0, 1)
     _darken(ball, 0.65 * (1 - np.clip((eyes.qy - eyes.upper) / 0.09, 0, 1)))  # the lid's shadow
-    rings = 0.75 + 1.4 * np.clip(eyes.gy + 0.03, 0, 0.09) / 0.09 - 0.7 * (eyes.radius > 0.070)
+    rings = 0.6 + 0.9 * np.clip(eyes.gy + 0.03, 0, 0.09) / 0.09 - 0.5 * (eyes.radius > 0.070)
     _tint(ball, c.edge(0.088 - eyes.radius), t.iris_rgb * np.clip(rings, 0.25, 2)[:, None])
     _tint(ball, c.edge(0.036 - eyes.radius), np.float32(0.006))
     glint = np.sqrt((eyes.gx * c.side - 0.03 * np.sign(t.light_x)) ** 2 + (eyes.gy + 0.035) ** 2)
@@ -932,11 +940,11 @@ def _double_chin(t, c):
     if not t.double_chin.any():
         return
     under = c.ey - t.chin
-    pouch = c.edge(np.minimum(0.21 - 0.42 * c.ex * c.ex - under, 0.62 - np.abs(c.ex)), 0.02)
+    pouch = c.edge(np.minimum(0.26 - 0.40 * c.ex * c.ex - under, 0.70 - np.abs(c.ex)), 0.02)
     pouch = t.double_chin * pouch * (1 - c.edge(c.inside)) * (c.ey > 1.0)
     c.layer(pouch, t.skin_rgb * 0.95, -1.1 * c.ex, -5.5 * (under - 0.02), 0.45)
     curve = 0.20 * (1 - np.sqrt(np.clip(1 - (c.ex / 0.8) ** 2, 0, 1)))
-    _darken(c.rgb, 0.6 * _ridge(under - 0.10 + curve, 0.03) * pouch, (0.75, 0.95, 1))
+    _darken(c.rgb, 0.75 * _ridge(under - 0.02 + curve, 0.05) * pouch, (0.75, 0.95, 1))
 
 
 def _hair(t, c):
@@ -961,10 +969,11 @@ def _hair(t, c):
     ends = t.hair_length + 0.12 * rough - y + 0.15 * (1 - u * u)
     behind = c.edge(np.minimum(outline, 0.8 * ends), 0.015 + 0.03 * t.curly) * (1 - t.bald)
 
-    # strands follow the outline where hair is combed down, and run back from the forehead where it is cropped
+    # strands fall to both sides of the parting where hair is combed down, and run back from the forehead where it is cropped
     combed = t.straight + t.wavy + long_hair > 0
-    across = np.where(combed, 0.9 * r + 0.06 * t.wavy * np.sin(wave), 0.45 * polar)
-    along = np.where(combed, 0.08 * polar, 0.25 * r)
+    fan = np.sqrt(np.clip((y + high - widest + 0.1) / (high + 0.5), 0.02, 1))
+    across = np.where(combed, 0.6 * (ex - 0.4 * t.part) / fan + 0.06 * t.wavy * np.sin(wave), 0.45 * polar)
+    along = np.where(combed, 0.12 * y, 0.25 * r)
     strands = _noise("strand", 0.6 * across + t.hair_phase2, along + t.hair_phase3)
     curls = _noise("fine", ex * 0.10 + t.hair_phase2, y * 0.10)
     strands = strands + t.curly * (1.1 * curls - strands)
@@ -972,7 +981,7 @@ def _hair(t, c):
     # hairline: high in the middle, lower at the temples; a receding one goes back in two bays
     ax = np.abs(ex - 0.03 * np.sign(t.part)) / np.maximum(c.a, 0.3)
     line = t.hairline + 0.46 * ax**4 + 0.55 * ax**10 + t.peak * _ridge(ex, 0.25)
-    line = line - t.receding * 0.36 * _ridge(ax - 0.58, 0.34)
+    line = line - t.receding * 0.36 * _ridge(ax - 0.58, 0.5)
     fringe = -0.44 + 0.10 * (ex - t.part) * np.sign(t.part) + 0.05 * strands - 0.1 * ax**2
     line = np.where(t.bangs > 0, np.maximum(line, fringe), line) + 0.025 * strands + 0.02 * rough
     top = c.edge(line - y, 0.03)
@@ -982,7 +991,7 @@ def _hair(t, c):
     wreath = _smooth(ax, 0.88, 0.95) * _smooth(y, -0.6, -0.4) * (1 - _smooth(y, 0.1, 0.25)) * (np.abs(ex) < c.a + 0.03)
     before = np.maximum(before, 0.6 * t.bald * wreath)
 
-    sheen = _ridge(r - 0.80 - 0.03 * strands, 0.10) * (0.25 + 0.9 * t.straight) * (1 - t.curly)
+    sheen = _ridge(r - 0.78 - 0.04 * strands, 0.2) * (0.2 + 0.5 * t.straight) * (1 - t.curly)
     ripple = 0.45 * t.wavy * np.sin(wave + 9 * r)
     tone = np.exp(np.clip(0.20 * strands + ripple + 0.1 * rough, -1, 1)) * (1 + 0.9 * sheen)
     tone = tone * (1 - 0.35 * _smooth(r, 0.9, 1.05))
@@ -1086,12 +1095,14 @@ def _paint(t, size):
     c.layer(hair.behind, hair.rgb * 0.55, hair.slope_x, hair.slope_y, -0.6, 0.1)
     _body(t, c)
     _ears(t, c, near_side=False)
-    oil = 0.35 + 0.4 * mouth.lips + 2.2 * eyes.open
+    oil = 0.5 + 0.4 * mouth.lips + 2.2 * eyes.open
     c.layer(c.edge(c.inside), _skin(t, c, mouth, eyes, brow, relief), *_slopes(relief.depth, c.px), relief.depth, oil)
     _ears(t, c, near_side=True)
     _double_chin(t, c)
     _necklace(t, c)
-    c.layer(hair.before, hair.rgb, hair.slope_x, hair.slope_y, relief.depth + 0.6 * t.hair_volume)
+    hanging = _smooth(c.ey, 0.2, 0.9)  # below the jaw there is no head to lie on
+    hair_depth = relief.depth + 0.6 * t.hair_volume + hanging * (0.45 - relief.depth)
+    c.layer(hair.before, hair.rgb, hair.slope_x, hair.slope_y, hair_depth)
     _earrings(t, c)
     _hat(t, c)
     glare = _glasses(t, c)

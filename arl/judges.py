@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from arl.config import ConfigError, RunConfig
 from arl.data import FaceData, batches, open_rendered
-from arl.models import Normalise, adam, descend, generator, initialised, one_cycle, precision, prepare, residual
+from arl.models import Normalise, adam, descend, generator, initialised, one_cycle, precision, residual
 from arl.runs import Run, obtain, pack, unpack
 
 # -- g ------------------------------------------------------------------------------------------------------------
@@ -96,7 +96,9 @@ def perceptual(cfg: RunConfig, device: torch.device) -> Perceptual | None:
 def _vgg16_weights(source: str) -> tuple[dict[str, Tensor], str]:
     if source == "imagenet":
         try:
-            return torchvision.models.VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=False), "VGG16 conv1–conv5, ImageNet weights"
+            return torchvision.models.VGG16_Weights.IMAGENET1K_V1.get_state_dict(
+                progress=False
+            ), "VGG16 conv1–conv5, ImageNet weights"
         except OSError as error:
             raise ConfigError(
                 f"perceptual: the ImageNet weights of VGG16 could not be downloaded ({error}), "
@@ -104,11 +106,19 @@ def _vgg16_weights(source: str) -> tuple[dict[str, Tensor], str]:
             ) from None
     path = Path(source).expanduser()
     if not path.is_file():
-        raise ConfigError(f"perceptual: found {source!r}, accepted: random, imagenet, none, or a file of VGG16 weights (.pth, .safetensors)")
+        raise ConfigError(
+            f"perceptual: found {source!r}, accepted: random, imagenet, none, or a file of VGG16 weights (.pth, .safetensors)"
+        )
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True, map_location="cpu")
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, weights_only=True, map_location="cpu")
+        )
     except Exception as error:  # a damaged file raises almost anything
-        raise ConfigError(f"perceptual: {path} cannot be read as weights ({str(error).splitlines()[0]}), accepted: .pth or .safetensors") from None
+        raise ConfigError(
+            f"perceptual: {path} cannot be read as weights ({str(error).splitlines()[0]}), accepted: .pth or .safetensors"
+        ) from None
     return state, f"VGG16 conv1–conv5, weights {path.name} ({_sha256(path)})"
 
 
@@ -153,7 +163,13 @@ class RenderedRecogniser(nn.Module):
     def __init__(self, people: int, width: int = 16, dimension: int = 128):
         super().__init__()
         w = width
-        self.stem = nn.Sequential(Normalise(), nn.Conv2d(3, w, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(w), nn.ReLU(), nn.MaxPool2d(2))
+        self.stem = nn.Sequential(
+            Normalise(),
+            nn.Conv2d(3, w, 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm2d(w),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
         self.stages = nn.ModuleList([residual(w, 2 * w, 1), residual(2 * w, 4 * w, 2), residual(4 * w, 8 * w, 2)])
         self.project = nn.Sequential(nn.Flatten(), nn.LazyLinear(dimension, bias=False), nn.BatchNorm1d(dimension))
         self.people = nn.Parameter(torch.randn(people, dimension))
@@ -182,10 +198,21 @@ UNSEEN = 40, 8  # people and photographs on which a trained recogniser is tested
 
 
 def _rendered(cfg: RunConfig, device: torch.device) -> RenderedRecogniser:
-    people = {"identities": cfg.recogniser_identities, "per_identity": cfg.recogniser_per_identity, "image_size": cfg.image_size}
+    people = {
+        "identities": cfg.recogniser_identities,
+        "per_identity": cfg.recogniser_per_identity,
+        "image_size": cfg.image_size,
+    }
     seed = RENDERED_SEED + cfg.data_seed
     data = open_rendered(cfg.recogniser_identities, cfg.recogniser_per_identity, cfg.image_size, seed)
-    spec = {"kind": "recogniser", "version": 1, "data": data.spec, "epochs": cfg.recogniser_epochs, "lr": 4e-3, "batch_size": 64}
+    spec = {
+        "kind": "recogniser",
+        "version": 1,
+        "data": data.spec,
+        "epochs": cfg.recogniser_epochs,
+        "lr": 4e-3,
+        "batch_size": 64,
+    }
 
     def make(run: Run) -> dict[str, Any]:
         unseen = open_rendered(*UNSEEN, cfg.image_size, seed, first_identity=cfg.recogniser_identities)
@@ -193,7 +220,10 @@ def _rendered(cfg: RunConfig, device: torch.device) -> RenderedRecogniser:
 
     run = obtain(spec, make)
     c = RenderedRecogniser(cfg.recogniser_identities).to(device)
-    c.eval()(torch.zeros(1, 3, cfg.image_size, cfg.image_size, device=device), torch.zeros(1, dtype=torch.long, device=device))
+    c.eval()(
+        torch.zeros(1, 3, cfg.image_size, cfg.image_size, device=device),
+        torch.zeros(1, dtype=torch.long, device=device),
+    )
     unpack(run.load()[0], c=c)
     c.requires_grad_(False).to(memory_format=torch.channels_last)
     auc = run.result["auc_embedding"]
@@ -202,7 +232,9 @@ def _rendered(cfg: RunConfig, device: torch.device) -> RenderedRecogniser:
     return c
 
 
-def _train_recogniser(run: Run, spec: dict[str, Any], data: FaceData, unseen: FaceData, device: torch.device) -> dict[str, Any]:
+def _train_recogniser(
+    run: Run, spec: dict[str, Any], data: FaceData, unseen: FaceData, device: torch.device
+) -> dict[str, Any]:
     size = data.images.shape[-1]
     with initialised(41):
         c = RenderedRecogniser(data.spec["people"]["count"])
@@ -221,7 +253,9 @@ def _train_recogniser(run: Run, spec: dict[str, Any], data: FaceData, unseen: Fa
         total = torch.zeros((), device=device)
         shuffled = generator(42, epoch)
         for step, (rows, x) in enumerate(
-            batches(data.images, everyone, spec["batch_size"], device=device, generator=shuffled, flip=True, drop_last=True)
+            batches(
+                data.images, everyone, spec["batch_size"], device=device, generator=shuffled, flip=True, drop_last=True
+            )
         ):
             with precision(device):
                 loss = c(x, who[rows].to(device, non_blocking=True))
@@ -287,23 +321,31 @@ class OnnxRecogniser:
         try:
             import onnxruntime
         except ImportError:
-            raise ConfigError("recogniser: onnxruntime is not installed, accepted: after pip install 'arl[onnx]'") from None
+            raise ConfigError(
+                "recogniser: onnxruntime is not installed, accepted: after pip install 'arl[onnx]'"
+            ) from None
         if not path.is_file():
             raise ConfigError(f"recogniser: found no file {path}, accepted: an .onnx file, rendered or dlib")
         try:
             self.session = onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
         except Exception as error:
-            raise ConfigError(f"recogniser: {path} cannot be loaded ({str(error).splitlines()[0]}), accepted: an ONNX model") from None
+            raise ConfigError(
+                f"recogniser: {path} cannot be loaded ({str(error).splitlines()[0]}), accepted: an ONNX model"
+            ) from None
         (graph_input, *more) = self.session.get_inputs()
         shape = graph_input.shape
         if more or len(shape) != 4 or 3 not in (shape[1], shape[3]):
-            raise ConfigError(f"recogniser: {path} takes {[i.shape for i in self.session.get_inputs()]}, accepted: one (B, 3, H, W) or (B, H, W, 3)")
+            raise ConfigError(
+                f"recogniser: {path} takes {[i.shape for i in self.session.get_inputs()]}, accepted: one (B, 3, H, W) or (B, H, W, 3)"
+            )
         self.input, self.channels_last = graph_input.name, shape[1] != 3
         sides = shape[1:3] if self.channels_last else shape[2:]
         self.size = tuple(side if isinstance(side, int) else 112 for side in sides)
         self.one_by_one = shape[0] == 1
         self.name = f"{path.name} (ONNX, {_sha256(path)})"
-        self.middle_name = "second output" if len(self.session.get_outputs()) > 1 else "embedding, as the file has one output"
+        self.middle_name = (
+            "second output" if len(self.session.get_outputs()) > 1 else "embedding, as the file has one output"
+        )
         self.spec = {"kind": "onnx", "sha256": _sha256(path), "version": 1}
 
     def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -311,7 +353,9 @@ class OnnxRecogniser:
         x = x.permute(0, 2, 3, 1) if self.channels_last else x
         pieces = x.split(1) if self.one_by_one else [x]
         found = [self.session.run(None, {self.input: piece.contiguous().cpu().numpy()}) for piece in pieces]
-        outputs = [torch.from_numpy(np.concatenate([f[i] for f in found])).flatten(1) for i in range(min(2, len(found[0])))]
+        outputs = [
+            torch.from_numpy(np.concatenate([f[i] for f in found])).flatten(1) for i in range(min(2, len(found[0])))
+        ]
         return outputs[0], outputs[-1]
 
 

@@ -47,7 +47,9 @@ def perceptual_distance(g_hat: Sequence[Tensor], g: Sequence[Tensor], scale: Ten
     return (torch.stack(distances) / scale).mean()
 
 
-def attacker_loss(pixel: Tensor, adversarial: Tensor | float, perceptual: Tensor | float, mu1: float, mu2: float) -> Tensor:
+def attacker_loss(
+    pixel: Tensor, adversarial: Tensor | float, perceptual: Tensor | float, mu1: float, mu2: float
+) -> Tensor:
     """Equation (5), which Dec and Dec^a minimise: (1) + μ1 · (2) + μ2 · (4)."""
     return pixel + mu1 * adversarial + mu2 * perceptual
 
@@ -57,7 +59,9 @@ def utility_loss(logits: Tensor, y: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, y)
 
 
-def protector_loss(utility: Tensor, pixel: Tensor | float, perceptual: Tensor | float, lambda1: float, lambda2: float) -> Tensor:
+def protector_loss(
+    utility: Tensor, pixel: Tensor | float, perceptual: Tensor | float, lambda1: float, lambda2: float
+) -> Tensor:
     """Equation (9), which Enc and f minimise while Dec is fixed: (6) − λ1 · (7) − λ2 · (8)."""
     return utility - lambda1 * pixel - lambda2 * perceptual
 

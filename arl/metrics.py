@@ -72,7 +72,9 @@ def separability(z: np.ndarray, identities: np.ndarray) -> dict[str, float | Non
     return {name: float(v[0]) for name, v in _separability(np.ones((1, len(people[0]))), *people).items()}
 
 
-def separability_intervals(z: np.ndarray, identities: np.ndarray, *, seed: int = 0, resamples: int = 1000) -> dict[str, Interval]:
+def separability_intervals(
+    z: np.ndarray, identities: np.ndarray, *, seed: int = 0, resamples: int = 1000
+) -> dict[str, Interval]:
     """`separability` with intervals; identities are resampled, each with all its images."""
     values, people = separability(z, identities), _people(z, identities)
     if people is None:
@@ -133,7 +135,9 @@ def _people(z: np.ndarray, identities: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.array([len(group) for group in groups], np.float64), means, scatter
 
 
-def _separability(counts: np.ndarray, sizes: np.ndarray, means: np.ndarray, scatter: np.ndarray) -> dict[str, np.ndarray]:
+def _separability(
+    counts: np.ndarray, sizes: np.ndarray, means: np.ndarray, scatter: np.ndarray
+) -> dict[str, np.ndarray]:
     """S_w, S_b, LDA (B,) of B resamples of identities given as counts (B, I)."""
     images = counts @ sizes
     within = counts @ scatter / images

@@ -48,9 +48,16 @@ def backbone(cfg: RunConfig, n_attributes: int) -> nn.Sequential:
         try:
             net = getattr(torchvision.models, cfg.encoder)(weights=weights)
         except OSError as error:
-            raise ConfigError(f"encoder_weights: 'imagenet' could not be loaded ({error}), accepted: 'none' when offline") from None
+            raise ConfigError(
+                f"encoder_weights: 'imagenet' could not be loaded ({error}), accepted: 'none' when offline"
+            ) from None
         stem = net.conv1, net.bn1, net.relu, net.maxpool
-        blocks, avgpool, fc, features = [net.layer1, net.layer2, net.layer3, net.layer4], net.avgpool, net.fc, net.fc.out_features
+        blocks, avgpool, fc, features = (
+            [net.layer1, net.layer2, net.layer3, net.layer4],
+            net.avgpool,
+            net.fc,
+            net.fc.out_features,
+        )
     head = nn.Linear(features, features // 2), nn.ReLU(), nn.Linear(features // 2, n_attributes)
     stages = [nn.Sequential(Normalise(), *stem, blocks[0]), *blocks[1:], nn.Sequential(avgpool, nn.Flatten()), fc]
     net = nn.Sequential(OrderedDict(zip(LAYERS, stages, strict=True)))
@@ -60,8 +67,8 @@ def backbone(cfg: RunConfig, n_attributes: int) -> nn.Sequential:
 
 def cut(net: nn.Sequential, layer: str) -> tuple[nn.Sequential, nn.Sequential]:
     """Enc: images to Z at `layer`; and f: Z to logits. Both share their parameters with `net`."""
-    cut = LAYERS.index(layer) + 1
-    return net[:cut], net[cut:]
+    at = LAYERS.index(layer) + 1
+    return net[:at].train(net.training), net[at:].train(net.training)
 
 
 @torch.no_grad()
@@ -106,7 +113,12 @@ class Decoder(nn.Module):
         if doublings <= 2:
             steps += [_conv(channels, width), residual(width, width, 1)]
             channels = width
-        steps += [nn.Conv2d(channels, 4 * width, 3, padding=1, bias=False), nn.PixelShuffle(2), nn.BatchNorm2d(width), nn.ReLU()]
+        steps += [
+            nn.Conv2d(channels, 4 * width, 3, padding=1, bias=False),
+            nn.PixelShuffle(2),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+        ]
         steps += [nn.Conv2d(width, 3 * 4, 3, padding=1), nn.PixelShuffle(2), nn.Sigmoid()]
         self.steps = nn.Sequential(*steps)
 
@@ -140,7 +152,12 @@ class FeatureMap(nn.Sequential):
             shape = (out, -(-shape[1] // 2), -(-shape[2] // 2))
         inputs = shape[0] if len(shape) == 1 else shape[0] * shape[1] * shape[2]
         steps += [nn.Flatten(), nn.Linear(inputs, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()]
-        steps += [nn.Linear(hidden, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, dimension)]
+        steps += [
+            nn.Linear(hidden, hidden, bias=False),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, dimension),
+        ]
         super().__init__(*steps)
 
 
@@ -179,12 +196,14 @@ def residual(inputs: int, outputs: int, stride: int) -> nn.Module:
 
 
 def prepare() -> torch.device:
-    """The device to compute on: CUDA, else Apple's MPS, else the CPU with `$ARL_THREADS` threads (torch's default without it)."""
+    """The device to compute on: `$ARL_DEVICE`, or CUDA, Apple's MPS, the CPU, whichever is there.
+
+    On a CPU with `$ARL_THREADS` threads, by default half of the cores: two processes with a thread each do more than one with two.
+    """
     torch.set_flush_denormal(True)  # dying units would otherwise slow a CPU down many times
-    if threads := os.environ.get("ARL_THREADS"):
-        torch.set_num_threads(int(threads))
+    torch.set_num_threads(int(os.environ.get("ARL_THREADS") or max(1, (os.cpu_count() or 1) // 2)))
     name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return torch.device(os.environ.get("ARL_DEVICE", name))
+    return torch.device(os.environ.get("ARL_DEVICE") or name)
 
 
 def precision(device: torch.device) -> torch.autocast:

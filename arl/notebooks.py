@@ -22,7 +22,9 @@ def notebooks(names: Sequence[str] = ()) -> list[Path]:
     folder = project_root() / "notebooks"
     every = sorted(folder.glob("[0-9]*.ipynb"))
     if not every:
-        raise NotebookError(f"notebooks: none in {folder}, accepted: a checkout of the project, installed with pip install -e")
+        raise NotebookError(
+            f"notebooks: none in {folder}, accepted: a checkout of the project, installed with pip install -e"
+        )
     for name in names:
         if not any(path.name.startswith(name) for path in every):
             raise NotebookError(f"NOTEBOOK: found {name!r}, accepted: {', '.join(path.stem for path in every)}")
@@ -58,7 +60,9 @@ def execute(path: Path, parameters: dict[str, Any]) -> Path:
             str(path), str(executed), parameters, kernel_name="python3", progress_bar=False, stderr_file=sys.stderr, cwd=str(path.parent)
         )  # fmt: skip
     except PapermillExecutionError as error:
-        raise NotebookError(f"{path.name}: cell {error.exec_count}: {error.ename}: {error.evalue} (see {executed})") from None
+        raise NotebookError(
+            f"{path.name}: cell {error.exec_count}: {error.ename}: {error.evalue} (see {executed})"
+        ) from None
     if hidden := widget_errors(notebook):
         raise NotebookError(f"{path.name}: an error in a widget: {hidden[0]} (see {executed})")
     return executed

@@ -36,7 +36,14 @@ METRICS = (
     ("lda_score", "LDA score S_b / S_w", "↓", 3),
 )
 INK = "#222222"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: safe for colour-blind readers
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)  # Okabe and Ito: safe for colour-blind readers
 
 
 def figures_folder(preset: str) -> Path:
@@ -71,7 +78,9 @@ def save_figure(figure: Figure, name: str, preset: str, runs: Sequence[Run], num
     return folder / f"{name}.png"
 
 
-def reconstruction_grid(images: dict[str, Tensor], notes: dict[str, Sequence[str]] | None = None, width: float = 7.0) -> Figure:
+def reconstruction_grid(
+    images: dict[str, Tensor], notes: dict[str, Sequence[str]] | None = None, width: float = 7.0
+) -> Figure:
     """One row of pictures for each entry of `images`, named at its left: (n, 3, S, S) in [0, 1], n the same in all.
 
     `notes`: for an entry of `images`, a short text under each of its pictures, such as a similarity. `width` in inches.
@@ -84,14 +93,29 @@ def reconstruction_grid(images: dict[str, Tensor], notes: dict[str, Sequence[str
     y = sum(heights)
     for (name, faces), height in zip(images.items(), heights, strict=True):
         y -= height
-        figure.text((label - 0.08) / width, (y + height - cell / 2) / sum(heights), name, ha="right", va="center", fontsize=8, color=INK)
+        figure.text(
+            (label - 0.08) / width,
+            (y + height - cell / 2) / sum(heights),
+            name,
+            ha="right",
+            va="center",
+            fontsize=8,
+            color=INK,
+        )
         for i, face in enumerate(faces):
-            box = ((label + i * cell) / width, (y + height - cell * 0.98) / sum(heights), cell * 0.97 / width, cell * 0.97 / sum(heights))
+            box = (
+                (label + i * cell) / width,
+                (y + height - cell * 0.98) / sum(heights),
+                cell * 0.97 / width,
+                cell * 0.97 / sum(heights),
+            )
             axes = figure.add_axes(box)
             axes.imshow(face.permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="bicubic")
             axes.set_axis_off()
             if notes and name in notes:
-                axes.text(0.5, -0.02, notes[name][i], transform=axes.transAxes, ha="center", va="top", fontsize=6.5, color=INK)
+                axes.text(
+                    0.5, -0.02, notes[name][i], transform=axes.transAxes, ha="center", va="top", fontsize=6.5, color=INK
+                )
     return figure
 
 
@@ -114,7 +138,14 @@ def training_curves(run: Run) -> Figure:
     rows = -(-len(names) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(7.0, 1.9 * rows), squeeze=False, layout="constrained")
     for axis, name in zip(axes.flat, names, strict=False):
-        axis.plot([m["epoch"] for m in lines], [m[name] for m in lines], color=COLOURS[0], marker=".", markersize=4, linewidth=1)
+        axis.plot(
+            [m["epoch"] for m in lines],
+            [m[name] for m in lines],
+            color=COLOURS[0],
+            marker=".",
+            markersize=4,
+            linewidth=1,
+        )
         axis.set_title(titles[name], fontsize=8)
         axis.tick_params(labelsize=7)
         axis.set_xlabel("epoch", fontsize=7)
@@ -141,7 +172,9 @@ def row_text(*rows: Run) -> str:
             interval = f"{m['low']:.{decimals}f} … {m['high']:.{decimals}f}"
             floors = ", ".join(f"{k} {v:.{decimals}f}" for k, v in m.get("floors", {}).items() if v is not None)
             ceilings = ", ".join(f"{k} {v:.{decimals}f}" for k, v in m.get("ceilings", {}).items() if v is not None)
-            lines.append(f"{name + ' ' + arrow:30}{m['value']:9.{decimals}f}  {interval:^19}  {floors:^33}  {ceilings}".rstrip())
+            lines.append(
+                f"{name + ' ' + arrow:30}{m['value']:9.{decimals}f}  {interval:^19}  {floors:^33}  {ceilings}".rstrip()
+            )
         if not on["plateau"]:
             lines.append("an attacker ended before its plateau: a longer attack may leak more")
         parts.append("\n".join(lines))
@@ -155,12 +188,25 @@ def runs_text() -> str:
         spec, result, metrics = run.spec, run.result, run.metrics
         state = "finished" if result is not None else f"epoch {metrics[-1]['epoch']}" if metrics else "started"
         when = datetime.fromtimestamp((run.folder / "config.json").stat().st_mtime).strftime("%Y-%m-%d %H:%M")
-        shown = ("encoder", "layer", "lambda1", "lambda2", "simulated_mu1", "simulated_mu2", "mu1", "mu2", "extra", "seed")
+        shown = (
+            "encoder",
+            "layer",
+            "lambda1",
+            "lambda2",
+            "simulated_mu1",
+            "simulated_mu2",
+            "mu1",
+            "mu2",
+            "extra",
+            "seed",
+        )
         settings = " ".join(f"{k}={spec[k]}" for k in shown if k in spec and spec[k] not in (0, 0.0, "none"))
         if "data" in spec:
             settings = f"{spec['data'].get('kind', '')} {settings}"
         if result and "mean_mcc" in result:
-            settings += f" → MCC {result['mean_mcc']['value']:.3f}, face similarity {result['face_similarity']['value']:.3f}"
+            settings += (
+                f" → MCC {result['mean_mcc']['value']:.3f}, face similarity {result['face_similarity']['value']:.3f}"
+            )
         lines.append(f"{run.id:24} {state:10} {when}  {settings}")
     return "\n".join(lines) or "no runs yet: `arl run` makes the first one"
 
@@ -170,7 +216,9 @@ def _commit() -> str:
     try:
         git = ["git", "-C", str(project_root())]
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run([*git, "status", "--porcelain", "--", "arl", "notebooks"], capture_output=True, text=True, check=True)
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--", "arl", "notebooks"], capture_output=True, text=True, check=True
+        )
         return head + ("+" if changed.stdout.strip() else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

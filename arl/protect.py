@@ -71,12 +71,12 @@ def stack(data: FaceData, extra: FaceData) -> tuple[FaceData, np.ndarray]:
     return both, np.arange(len(data), len(data) + len(extra))
 
 
-class TrainingStopped(RuntimeError):
+class TrainingError(RuntimeError):
     """Training that cannot go on; the message says why and what to try."""
 
 
 def train_encoder(cfg: RunConfig) -> Run:
-    """The stored run of the Enc and f that `cfg` defines; found, resumed or trained. Raises `TrainingStopped`."""
+    """The stored run of the Enc and f that `cfg` defines; found, resumed or trained. Raises `TrainingError`."""
     data, extra = open_data(cfg), open_extra(cfg) if cfg.extra == "both" else None
     spec = {"kind": "encoder", "version": 1, "data": data.spec, **cfg.encoder_fields()}
     if extra is not None:
@@ -129,7 +129,13 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
         seen: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
         public = _endless(data, x2, cfg, epoch, device)
         private = batches(
-            data.images, x1, cfg.batch_size, device=device, generator=generator(cfg.seed, 2, epoch), flip=True, drop_last=True
+            data.images,
+            x1,
+            cfg.batch_size,
+            device=device,
+            generator=generator(cfg.seed, 2, epoch),
+            flip=True,
+            drop_last=True,
         )
         for step, (rows, x) in enumerate(private):
             lr = cfg.lr * one_cycle((epoch - 1 + step / steps) / cfg.epochs)
@@ -181,21 +187,33 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
         run.save(pack(**parts), epoch=epoch)
 
     if abs(line["mcc"]) < 0.02:
-        say(f"{run.id}  utility has collapsed (mean MCC {line['mcc']:.3f}): a smaller lambda1 or lambda2 keeps more of it")
+        say(
+            f"{run.id}  utility has collapsed (mean MCC {line['mcc']:.3f}): a smaller lambda1 or lambda2 keeps more of it"
+        )
     run.save(pack(net=net), epoch=cfg.epochs)
-    return {"checkpoint": True, "attributes": names, "epochs": cfg.epochs, "g": g.name if g is not None else "none", **line}
+    return {
+        "checkpoint": True,
+        "attributes": names,
+        "epochs": cfg.epochs,
+        "g": g.name if g is not None else "none",
+        **line,
+    }
 
 
 def _endless(data: FaceData, index: np.ndarray, cfg: RunConfig, epoch: int, device: torch.device) -> Iterator[Tensor]:
     """Batches of X2 for as long as an epoch of X1 lasts, reshuffled at each pass."""
     shuffled = generator(cfg.seed, 3, epoch)
     while True:
-        for _, x in batches(data.images, index, cfg.batch_size, device=device, generator=shuffled, flip=True, drop_last=True):
+        for _, x in batches(
+            data.images, index, cfg.batch_size, device=device, generator=shuffled, flip=True, drop_last=True
+        ):
             yield x
 
 
 @torch.no_grad()
-def _utility(net: nn.Module, data: FaceData, index: np.ndarray, y: Tensor, cfg: RunConfig, device: torch.device) -> float:
+def _utility(
+    net: nn.Module, data: FaceData, index: np.ndarray, y: Tensor, cfg: RunConfig, device: torch.device
+) -> float:
     """Mean MCC of f∘Enc on the images `index`."""
     net.eval()
     logits = [net(x).float().cpu() for _, x in batches(data.images, index, 512, device=device)]
@@ -206,9 +224,9 @@ def _check(line: dict[str, float], cfg: RunConfig) -> None:
     """Stop, with advice, where going on makes no sense."""
     weights = f"lambda1={cfg.lambda1:g}, lambda2={cfg.lambda2:g}, lr={cfg.lr:g}"
     if not all(math.isfinite(v) for v in line.values()):
-        raise TrainingStopped(f"training: a loss is no longer finite ({weights}); try half the lr, or a smaller lambda")
+        raise TrainingError(f"training: a loss is no longer finite ({weights}); try half the lr, or a smaller lambda")
     if not 1e-6 < line["feature_scale"] < 1e6:
-        raise TrainingStopped(
+        raise TrainingError(
             f"training: the features' scale is {line['feature_scale']:.1e} ({weights}), accepted: 1e-6 to 1e6; try half the lr, "
             "or a smaller lambda"
         )

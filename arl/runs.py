@@ -56,7 +56,7 @@ def run_id(spec: dict[str, Any]) -> str:
     return f"{spec['kind']}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-class Damaged(ValueError):
+class DamagedError(ValueError):
     """A file of a run that is not what was written there."""
 
 
@@ -110,23 +110,23 @@ class Run:
     def save(self, tensors: Tensors, **state: Any) -> None:
         """Keep `tensors` and the JSON-able `state`, in place of what `save` kept before."""
         tensors = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
-        meta = {"state": json.dumps(state), "sha256": _digest(tensors, state)}
-        write_atomically(self.folder / "checkpoint.safetensors", to_safetensors(tensors, metadata=meta))
+        meta = json.dumps({"sha256": _digest(tensors, state), "state": state})  # one key: the order of several varies
+        write_atomically(self.folder / "checkpoint.safetensors", to_safetensors(tensors, metadata={"arl": meta}))
 
     def load(self) -> tuple[Tensors, dict[str, Any]]:
-        """What `save` kept last. Raises FileNotFoundError, or `Damaged` when a byte is not as it was written."""
+        """What `save` kept last. Raises FileNotFoundError, or `DamagedError` when a byte is not as it was written."""
         path = self.folder / "checkpoint.safetensors"
         if not path.exists():
             raise FileNotFoundError(path)
         try:
             with safe_open(path, framework="pt") as file:
-                meta = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
-            state = json.loads(meta["state"])
+                meta = json.loads((file.metadata() or {})["arl"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+            state = meta["state"]
         except (SafetensorError, KeyError, ValueError, OSError) as error:
-            raise Damaged(f"{path}: cannot be read ({error})") from error
+            raise DamagedError(f"{path}: cannot be read ({error})") from error
         if _digest(tensors, state) != meta.get("sha256"):
-            raise Damaged(f"{path}: its checksum does not match its content")
+            raise DamagedError(f"{path}: its checksum does not match its content")
         return tensors, state
 
     def resume(self) -> tuple[Tensors, dict[str, Any]] | None:
@@ -136,7 +136,7 @@ class Run:
             say(f"{self.id}  goes on after epoch {state['epoch']}")
         except FileNotFoundError:
             tensors, state = None, {"epoch": 0}
-        except Damaged as error:
+        except DamagedError as error:
             say(f"{error}; the run starts again")
             tensors, state = None, {"epoch": 0}
         kept = [json.dumps(m) + "\n" for m in self.metrics if m.get("epoch", 0) <= state["epoch"]]
@@ -174,7 +174,7 @@ def _sound(run: Run) -> bool:
         run.load()
     except FileNotFoundError:
         return not run.result.get("checkpoint", False)
-    except Damaged as error:
+    except DamagedError as error:
         say(f"{error}; the run is made again")
         (run.folder / "checkpoint.safetensors").unlink()
         return False

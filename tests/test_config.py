@@ -67,7 +67,13 @@ def test_presets_are_valid_and_the_paper_preset_is_the_papers():
     for name in PRESETS:
         RunConfig.preset(name)
     paper = RunConfig.preset("paper")
-    assert (paper.encoder, paper.image_size, paper.x1, paper.x2, paper.layer) == ("resnet50", 128, 160_000, 40_000, "fc")
+    assert (paper.encoder, paper.image_size, paper.x1, paper.x2, paper.layer) == (
+        "resnet50",
+        128,
+        160_000,
+        40_000,
+        "fc",
+    )
     with pytest.raises(ConfigError, match=r"preset: found 'fast', accepted: tiny, quick, paper"):
         RunConfig.preset("fast")
 
@@ -79,7 +85,14 @@ def test_an_unprotected_encoder_is_shared_by_all_layers_attackers_and_judges():
         {"recogniser": "dlib"}, {"extra": "adversary"}, {"attack_epochs": 5},
     ):  # fmt: skip
         assert RunConfig(**change).encoder_fields() == base, change
-    for change in ({"seed": 1}, {"lambda1": 1}, {"attributes": "Smiling"}, {"width": 24}, {"epochs": 3}, {"extra": "both"}):
+    for change in (
+        {"seed": 1},
+        {"lambda1": 1},
+        {"attributes": "Smiling"},
+        {"width": 24},
+        {"epochs": 3},
+        {"extra": "both"},
+    ):
         assert RunConfig(**change).encoder_fields() != base, change
 
 

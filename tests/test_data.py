@@ -351,8 +351,8 @@ def write_folder(root):
         (root / person).mkdir(parents=True)
     grey = Image.new("L", (50, 70), 128)
     grey.save(root / "anna b" / "grey 1.png")
-    Image.fromarray(np.full((70, 50), 128 * 257, np.uint16)).save(root / "anna b" / "sixteen.png")
-    Image.fromarray(np.full((70, 50), 128 * 257, np.uint16)).save(root / "anna b" / "sixteen.tiff")
+    Image.fromarray(np.full((70, 50), 33000, np.uint16)).save(root / "anna b" / "sixteen.png")
+    Image.fromarray(np.full((70, 50), 33000, np.uint16)).save(root / "anna b" / "sixteen.tiff")
     Image.new("RGBA", (40, 40), (255, 0, 0, 0)).save(root / "anna b" / "white.png")  # all transparent
     Image.new("RGB", (10, 9), (128, 128, 128)).save(root / "carl" / "small.bmp")
     Image.new("CMYK", (60, 60), (0, 0, 0, 127)).save(root / "carl" / "cmyk.JPG")

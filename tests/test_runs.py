@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from arl import runs
-from arl.runs import Damaged, Run, find, obtain, pack, run_id, stored, unpack
+from arl.runs import DamagedError, Run, find, obtain, pack, run_id, stored, unpack
 
 SPEC = {"kind": "test", "lambda1": 1.0}
 
@@ -35,7 +35,11 @@ def test_the_id_is_a_function_of_the_content_alone():
 
 def test_a_run_is_made_once_and_then_found(tmp_path):
     run = obtain(SPEC, make, root=tmp_path)
-    assert run.result == {"checkpoint": True, "loss": 0.5} and run.spec == SPEC and run.metrics == [{"epoch": 3, "loss": 0.5}]
+    assert (
+        run.result == {"checkpoint": True, "loss": 0.5}
+        and run.spec == SPEC
+        and run.metrics == [{"epoch": 3, "loss": 0.5}]
+    )
     again = obtain(SPEC, never, root=tmp_path)
     assert again.id == run.id and again.load()[1] == {"epoch": 3}
     assert torch.equal(again.load()[0]["w"], torch.arange(4.0))
@@ -67,7 +71,7 @@ def test_a_damaged_checkpoint_is_detected_and_the_run_redone(tmp_path, where, ca
     content = bytearray(path.read_bytes())
     content[where] ^= 0x10
     path.write_bytes(content)
-    with pytest.raises(Damaged, match="checkpoint.safetensors"):
+    with pytest.raises(DamagedError, match="checkpoint.safetensors"):
         Run(path.parent).load()
     calls = []
     run = obtain(SPEC, lambda run: calls.append(1) or make(run), root=tmp_path)

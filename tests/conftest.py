@@ -1,0 +1,27 @@
+"""What the tests share: a store of their own, one thread, and one tiny trained row for all that only look at it."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["ARL_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session")
+def session_store(tmp_path_factory):
+    """A run store that lives as long as the session: what is rendered or trained in it is shared by the tests."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture
+def shared_store(session_store, monkeypatch):
+    monkeypatch.setenv("ARL_RUNS", str(session_store))
+    return session_store
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """An empty run store of one test."""
+    monkeypatch.setenv("ARL_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"

