@@ -6,7 +6,7 @@ import sys
 import click
 
 from arl import __version__
-from arl.config import PRESETS, ConfigError, RunConfig, parse_settings
+from arl.config import PRESETS, RunConfig, UserError, parse_settings
 
 PRESET = click.option(
     "--preset",
@@ -75,14 +75,12 @@ def reproduce(preset: str, settings: tuple[str, ...], names: tuple[str, ...]) ->
 
 def main() -> None:
     """The console script: errors that the user can mend are one line, not a traceback."""
-    from arl.notebooks import NotebookError
-
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (ConfigError, NotebookError, LookupError) as error:
+    except (UserError, LookupError) as error:
         sys.exit(f"arl: {error}")
     except (click.Abort, KeyboardInterrupt):
         sys.exit("arl: interrupted; the same command goes on from the last epoch")

@@ -4,6 +4,7 @@
 default one, `quick`. What a *stored* run depends on is a part of it: see `encoder_fields` and its neighbours.
 """
 
+import json
 import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,8 +34,12 @@ def _names(value: Any) -> Any:
     return value
 
 
-class ConfigError(ValueError):
-    """A configuration that cannot be run; the message is one line made for the user."""
+class UserError(Exception):
+    """Something that the user can mend; the message is one line that names it and says what is accepted."""
+
+
+class ConfigError(UserError, ValueError):
+    """A configuration, or a file that it names, that cannot be used."""
 
 
 class RunConfig(BaseModel):
@@ -210,14 +215,18 @@ def _line(error: dict[str, Any]) -> str:
     return f"{name}: found {found}, accepted: {accepted.removeprefix('input should be ')}"
 
 
-def parse_settings(settings: list[str] | tuple[str, ...]) -> dict[str, str]:
-    """`["lambda1=1", "layer=conv2"]` as fields for `RunConfig`; raises `ConfigError` for anything else."""
+def parse_settings(settings: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    """`["lambda1=1", "layer=conv2"]` as `{"lambda1": 1, "layer": "conv2"}`; raises `ConfigError` for anything else."""
     fields = {}
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise ConfigError(f"--set: found {text!r}, accepted: NAME=VALUE, such as lambda1=1")
-        fields[name.strip()] = value.strip()
+        try:
+            number = json.loads(value)
+        except ValueError:
+            number = None
+        fields[name.strip()] = number if isinstance(number, int | float) else value.strip()
     return fields
 
 

@@ -42,6 +42,7 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 from torchvision.io import ImageReadMode, decode_image
 from tqdm import tqdm
 
+from arl import faces
 from arl.config import ATTRIBUTES, ConfigError, RunConfig, project_root
 from arl.runs import run_id, runs_root, say, write_atomically, write_json
 
@@ -115,11 +116,8 @@ def open_rendered(
     `spec["people"]` says who they are: sets with different seeds, or with the same seed and ranges from `first` to
     `first + count` that do not meet, have nobody in common.
     """
-    from arl import faces
-
     people = {"seed": seed, "first": first_identity, "count": identities}
-    version = getattr(faces, "VERSION", 1)
-    spec = dict(kind="rendered", people=people, per_identity=per_identity, domain=domain, version=version)
+    spec = dict(kind="rendered", people=people, per_identity=per_identity, domain=domain, version=faces.VERSION)
 
     def prepare() -> _Source:
         renderers = _Renderers()
@@ -187,8 +185,6 @@ def open_extra(cfg: RunConfig, progress: bool = True) -> FaceData | None:
 
     `cfg.extra_source` is a rendered domain, or a folder of faces, of which `cfg.seed` picks the images.
     """
-    from arl import faces
-
     if cfg.extra == "none":
         return None
     n, source, size = cfg.extra_images, cfg.extra_source, cfg.image_size

@@ -51,11 +51,17 @@ def run(cfg: RunConfig) -> Run:
 
 def _recogniser_beside(cfg: RunConfig) -> subprocess.Popen | None:
     """A second process that trains C while this one trains Enc and Dec^a, where cores are free; the store keeps them apart."""
-    if cfg.recogniser != "rendered" or prepare().type != "cpu" or "ARL_THREADS" in os.environ or (os.cpu_count() or 1) < 2:
+    if (
+        cfg.recogniser != "rendered"
+        or prepare().type != "cpu"
+        or "ARL_THREADS" in os.environ
+        or (os.cpu_count() or 1) < 2
+    ):
         return None
     program = "import sys; from arl import config, judges, models; "
     program += "judges.recogniser(config.RunConfig.model_validate_json(sys.argv[1]), models.prepare())"
-    return subprocess.Popen([sys.executable, "-c", program, cfg.model_dump_json()], stdin=subprocess.DEVNULL)
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, "-c", program, cfg.model_dump_json()], **quiet)
 
 
 @torch.no_grad()

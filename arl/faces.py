@@ -4,7 +4,7 @@ Every number of a picture is a hash of (seed, domain, person, photograph, name o
 data set can be made anywhere and is the same slice. A picture is made in six steps, one section each below:
 
     streams -> person -> photograph -> attributes -> traits (attributes turned into geometry, colour, light)
-    -> geometry and shading (a head of elliptic sections plus a height field, seen from any yaw and pitch) -> compositing
+    -> geometry (a head of elliptic sections plus a height field) -> materials, back to front -> light -> camera
 
 Lengths are head units: 1 unit is half the width of the face, about 70 mm; the origin is midway between the pupils,
 x to the right, y down, z towards the viewer. Proportions follow usual anthropometry (pupils 63 mm apart,
@@ -24,10 +24,12 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
+from tqdm.auto import tqdm
 
 from arl.config import ATTRIBUTES
 
+VERSION = 2  # of the pictures: raised whenever one byte of them changes, so that stored sets are made anew
 DOMAINS = ("standard", "shifted")
 INDEX = {name: i for i, name in enumerate(ATTRIBUTES)}
 
@@ -71,42 +73,56 @@ class Stream:
 
 # -- attributes: who has which, and in which photograph -----------------------------------------------------------
 
-# Percent positive in CelebA, percent among its men (the rest of the rate falls to the women), the share of the
-# variation that belongs to the photograph rather than the person, and loadings on four common factors, which carry
-# CelebA's correlations: age, glamour (make-up, jewellery), cheer (a laughing face) and weight.
+# Percent positive, as commonly reported from CelebA's list_attr_celeba.txt (Liu et al., ICCV 2015).
+FREQUENCIES = {
+    "5_o_Clock_Shadow": 11.11, "Arched_Eyebrows": 26.70, "Attractive": 51.25, "Bags_Under_Eyes": 20.46,
+    "Bald": 2.24, "Bangs": 15.16, "Big_Lips": 24.08, "Big_Nose": 23.45, "Black_Hair": 23.93,
+    "Blond_Hair": 14.80, "Blurry": 5.09, "Brown_Hair": 20.52, "Bushy_Eyebrows": 14.22, "Chubby": 5.76,
+    "Double_Chin": 4.67, "Eyeglasses": 6.51, "Goatee": 6.28, "Gray_Hair": 4.19, "Heavy_Makeup": 38.69,
+    "High_Cheekbones": 45.50, "Male": 41.68, "Mouth_Slightly_Open": 48.34, "Mustache": 4.15,
+    "Narrow_Eyes": 11.51, "No_Beard": 83.49, "Oval_Face": 28.41, "Pale_Skin": 4.29, "Pointy_Nose": 27.74,
+    "Receding_Hairline": 7.98, "Rosy_Cheeks": 6.57, "Sideburns": 5.65, "Smiling": 48.21,
+    "Straight_Hair": 20.84, "Wavy_Hair": 31.96, "Wearing_Earrings": 18.89, "Wearing_Hat": 4.85,
+    "Wearing_Lipstick": 47.24, "Wearing_Necklace": 12.30, "Wearing_Necktie": 7.27, "Young": 77.36,
+}  # fmt: skip
+
+# In the order of decision: percent among CelebA's men (approximate; the rest of the rate falls to the women), the
+# share of the variation that belongs to the photograph rather than the person, and loadings on four common factors,
+# which carry CelebA's correlations: age, glamour (make-up, jewellery), cheer (a laughing face) and weight.
 RATES = {
-    "Male": (41.68, None, 0.0, {}),
-    "Young": (77.36, 64.0, 0.0, {"age": -0.85, "weight": -0.1}),
-    "Bald": (2.24, 5.37, 0.0, {"age": 0.45}),
-    "Wearing_Hat": (4.85, 8.4, 0.5, {}),
-    "Receding_Hairline": (7.98, 12.1, 0.0, {"age": 0.4}),
-    "Bangs": (15.16, 8.1, 0.03, {"age": -0.2}),
-    "Gray_Hair": (4.19, 8.5, 0.0, {"age": 0.75}),
-    "Wavy_Hair": (31.96, 14.0, 0.0, {"glamour": 0.3}),
-    "Straight_Hair": (20.84, 24.0, 0.0, {}),
-    "Smiling": (48.21, 40.0, 0.85, {"cheer": 0.9}),
-    "High_Cheekbones": (45.50, 30.5, 0.7, {"cheer": 0.8, "weight": -0.1}),
-    "Mouth_Slightly_Open": (48.34, 43.0, 0.95, {"cheer": 0.65}),
-    "Heavy_Makeup": (38.69, 0.3, 0.1, {"glamour": 0.85, "age": -0.15}),
-    "Wearing_Lipstick": (47.24, 0.7, 0.1, {"glamour": 0.85}),
-    "Pale_Skin": (4.29, 2.2, 0.0, {}),
-    "Rosy_Cheeks": (6.57, 0.3, 0.3, {"glamour": 0.4, "cheer": 0.35}),
-    "Arched_Eyebrows": (26.70, 5.0, 0.0, {"glamour": 0.4}),
-    "Bushy_Eyebrows": (14.22, 25.0, 0.0, {"glamour": -0.1}),
-    "Wearing_Earrings": (18.89, 1.6, 0.5, {"glamour": 0.3}),
-    "Wearing_Necktie": (7.27, 17.3, 0.5, {"age": 0.35}),
-    "Wearing_Necklace": (12.30, 1.2, 0.6, {"glamour": 0.25}),
-    "Eyeglasses": (6.51, 12.5, 0.03, {"age": 0.35}),
-    "Bags_Under_Eyes": (20.46, 34.0, 0.03, {"age": 0.35, "weight": 0.1}),
-    "Narrow_Eyes": (11.51, 12.3, 0.3, {"cheer": 0.2}),
-    "Big_Nose": (23.45, 42.0, 0.0, {"age": 0.25, "weight": 0.35}),
-    "Pointy_Nose": (27.74, 16.3, 0.0, {"glamour": 0.25, "weight": -0.25}),
-    "Big_Lips": (24.08, 18.5, 0.0, {"glamour": 0.1}),
-    "Chubby": (5.76, 12.0, 0.0, {"age": 0.2, "weight": 0.85}),
-    "Double_Chin": (4.67, 9.9, 0.0, {"age": 0.3, "weight": 0.8}),
-    "Oval_Face": (28.41, 20.5, 0.0, {"glamour": 0.15, "weight": -0.2}),
-    "Blurry": (5.09, 4.8, 1.0, {}),
+    "Male": (None, 0.0, {}),
+    "Young": (64.0, 0.0, {"age": -0.85, "weight": -0.1}),
+    "Bald": (5.37, 0.0, {"age": 0.45}),
+    "Wearing_Hat": (8.4, 0.5, {}),
+    "Receding_Hairline": (12.1, 0.0, {"age": 0.4}),
+    "Bangs": (8.1, 0.03, {"age": -0.2}),
+    "Gray_Hair": (8.5, 0.0, {"age": 0.75}),
+    "Wavy_Hair": (14.0, 0.0, {"glamour": 0.3}),
+    "Straight_Hair": (24.0, 0.0, {}),
+    "Smiling": (40.0, 0.85, {"cheer": 0.9}),
+    "High_Cheekbones": (30.5, 0.7, {"cheer": 0.8, "weight": -0.1}),
+    "Mouth_Slightly_Open": (43.0, 0.95, {"cheer": 0.65}),
+    "Heavy_Makeup": (0.3, 0.1, {"glamour": 0.85, "age": -0.15}),
+    "Wearing_Lipstick": (0.7, 0.1, {"glamour": 0.85}),
+    "Pale_Skin": (2.2, 0.0, {}),
+    "Rosy_Cheeks": (0.3, 0.3, {"glamour": 0.4, "cheer": 0.35}),
+    "Arched_Eyebrows": (5.0, 0.0, {"glamour": 0.4}),
+    "Bushy_Eyebrows": (25.0, 0.0, {"glamour": -0.1}),
+    "Wearing_Earrings": (1.6, 0.5, {"glamour": 0.3}),
+    "Wearing_Necktie": (17.3, 0.5, {"age": 0.35}),
+    "Wearing_Necklace": (1.2, 0.6, {"glamour": 0.25}),
+    "Eyeglasses": (12.5, 0.01, {"age": 0.35}),
+    "Bags_Under_Eyes": (34.0, 0.03, {"age": 0.35, "weight": 0.1}),
+    "Narrow_Eyes": (12.3, 0.3, {"cheer": 0.2}),
+    "Big_Nose": (42.0, 0.0, {"age": 0.25, "weight": 0.35}),
+    "Pointy_Nose": (16.3, 0.0, {"glamour": 0.25, "weight": -0.25}),
+    "Big_Lips": (18.5, 0.0, {"glamour": 0.1}),
+    "Chubby": (12.0, 0.0, {"age": 0.2, "weight": 0.85}),
+    "Double_Chin": (9.9, 0.0, {"age": 0.3, "weight": 0.8}),
+    "Oval_Face": (20.5, 0.0, {"glamour": 0.15, "weight": -0.2}),
+    "Blurry": (4.8, 1.0, {}),
 }
+MEN = FREQUENCIES["Male"] / 100
 FACTOR_PHOTO = {"age": 0.0, "glamour": 0.03, "cheer": 0.8, "weight": 0.0}  # what of a factor is the photograph's
 
 # Never true together with one already decided; `RATES` above is in order of decision.
@@ -172,7 +188,7 @@ def _latents(person, photo):
     lasting = {name: person.normal("factor " + name) for name in FACTOR_PHOTO}
     passing = {name: mixed("factor " + name, share) for name, share in FACTOR_PHOTO.items()}
     z = {}
-    for name, (_, _, share, loadings) in RATES.items():
+    for name, (_, share, loadings) in RATES.items():
         factors = passing if share else lasting  # what is wholly the person's must not change with the photograph
         own = np.sqrt(1 - sum(v * v for v in loadings.values()))
         z[name] = own * mixed(name, share) + sum(v * factors[f] for f, v in loadings.items())
@@ -180,59 +196,46 @@ def _latents(person, photo):
 
 
 def _decide(z, person, limits=None):
-    """Attributes as a dict of bool arrays; `limits[name, male]` are thresholds, found from `z` itself if None."""
-    found = {}
-    a = {}
-    for name, (rate, men, _, _) in RATES.items():
-        allowed = np.ones(z[name].shape, bool)
-        for other in EXCLUDED.get(name, ()):
-            allowed &= ~a[other]
-        a[name] = np.zeros(z[name].shape, bool)
-        for male in (False, True):
-            group = a["Male"] == male if name != "Male" else np.full(allowed.shape, male)
-            if name == "Male":
-                share = rate / 100
-            else:
-                share = (men if male else (rate - 0.4168 * men) / 0.5832) / 100
-            if limits is None and group.any():
-                wanted = share * group.sum() / max((group & allowed).sum(), 1)
-                found[name, male] = float(np.quantile(z[name][group & allowed], 1 - min(wanted, 1)))
-            limit = found if limits is None else limits
-            if group.any():
-                a[name] |= group & allowed & (z[name] > limit[name, male])
+    """Attributes, a dict of bool arrays (N,), and the thresholds: those given, else found from the latents `z`."""
+    learn, limits = limits is None, {} if limits is None else limits
+
+    def above(key, values, share):
+        if learn:
+            limits[key] = float(np.quantile(values, 1 - share))
+        return values > limits[key]
+
+    a = {"Male": above("Male", z["Male"], MEN)}
     male = a["Male"]
+    for name, (men, _, _) in RATES.items():
+        if name == "Male":
+            continue
+        women = (FREQUENCIES[name] - MEN * men) / (1 - MEN)
+        a[name] = np.zeros_like(male)
+        excluded = np.any([a[other] for other in EXCLUDED.get(name, ())], axis=0)
+        for group, percent in ((male, men), (~male, women)):
+            may = group & ~excluded
+            wanted = percent / 100 * group.sum() / max(may.sum(), 1)  # more of those allowed, to make up for the rest
+            a[name][may] = above((name, percent), z[name][may], wanted)
 
-    # Hair colour: fairer hair on fairer skin; the places of Gray_Hair and Bald are taken evenly from all colours.
-    place = _cdf(-0.8 * z["melanin"] + 0.6 * person.normal("hair colour"))
-    taken = a["Gray_Hair"] | a["Bald"]
-    for sex, shares in enumerate(zip(*HAIR_COLOURS.values(), strict=True)):
-        sex = male if sex == 0 else ~male
-        edges = np.cumsum([0, *shares]) / sum(shares)
-        for i, name in enumerate(HAIR_COLOURS):
-            a.setdefault(name, np.zeros(male.shape, bool))
-            a[name] |= sex & ~taken & (place >= edges[i]) & (place <= edges[i + 1])
+    # Fairer hair on fairer skin; the places of Gray_Hair and Bald are taken evenly from all colours.
+    place = ndtr(-0.8 * z["melanin"] + 0.6 * person.normal("hair colour"))
+    coloured = ~(a["Gray_Hair"] | a["Bald"])
+    men, women = (np.cumsum((0, *shares)) / sum(shares) for shares in zip(*HAIR_COLOURS.values(), strict=True))
+    for i, name in enumerate(HAIR_COLOURS):
+        low, high = (np.where(male, men[k], women[k]) for k in (i, i + 1))
+        a[name] = coloured & (place >= low) & (place < high)
 
-    draw = person.uniform("beard") * sum(share for share, _ in BEARDS)
+    draw, low = person.uniform("beard") * sum(share for share, _ in BEARDS), 0.0
     for name in ("5_o_Clock_Shadow", "Goatee", "Mustache", "Sideburns", "beard"):
-        a[name] = np.zeros(male.shape, bool)
-    low = 0.0
+        a[name] = np.zeros_like(male)
     for share, names in BEARDS:
         for name in names:
             a[name] |= male & (draw >= low) & (draw < low + share)
         low += share
     a["Sideburns"] &= ~a["Bald"]
     a["No_Beard"] = ~(a["Goatee"] | a["Mustache"] | a["beard"])
-    score = _attractive(a, z["harmony"])
-    if limits is None:
-        found["Attractive", False] = float(np.quantile(score, 1 - 0.5125))
-    a["Attractive"] = score > (found if limits is None else limits)["Attractive", False]
-    return (a, found) if limits is None else a
-
-
-def _cdf(x):
-    from scipy.special import ndtr
-
-    return ndtr(x)
+    a["Attractive"] = above("Attractive", _attractive(a, z["harmony"]), FREQUENCIES["Attractive"] / 100)
+    return a, limits
 
 
 def _streams(seed, domain, people, photos):
@@ -268,12 +271,12 @@ GROUPS = (
 
 
 def _force(a, z, force):
-    """Set attributes by hand and clear what contradicts them; returns the harmony that makes the rule agree."""
+    """Set attributes by hand and clear what contradicts them; the rule of Attractive moves `harmony`."""
     for name, value in force.items():
         if name not in INDEX:
             raise ValueError(f"force: unknown attribute {name!r}; accepted are the names of arl.config.ATTRIBUTES")
         a[name] = np.broadcast_to(np.asarray(value, bool), a["Male"].shape).copy()
-    for name, value in force.items():
+    for name in force:
         on = a[name]
         for group in GROUPS:
             if name in group:
@@ -288,7 +291,7 @@ def _force(a, z, force):
                     a[other] = a[other] & ~on
             if "Goatee" not in force and "Mustache" not in force:
                 a["beard"] = a["beard"] | ~(on | a["Goatee"] | a["Mustache"])
-    limit = _limits()["Attractive", False]
+    limit = _limits()["Attractive"]
     if "Attractive" in force:
         base = _attractive(a, 0.0)
         need = (limit - base) / 0.9
@@ -302,7 +305,7 @@ def _force(a, z, force):
 # -- traits: attributes and latents turned into geometry, colour and light ----------------------------------------
 
 # sRGB of skin from fair to dark, evenly spaced in perceived lightness; the first is for Pale_Skin alone.
-SKIN = np.array([(249, 224, 209), (232, 196, 172), (224, 178, 148), (200, 144, 108), (160, 104, 74), (112, 70, 48),
+SKIN = np.array([(250, 226, 206), (232, 196, 172), (224, 178, 148), (200, 144, 108), (160, 104, 74), (112, 70, 48),
                  (72, 45, 33)])  # fmt: skip
 HAIR = {"Black_Hair": (22, 19, 19), "chestnut": (58, 34, 28), "Brown_Hair": (98, 68, 44), "auburn": (126, 58, 32),
         "sandy": (150, 124, 92), "Blond_Hair": (198, 164, 108), "Gray_Hair": (182, 182, 184)}  # fmt: skip
@@ -333,7 +336,7 @@ def parameters(seed=0, people=0, photos=0, *, domain="standard", force=None, tra
     people, photos = np.broadcast_arrays(np.atleast_1d(people), np.atleast_1d(photos))
     person, photo = _streams(seed, domain, people, photos)
     z = _extra_latents(_latents(person, photo), person)
-    a = _decide(z, person, _limits())
+    a, _ = _decide(z, person, _limits())
     a = _force(a, z, force or {})
     t = _traits(a, z, person, photo, domain)
     for name, value in (traits or {}).items():
@@ -365,50 +368,60 @@ def _traits(a, z, person, photo, domain):
     chubby, oval = f["Chubby"], f["Oval_Face"]
 
     # skull and jaw
-    t["skull_width"] = 1.0 + body("skull", 0.048) + 0.07 * chubby + 0.02 * male + 0.01 - 0.08 * oval
+    t["skull_width"] = 1.0 + body("skull", 0.055) + 0.07 * chubby + 0.02 * male + 0.01 - 0.08 * oval
     t["skull_top"] = 1.54 + body("skull top", 0.06)
     t["skull_depth"] = 1.08 + body("skull depth", 0.05)
-    t["chin"] = 1.50 + 0.09 * male + body("chin", 0.06) - 0.02 + 0.14 * oval - 0.02 * chubby + 0.05 * f["Mouth_Slightly_Open"]
-    t["jaw_power"] = 2.55 + 0.35 * male + body("jaw", 0.36) + 0.12 - 0.7 * oval + 0.5 * chubby
+    t["chin"] = (
+        1.50 + 0.09 * male + body("chin", 0.06) - 0.02 + 0.14 * oval - 0.02 * chubby + 0.05 * f["Mouth_Slightly_Open"]
+    )
+    t["jaw_power"] = 2.55 + 0.35 * male + body("jaw", 0.42) + 0.12 - 0.7 * oval + 0.5 * chubby
     t["jaw_round"] = 0.66 - 0.04 * male + body("jaw round", 0.06) + 0.06 * oval - 0.14 * chubby
     t["asymmetry"] = body("asymmetry", 0.012) * np.exp(-0.35 * z["harmony"])
     t["lopsided"] = body("lopsided", 0.014) * np.exp(-0.35 * z["harmony"])
 
     # eyes and brows
-    t["eye_x"] = 0.455 + body("eye distance", 0.032)
+    t["eye_x"] = 0.455 + body("eye distance", 0.036)
     t["eye_width"] = 0.215 + body("eye width", 0.018)
     narrow, smile = f["Narrow_Eyes"], f["Smiling"]
     squint = np.clip(shot("squint", 0.12), -0.1, 0.25)
-    t["eye_open"] = (0.105 + body("eye open", 0.015)) * (1 - 0.14 * (1 - young)) * (1 - 0.10 * smile * (1 - narrow) - squint * 0.4) * (1 - 0.50 * narrow)
+    t["eye_open"] = (
+        (0.105 + body("eye open", 0.017))
+        * (1 - 0.14 * (1 - young))
+        * (1 - 0.10 * smile * (1 - narrow) - squint * 0.4)
+        * (1 - 0.50 * narrow)
+    )
     t["eye_tilt"] = 0.06 + body("eye tilt", 0.07)
     t["lid"] = 0.075 + body("lid", 0.03) - 0.03 * (1 - young)
-    t["iris_tone"] = np.clip(1.6 - 1.5 * z["melanin"] + body("iris", 1.1), 0, 5)
+    t["iris_tone"] = np.clip(1.6 - 1.5 * z["melanin"] + body("iris", 0.9), 0, 5)
     t["gaze_x"], t["gaze_y"] = shot("gaze x", 0.018), shot("gaze y", 0.01)
     bushy, arched = f["Bushy_Eyebrows"], f["Arched_Eyebrows"]
-    t["brow_y"] = -0.31 + body("brow y", 0.048) + 0.03 * male - 0.05 * arched
+    t["brow_y"] = -0.31 + body("brow y", 0.055) + 0.03 * male - 0.05 * arched
     t["brow_thick"] = 0.047 + body("brow thick", 0.009) + 0.010 * male + 0.055 * bushy
     t["brow_dark"] = 0.74 + body("brow dark", 0.09) + 0.2 * bushy
     t["brow_arch"] = 0.035 + body("brow arch", 0.02) + 0.16 * arched
-    t["brow_tilt"] = -0.015 + body("brow tilt", 0.05) + shot("brow tilt", 0.01)
-    t["brow_x"], t["brow_length"] = 0.43 + body("brow x", 0.028), 0.29 + body("brow length", 0.028)
-    t["socket"], t["orbit"] = 0.13 + body("socket", 0.035), np.clip(0.24 + body("orbit", 0.11) + 0.2 * (1 - young), 0.05, 0.7)
+    t["brow_tilt"] = 0.01 + body("brow tilt", 0.05) + shot("brow tilt", 0.01)
+    t["brow_x"], t["brow_length"] = 0.43 + body("brow x", 0.035), 0.29 + body("brow length", 0.028)
+    t["socket"], t["orbit"] = (
+        0.13 + body("socket", 0.035),
+        np.clip(0.24 + body("orbit", 0.11) + 0.2 * (1 - young), 0.05, 0.7),
+    )
     t["brow_ridge"] = 0.035 + 0.05 * male + body("brow ridge", 0.012)
     t["bags"] = 0.04 + 0.12 * (1 - young) + 0.84 * f["Bags_Under_Eyes"]
 
     # nose
     big, pointy = f["Big_Nose"], f["Pointy_Nose"]
     t["nose_length"] = 0.64 + 0.03 * male + body("nose length", 0.055) + 0.06 * big + 0.05 * pointy
-    t["nose_width"] = 1.0 + body("nose width", 0.09) + 0.44 * big - 0.33 * pointy + 0.04 * male
+    t["nose_width"] = 1.0 + body("nose width", 0.1) + 0.44 * big - 0.33 * pointy + 0.04 * male
     t["nose_height"] = 0.27 + body("nose height", 0.03) + 0.07 * big + 0.10 * pointy
     t["bridge"] = 0.42 + body("bridge", 0.16)
     t["nostril"] = 1.0 + body("nostril", 0.15) + 0.25 * big - 0.2 * pointy
 
     # mouth
     lips, open_ = f["Big_Lips"], f["Mouth_Slightly_Open"]
-    t["mouth_y"] = 0.98 + 0.03 * male + body("mouth y", 0.048) + 0.02 * big
+    t["mouth_y"] = 0.98 + 0.03 * male + body("mouth y", 0.055) + 0.02 * big
     t["mouth_width"] = 0.345 + body("mouth width", 0.035) + smile * (0.095 + shot("smile width", 0.012))
-    t["lip_upper"] = (0.062 + body("lip upper", 0.012) + 0.075 * lips) * (1 - 0.2 * smile) * (1 - 0.22 * (1 - young))
-    t["lip_lower"] = (0.085 + body("lip lower", 0.014) + 0.085 * lips) * (1 - 0.12 * smile) * (1 - 0.22 * (1 - young))
+    t["lip_upper"] = (0.056 + body("lip upper", 0.011) + 0.088 * lips) * (1 - 0.2 * smile) * (1 - 0.22 * (1 - young))
+    t["lip_lower"] = (0.078 + body("lip lower", 0.012) + 0.1 * lips) * (1 - 0.12 * smile) * (1 - 0.22 * (1 - young))
     t["cupid"] = 0.35 + body("cupid", 0.15)
     t["smile"] = smile * (0.85 + shot("smile", 0.12)) + (1 - smile) * np.clip(shot("mouth", 0.08) - 0.05, -0.2, 0.05)
     t["mouth_open"] = open_ * (0.085 + 0.05 * photo.uniform("open")) * (1 + 0.15 * smile)
@@ -417,7 +430,7 @@ def _traits(a, z, person, photo, domain):
     # cheeks, chin, age
     t["cheekbone"] = 0.03 + body("cheekbone", 0.012) + 0.13 * f["High_Cheekbones"]
     t["cheek_fat"] = 0.02 + body("cheek fat", 0.015) + 0.13 * chubby + 0.05 * (1 - young)
-    t["chin_bump"] = 0.07 + body("chin bump", 0.02) + 0.02 * male
+    t["chin_bump"] = 0.07 + body("chin bump", 0.03) + 0.02 * male
     t["cleft"] = np.maximum(body("cleft", 0.02) - 0.015, 0)
     t["double_chin"] = f["Double_Chin"]
     t["wrinkle"] = np.where(young > 0, 0.0, 0.6 + 0.4 * old + body("wrinkle", 0.06))
@@ -426,10 +439,14 @@ def _traits(a, z, person, photo, domain):
     t["ear_out"] = 0.06 + body("ear out", 0.025)
 
     # skin
-    tone = 1.35 + 4.65 * _cdf(z["melanin"] * 0.9 + (0.35 if shifted else -0.35))
-    t["skin_tone"] = np.where(f["Pale_Skin"] > 0, 0.0, tone)
+    tone = 1.35 + 4.4 * ndtr(z["melanin"] * 1.15 + (0.35 if shifted else -0.35))
+    t["skin_tone"] = np.where(f["Pale_Skin"] > 0, 0.35 * person.uniform("pale"), tone)
     t["ruddy"] = 0.5 + body("ruddy", 0.25)
-    t["mottle"] = np.clip(0.5 - 0.18 * z["harmony"], 0.12, 1.0) * (1 - 0.5 * f["Heavy_Makeup"]) * (1 + 0.6 * (1 - young) + 0.6 * old)
+    t["mottle"] = (
+        np.clip(0.5 - 0.18 * z["harmony"], 0.12, 1.0)
+        * (1 - 0.5 * f["Heavy_Makeup"])
+        * (1 + 0.6 * (1 - young) + 0.6 * old)
+    )
     t["freckles"] = np.clip(body("freckles") - 1.1, 0, 1) * (t["skin_tone"] < 2.5)
     for i in range(3):
         t[f"mole_x{i}"] = person.uniform(f"mole x{i}", -0.8, 0.8) + np.zeros(n)
@@ -466,12 +483,16 @@ def _traits(a, z, person, photo, domain):
     for name, rgb in HAIR.items():
         hair += f[name][:, None] * _linear(np.array(rgb) / 255.0)
     none = hair.sum(1) == 0
-    hair[none] = np.where((t["age"][none] > 45)[:, None], _linear(np.array([0.5] * 3)), _linear(np.array([0.2, 0.15, 0.13])))
+    hair[none] = np.where(
+        (t["age"][none] > 45)[:, None], _linear(np.array([0.5] * 3)), _linear(np.array([0.2, 0.15, 0.13]))
+    )
     hair *= np.exp(body("hair tone", 0.12) + shot("hair tone", 0.04))[:, None]
     t["hair_rgb"] = hair * np.exp(np.stack([body("hair red", 0.05), np.zeros(n), -body("hair red", 0.08)], 1))
     dark = _ramp([(30, 22, 18), (90, 62, 42)], np.clip(t["hair_rgb"].mean(1) * 3, 0, 1))
-    t["brow_rgb"] = dark + (1 - young)[:, None] * 0.35 * (0.22 - dark)
-    t["beard_rgb"] = np.where(f["Gray_Hair"][:, None] > 0, t["hair_rgb"] * 0.75, np.minimum(t["hair_rgb"], 0.12) * 0.7 + 0.008)
+    t["brow_rgb"] = dark + (1 - young)[:, None] * 0.3 * (np.array([0.15, 0.13, 0.11]) - dark)
+    t["beard_rgb"] = np.where(
+        f["Gray_Hair"][:, None] > 0, t["hair_rgb"] * 0.75, np.minimum(t["hair_rgb"], 0.12) * 0.7 + 0.008
+    )
     skin = _ramp(SKIN, t["skin_tone"])
     t["skin_rgb"] = skin * np.exp(np.stack([body("skin red", 0.03), np.zeros(n), body("skin blue", 0.05)], 1))
     # age: less blood and more yellow in the skin, grey in the brows
@@ -488,7 +509,9 @@ def _traits(a, z, person, photo, domain):
     t["rim"] = np.clip(0.032 + body("rim", 0.008), 0.022, 0.05)
     t["lens_w"], t["lens_h"] = 0.33 + body("lens w", 0.02), 0.22 + body("lens h", 0.03)
     t["lens_round"] = 2.5 + person.uniform("lens round", 0, 3) + np.zeros(n)
-    t["rim_rgb"] = _ramp([(16, 14, 14), (40, 26, 20), (70, 38, 20), (60, 56, 54)], 3 * person.uniform("rim rgb") + np.zeros(n))
+    t["rim_rgb"] = _ramp(
+        [(16, 14, 14), (40, 26, 20), (70, 38, 20), (60, 56, 54)], 3 * person.uniform("rim rgb") + np.zeros(n)
+    )
     cloth = np.stack([photo.uniform(f"cloth {c}") + np.zeros(n) for c in "rgb"], 1)
     cloth = 0.35 * cloth + 0.65 * cloth.mean(1, keepdims=True)
     suit = _linear(np.array([0.16, 0.17, 0.2])) * (0.4 + 1.2 * cloth)
@@ -497,7 +520,8 @@ def _traits(a, z, person, photo, domain):
                          4 * photo.uniform("tie") + np.zeros(n))  # fmt: skip
     t["metal_rgb"] = _ramp([(232, 190, 90), (225, 225, 230)], photo.uniform("metal") + np.zeros(n))
     t["hat_kind"] = np.floor(3 * photo.uniform("hat kind") + np.zeros(n))
-    t["hat_rgb"] = _linear(0.08 + 0.7 * np.stack([photo.uniform(f"hat {c}") + np.zeros(n) for c in "rgb"], 1))
+    hat = np.stack([photo.uniform(f"hat {c}") + np.zeros(n) for c in "rgb"], 1)
+    t["hat_rgb"] = _linear(0.08 + 0.7 * (0.45 * hat + 0.55 * hat.mean(1, keepdims=True)))
     t["neckline"] = 2.0 + 0.25 * photo.uniform("neckline") + np.zeros(n)
 
     # pose, camera, light
@@ -506,7 +530,7 @@ def _traits(a, z, person, photo, domain):
     t["roll"] = shot("roll", 0.045)
     t["zoom"] = np.exp(shot("zoom", 0.035))
     t["centre_x"], t["centre_y"] = 0.5 + shot("cx", 0.01), 0.45 + shot("cy", 0.012)
-    az = shot("light azimuth", 0.5)
+    az = shot("light azimuth", 0.45)
     el = 0.5 + np.clip(shot("light height", 0.2), -0.4, 0.45)
     t["light_x"], t["light_y"] = np.sin(az) * np.cos(el), -np.sin(el)
     t["light_z"] = np.cos(az) * np.cos(el)
@@ -517,9 +541,13 @@ def _traits(a, z, person, photo, domain):
     t["key"] = 0.55 + 0.5 * hard
     warm = shot("warm", 0.07) + (-0.06 if shifted else 0.02)
     t["key_rgb"] = np.exp(np.stack([warm, np.zeros(n), -1.3 * warm], 1))
-    t["ambient_rgb"] = (0.52 - 0.26 * hard)[:, None] * np.exp(np.stack([-0.5 * warm, np.zeros(n), 0.6 * warm + 0.03], 1))
-    t["exposure"] = np.exp(shot("exposure", 0.1) + (-0.12 if shifted else 0.0)) * (0.30 / (t["skin_rgb"].mean(1) + 0.12)) ** 0.47
-    t["blur"] = np.where(f["Blurry"] > 0, 0.0165 + 0.003 * photo.uniform("blur"), 0.0045 * photo.uniform("blur"))
+    t["ambient_rgb"] = (0.52 - 0.26 * hard)[:, None] * np.exp(
+        np.stack([-0.5 * warm, np.zeros(n), 0.6 * warm + 0.03], 1)
+    )
+    t["exposure"] = (
+        np.exp(shot("exposure", 0.08) + (-0.12 if shifted else 0.0)) * (0.30 / (t["skin_rgb"].mean(1) + 0.12)) ** 0.47
+    )
+    t["blur"] = np.where(f["Blurry"] > 0, 0.0148 + 0.0025 * photo.uniform("blur"), 0.0045 * photo.uniform("blur"))
     t["noise"] = 0.006 + 0.010 * photo.uniform("noise") + (0.012 if shifted else 0.0) + np.zeros(n)
     t["scene"] = photo.uniform("scene") + np.zeros(n)
     base = np.stack([photo.uniform(f"scene {c}") + np.zeros(n) for c in "rgb"], 1)
@@ -718,7 +746,9 @@ def _mouth(t, c):
     upper = _ridge(c.y - 0.5 * (m.top + m.gap_top), t.lip_upper * 0.6 + 0.01)
     lower = _ridge(c.y - 0.5 * (m.bottom + m.gap_bottom), t.lip_lower * 0.55 + 0.01)
     m.rise = m.lips * (0.035 * upper + 0.055 * lower) - 0.05 * m.gap
-    m.teeth = c.edge(np.minimum(c.y - m.gap_top - 0.006, m.gap_top + 0.09 - c.y), 0.01) * c.edge(m.width * 0.8 - c.ax, 0.06)
+    m.teeth = c.edge(np.minimum(c.y - m.gap_top - 0.006, m.gap_top + 0.09 - c.y), 0.01) * c.edge(
+        m.width * 0.8 - c.ax, 0.06
+    )
     m.arc = arc
     return m
 
@@ -808,7 +838,10 @@ def _skin(t, c, mouth, eyes, brow, r):
     x, y, ax = c.x, c.y, c.ax
     cloud = _noise("cloud", x * 0.18 + t.hair_phase0, y * 0.18 + t.hair_phase1)
     fine = _noise("fine", x * 0.11 + t.hair_phase2, y * 0.11 + t.hair_phase3)
-    skin = t.skin_rgb * (1 + t.mottle * (0.06 * fine + 0.03 * cloud))[:, None]
+    grain = _noise("white", x * 0.5 + t.hair_phase4, y * 0.5) * min(
+        c.size / 300, 1.0
+    )  # averaged out in a small picture
+    skin = t.skin_rgb * (1 + t.mottle * (0.06 * fine + 0.03 * cloud) + 0.02 * grain)[:, None]
     blood = t.ruddy * (r.apple + 0.7 * _bump(x, y, 0, t.nose_length - 0.1, 0.2, 0.16)) + 0.15 * t.mottle * cloud
     _darken(skin, np.clip(0.13 * blood, -0.2, 0.5), (0, 1, 0.95))
     _darken(skin, 0.66 * t.rosy * _bump(ax, y, 0.60, 0.44, 0.32, 0.27), (0.12, 0.75, 0.55))
@@ -824,7 +857,11 @@ def _skin(t, c, mouth, eyes, brow, r):
     lines = np.sin(y * 34 + 1.1 * cloud) ** 8 * _smooth(-y, 0.5, 0.62) * (1 - _smooth(-y, 0.9, 1.0)) * _ridge(x, 0.5)
     crow = np.sin((y + 0.02) * 60 / (0.5 + ax)) ** 6 * _bump(ax, y, 0.82, 0.02, 0.1, 0.16)
     frown = _bump(ax, y, 0.085, -0.30, 0.025, 0.12)
-    _darken(skin, t.wrinkle * (0.6 * lines + 0.7 * crow + 0.35 * frown) + (0.12 * t.fold + 0.32 * t.wrinkle) * r.fold, (0.7, 0.9, 1))
+    _darken(
+        skin,
+        t.wrinkle * (0.6 * lines + 0.7 * crow + 0.35 * frown) + (0.12 * t.fold + 0.32 * t.wrinkle) * r.fold,
+        (0.7, 0.9, 1),
+    )
     under = 0.52 * _bump(ax, y, t.eye_x - 0.03, 0.17, 0.19, 0.05)
     pouch = 0.45 * _ridge(y - 0.255 + 0.5 * (ax - t.eye_x) ** 2, 0.025) * _ridge(ax - t.eye_x, 0.18)
     _darken(skin, t.bags * (under + pouch), (0.7, 0.9, 0.75))
@@ -840,7 +877,6 @@ def _skin(t, c, mouth, eyes, brow, r):
     lid = t.makeup * _bump(ax, eyes.qy, t.eye_x + 0.02, -0.12, 0.20, 0.085)
     _tint(skin, np.clip(0.85 * lid, 0, 1), t.lid_rgb)
     _darken(skin, 0.25 * t.makeup * _bump(ax, y, 0.68, 0.5, 0.2, 0.16), (0.2, 0.7, 0.5))
-    grain = _noise("white", x * 0.5 + t.hair_phase4, y * 0.5) * min(c.size / 300, 1.0)
     _tint(skin, _beard(t, c, mouth, grain), t.beard_rgb)
     hairs = _noise("strand", (ax + 0.5 * y) * 0.30, (0.5 * ax - y) * 0.30)
     _tint(skin, np.clip(brow * t.brow_dark * (1 + 0.14 * hairs), 0, 1), t.brow_rgb)
@@ -848,7 +884,8 @@ def _skin(t, c, mouth, eyes, brow, r):
     _tint(skin, mouth.lips * (0.62 + 0.34 * t.lipstick), t.lip_rgb * (1 + 0.08 * fine[:, None]))
     _darken(skin, 0.7 * mouth.line, (0.8, 1, 1))
     throat = np.broadcast_to(_rgb(0.045, 0.012, 0.012), skin.shape).copy()
-    _tint(throat, mouth.teeth * (0.95 - 0.5 * np.clip(mouth.arc, 0, 1)), _rgb(0.70, 0.64, 0.56))
+    gaps = 1 - 0.4 * min(c.size / 300, 1.0) * np.cos(x * 30) ** 16
+    _tint(throat, mouth.teeth * gaps * (0.95 - 0.5 * np.clip(mouth.arc, 0, 1)), _rgb(0.70, 0.64, 0.56))
     _tint(skin, mouth.gap, throat)
 
     ball = np.broadcast_to(_rgb(0.52, 0.47, 0.45), skin.shape).copy()
@@ -916,7 +953,9 @@ def _necklace(t, c):
     if not t.necklace.any():
         return
     x, y = 0.5 * (c.sx + c.ex), c.sy
-    chain = c.edge(0.032 - np.abs(y - 2.12 + 0.50 * (x / 0.72) ** 2)) * (0.75 + 0.25 * np.sin(x * 60)) * (np.abs(x) < 0.80)
+    chain = (
+        c.edge(0.032 - np.abs(y - 2.12 + 0.50 * (x / 0.72) ** 2)) * (0.75 + 0.25 * np.sin(x * 60)) * (np.abs(x) < 0.80)
+    )
     pendant = c.edge(0.075 - np.sqrt(x * x + (y - 2.17) ** 2))
     c.layer(t.necklace * chain, t.metal_rgb, 0 * x, 0 * x - 0.5, -0.3, 1.0)
     c.layer(t.necklace * pendant, t.metal_rgb, -5 * x, -5 * (y - 2.17), -0.3, 1.0)
@@ -960,16 +999,13 @@ def _hair(t, c):
     wide = t.skull_width * np.sqrt(c.cos_yaw**2 + (1.1 * c.sin_yaw) ** 2) + t.hair_volume + 0.02
     high = t.skull_top + widest + 1.15 * t.hair_volume + 0.02
     u, v = ex / wide, np.minimum(y - widest, 0) / high
-    r = (np.abs(u) ** 2.4 + np.abs(v) ** 2.4 + 1e-9) ** (1 / 2.4)
+    r = (u * u * np.sqrt(np.abs(u)) + v * v * np.sqrt(np.abs(v)) + 1e-9) ** 0.4  # a superellipse
     below = np.clip(y - widest, 0, 3)
     fall = long_hair * (0.10 * t.wavy + 0.04) * _smooth(below, 0.2, 1.6) - (1 - long_hair) * 0.10 * below
     ragged = (0.03 + 0.05 * t.curly + 0.03 * t.wavy) * rough
     ragged = ragged + 0.035 * t.wavy * np.sin(wave) * _smooth(y, -0.6, 0.6)
-    outline = (1 + fall - r) * wide + ragged
-    ends = t.hair_length + 0.12 * rough - y + 0.15 * (1 - u * u)
-    behind = c.edge(np.minimum(outline, 0.8 * ends), 0.015 + 0.03 * t.curly) * (1 - t.bald)
 
-    # strands fall to both sides of the parting where hair is combed down, and run back from the forehead where it is cropped
+    # strands fall to both sides of the parting where hair is combed, and run back from the forehead where cropped
     combed = t.straight + t.wavy + long_hair > 0
     fan = np.sqrt(np.clip((y + high - widest + 0.1) / (high + 0.5), 0.02, 1))
     across = np.where(combed, 0.6 * (ex - 0.4 * t.part) / fan + 0.06 * t.wavy * np.sin(wave), 0.45 * polar)
@@ -977,16 +1013,21 @@ def _hair(t, c):
     strands = _noise("strand", 0.6 * across + t.hair_phase2, along + t.hair_phase3)
     curls = _noise("fine", ex * 0.10 + t.hair_phase2, y * 0.10)
     strands = strands + t.curly * (1.1 * curls - strands)
+    outline = (1 + fall - r) * wide + ragged + 0.012 * strands
+    ends = t.hair_length + 0.12 * rough - y + 0.15 * (1 - u * u)
+    behind = c.edge(np.minimum(outline, 0.8 * ends), 0.015 + 0.03 * t.curly) * (1 - t.bald)
 
     # hairline: high in the middle, lower at the temples; a receding one goes back in two bays
     ax = np.abs(ex - 0.03 * np.sign(t.part)) / np.maximum(c.a, 0.3)
     line = t.hairline + 0.46 * ax**4 + 0.55 * ax**10 + t.peak * _ridge(ex, 0.25)
-    line = line - t.receding * 0.36 * _ridge(ax - 0.58, 0.5)
-    fringe = -0.44 + 0.10 * (ex - t.part) * np.sign(t.part) + 0.05 * strands - 0.1 * ax**2
+    line = line - t.receding * 0.36 * _ridge(ax - 0.52, 0.6)
+    fringe = -0.44 + 0.10 * (ex - t.part) * np.sign(t.part) + 0.05 * (1 - 0.7 * t.curly) * strands - 0.1 * ax**2
     line = np.where(t.bangs > 0, np.maximum(line, fringe), line) + 0.025 * strands + 0.02 * rough
     top = c.edge(line - y, 0.03)
     curtain = c.edge((ax - 0.90 + 0.03 * t.wavy * np.sin(wave) - 0.10 * long_hair * _smooth(y, -0.6, 0.4)) * c.a, 0.02)
-    curtain = curtain * _smooth(t.hair_length - y, -0.05, 0.1) * _smooth(y, -0.7, -0.4) * _smooth(t.hair_length, -0.3, 0.3)
+    curtain = (
+        curtain * _smooth(t.hair_length - y, -0.05, 0.1) * _smooth(y, -0.7, -0.4) * _smooth(t.hair_length, -0.3, 0.3)
+    )
     before = np.maximum(top, curtain) * behind
     wreath = _smooth(ax, 0.88, 0.95) * _smooth(y, -0.6, -0.4) * (1 - _smooth(y, 0.1, 0.25)) * (np.abs(ex) < c.a + 0.03)
     before = np.maximum(before, 0.6 * t.bald * wreath)
@@ -1019,7 +1060,7 @@ def _hat(t, c):
         return
     x, y, kind = c.ex, c.ey, t.hat_kind
     wide = t.skull_width + 0.14 + 0.04 * (kind == 2)
-    rim = -0.60 + 0.05 * (kind == 0) - 0.22 * (x / wide) ** 2 * np.where(kind == 0, 0.4, -0.5)
+    rim = -0.66 + 0.05 * (kind == 0) - 0.22 * (x / wide) ** 2 * np.where(kind == 0, 0.4, -0.5)
     u, v = np.abs(x) / wide, np.maximum(-(y + 0.60), 0) / (t.skull_top - 0.40 + 0.1 * (kind == 2))
     power = np.where(kind == 2, 4.0, 2.4)
     r = (u**power + v**power + 1e-9) ** (1 / power)
@@ -1028,7 +1069,7 @@ def _hat(t, c):
     crown = t.hat * c.edge(np.minimum((1 - r) * wide, rim - y))
     c.layer(crown, t.hat_rgb * (knit * band)[:, None], -1.4 * x / wide, 0.9 * v, 0.9 - 0.4 * u * u)
     brim_w, brim_h = np.where(kind == 2, 1.54, 0.83) * wide, np.where(kind == 2, 0.17, 0.20)
-    brim = (1 - (x / brim_w) ** 2 - ((y + 0.58) / brim_h) ** 2) * brim_h * 0.6
+    brim = (1 - (x / brim_w) ** 2 - ((y + 0.64) / brim_h) ** 2) * brim_h * 0.6
     c.layer(t.hat * (kind > 0) * c.edge(brim), t.hat_rgb * 0.75, -0.2 * x, 0 * x + 0.6, 1.35)
 
 
@@ -1052,7 +1093,7 @@ def _glasses(t, c):
 
 
 def _shadow(t, c):
-    """Share of the key light (B, H, W) that arrives: a march over the depth map towards the light, soft with distance."""
+    """Share of the key light (B, H, W) that arrives: a march over the depth map, softer with distance."""
     batch, size = len(c.depth), c.size
     rows = np.arange(size, dtype=np.int32)
     base = (np.arange(batch, dtype=np.int32) * (size * size))[:, None, None]
@@ -1095,7 +1136,7 @@ def _paint(t, size):
     c.layer(hair.behind, hair.rgb * 0.55, hair.slope_x, hair.slope_y, -0.6, 0.1)
     _body(t, c)
     _ears(t, c, near_side=False)
-    oil = 0.5 + 0.4 * mouth.lips + 2.2 * eyes.open
+    oil = 0.6 + 0.4 * mouth.lips + 2.2 * eyes.open
     c.layer(c.edge(c.inside), _skin(t, c, mouth, eyes, brow, relief), *_slopes(relief.depth, c.px), relief.depth, oil)
     _ears(t, c, near_side=True)
     _double_chin(t, c)
@@ -1145,7 +1186,7 @@ def _columns(traits):
     return SimpleNamespace(**{k: v.astype(np.float32).reshape(*v.shape, 1, 1) for k, v in traits.items()})
 
 
-def render_params(seed=0, people=0, photos=0, size=64, *, domain="standard", force=None, traits=None, batch=16):
+def render_params(seed=0, people=0, photos=0, size=64, *, domain="standard", force=None, traits=None, batch=8):
     """Draw photograph `photos[i]` of person `people[i]`; `force` and `traits` as in `parameters`.
 
     Returns images (N, 3, size, size) uint8 sRGB and attributes (N, 40) bool.
@@ -1163,7 +1204,7 @@ def render_params(seed=0, people=0, photos=0, size=64, *, domain="standard", for
     return images, np.stack([a[name] for name in ATTRIBUTES], 1)
 
 
-def render(n_identities, per_identity, size=64, seed=0, *, domain="standard", first_identity=0, out=None, batch=16,
+def render(n_identities, per_identity, size=64, seed=0, *, domain="standard", first_identity=0, out=None, batch=8,
            progress=False):  # fmt: skip
     """Draw `per_identity` photographs of each of `n_identities` people, person by person.
 
@@ -1171,8 +1212,14 @@ def render(n_identities, per_identity, size=64, seed=0, *, domain="standard", fi
     size, is the same slice. `first_identity` skips people. `out`, an array or memmap (N, 3, size, size) uint8, is
     written batch by batch, so that a set larger than memory can be made. Returns `Rendered`.
     """
-    for name, value, least in (("n_identities", n_identities, 1), ("per_identity", per_identity, 1), ("size", size, 16),
-                               ("first_identity", first_identity, 0), ("batch", batch, 1), ("seed", seed, 0)):  # fmt: skip
+    for name, value, least in (
+        ("n_identities", n_identities, 1),
+        ("per_identity", per_identity, 1),
+        ("size", size, 16),
+        ("first_identity", first_identity, 0),
+        ("batch", batch, 1),
+        ("seed", seed, 0),
+    ):
         if int(value) != value or value < least:
             raise ValueError(f"{name}: found {value}, accepted are whole numbers from {least}")
     if domain not in DOMAINS:
@@ -1186,16 +1233,15 @@ def render(n_identities, per_identity, size=64, seed=0, *, domain="standard", fi
     number = np.arange(total)
     identities = (first_identity + number // per_identity).astype(np.int64)
     attributes = np.empty((total, len(ATTRIBUTES)), bool)
-    steps = range(0, total, batch)
-    if progress:
-        from tqdm.auto import tqdm
-
-        steps = tqdm(steps, desc=f"faces {size} px", unit="batch")
-    for i in steps:
-        part = slice(i, min(i + batch, total))
+    chunk = max(batch, 256)  # labels and traits come cheaper by the hundred than by the batch
+    bar = tqdm(total=total, desc=f"faces, {size} px", unit="image", disable=not progress)
+    for i in range(0, total, chunk):
+        part = slice(i, min(i + chunk, total))
         out[part], attributes[part] = render_params(
             seed, identities[part], number[part] % per_identity, size, domain=domain, batch=batch
         )
+        bar.update(len(identities[part]))
+    bar.close()
     return Rendered(out, attributes, identities)
 
 
@@ -1210,3 +1256,64 @@ def person(seed, people, *, domain="standard"):
 def photograph(seed, people, photos, *, domain="standard", force=None):
     """Attributes and traits of photograph `photos[i]` of person `people[i]`: two dicts of arrays (N, ...)."""
     return parameters(seed, people, photos, domain=domain, force=force)
+
+
+# -- looking at them ----------------------------------------------------------------------------------------------
+
+
+def montage(images, columns):
+    """Pictures (N, 3, H, W) uint8 side by side, `columns` a row: one picture (rows * H, columns * W, 3) uint8."""
+    n, _, height, width = images.shape
+    rows = -(-n // columns)
+    sheet = np.full((rows * columns, 3, height, width), 255, np.uint8)
+    sheet[:n] = images
+    sheet = sheet.reshape(rows, columns, 3, height, width).transpose(0, 3, 1, 4, 2)
+    return sheet.reshape(rows * height, columns * width, 3)
+
+
+# What the sliders move, and between which bounds: head units, radians, or 0 to 1.
+SLIDERS = {
+    "yaw": (-0.5, 0.5), "pitch": (-0.2, 0.2), "light_x": (-0.9, 0.9), "smile": (-0.3, 1.2), "mouth_open": (0, 0.16),
+    "skin_tone": (0, 6), "chin": (1.3, 1.75), "jaw_power": (1.8, 3.8), "eye_x": (0.38, 0.54), "eye_open": (0.04, 0.15),
+    "eye_tilt": (-0.1, 0.25), "brow_y": (-0.45, -0.2), "nose_width": (0.5, 1.7), "nose_length": (0.5, 0.85),
+    "mouth_width": (0.25, 0.5), "wrinkle": (0, 1), "hair_volume": (0, 0.4),
+}  # fmt: skip
+
+
+def explore(seed=0, size=256):
+    """Sliders for a person, a photograph, its traits and attributes: an ipywidgets box (JupyterLab)."""
+    import io
+
+    import ipywidgets
+    from PIL import Image
+
+    def slider(name, low, high, kind=ipywidgets.FloatSlider, step=0.01):
+        return kind(min=low, max=high, step=step, description=name, continuous_update=False)
+
+    who = slider("person", 0, 999, ipywidgets.IntSlider, 1)
+    which = slider("photograph", 0, 99, ipywidgets.IntSlider, 1)
+    forced = ipywidgets.SelectMultiple(options=ATTRIBUTES, description="turn on", rows=12)
+    moved = {name: slider(name, *bounds) for name, bounds in SLIDERS.items()}
+    picture, has = ipywidgets.Image(format="png", width=str(size)), ipywidgets.HTML()
+
+    def draw(change=None):
+        fresh = change is None or change["owner"] in (who, which, forced)
+        force = dict.fromkeys(forced.value, True)
+        if fresh:  # another photograph: the sliders go where its own traits are
+            _, traits = parameters(seed, who.value, which.value, force=force)
+            for name, one in moved.items():
+                with one.hold_trait_notifications():
+                    one.unobserve_all()
+                    one.value = float(np.clip(traits[name][0], one.min, one.max))
+                    one.observe(draw, "value")
+        values = None if fresh else {name: one.value for name, one in moved.items()}
+        images, labels = render_params(seed, who.value, which.value, size, force=force, traits=values)
+        data = io.BytesIO()
+        Image.fromarray(montage(images, 1)).save(data, "png")
+        picture.value = data.getvalue()
+        has.value = "<br>".join(name for name, on in zip(ATTRIBUTES, labels[0], strict=True) if on)
+
+    for one in (who, which, forced):
+        one.observe(draw, "value")
+    draw()
+    return ipywidgets.HBox([ipywidgets.VBox([who, which, *moved.values()]), ipywidgets.VBox([picture, forced]), has])

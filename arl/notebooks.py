@@ -9,11 +9,11 @@ from typing import Any
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from arl.config import project_root
+from arl.config import UserError, project_root
 from arl.runs import runs_root, say
 
 
-class NotebookError(RuntimeError):
+class NotebookError(UserError):
     """A notebook that cannot be executed, or that failed; the message is one line."""
 
 
@@ -57,8 +57,15 @@ def execute(path: Path, parameters: dict[str, Any]) -> Path:
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # the debugger's warning is noise here
     try:
         notebook = papermill.execute_notebook(
-            str(path), str(executed), parameters, kernel_name="python3", progress_bar=False, stderr_file=sys.stderr, cwd=str(path.parent)
-        )  # fmt: skip
+            str(path),
+            str(executed),
+            parameters,
+            kernel_name="python3",
+            cwd=str(path.parent),
+            progress_bar=False,
+            stderr_file=sys.stderr,
+            extra_arguments=["--log-level=ERROR"],  # the kernel's own warnings are noise here
+        )
     except PapermillExecutionError as error:
         raise NotebookError(
             f"{path.name}: cell {error.exec_count}: {error.ename}: {error.evalue} (see {executed})"

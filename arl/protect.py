@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from arl import losses
-from arl.config import RunConfig
+from arl.config import RunConfig, UserError
 from arl.data import FaceData, attribute_names, batches, open_data, open_extra, split, targets
 from arl.judges import perceptual
 from arl.metrics import mean_mcc
@@ -71,7 +71,7 @@ def stack(data: FaceData, extra: FaceData) -> tuple[FaceData, np.ndarray]:
     return both, np.arange(len(data), len(data) + len(extra))
 
 
-class TrainingError(RuntimeError):
+class TrainingError(UserError):
     """Training that cannot go on; the message says why and what to try."""
 
 

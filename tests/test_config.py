@@ -113,7 +113,11 @@ def test_an_attack_depends_on_its_own_weights_only():
 
 
 def test_settings_of_the_command_line():
-    assert parse_settings(["lambda1=1", "attributes = Smiling,Male"]) == {"lambda1": "1", "attributes": "Smiling,Male"}
+    assert parse_settings(["lambda1=1", "attributes = Smiling,Male"]) == {
+        "lambda1": 1,
+        "attributes": "Smiling,Male",
+    }
+    assert parse_settings(["lr=1e-3", "layer=fc"]) == {"lr": 1e-3, "layer": "fc"}
     with pytest.raises(ConfigError, match=r"--set: found 'lambda1', accepted: NAME=VALUE"):
         parse_settings(["lambda1"])
 

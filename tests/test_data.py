@@ -104,7 +104,8 @@ def counted(monkeypatch):
 def test_rendered_faces_are_those_of_the_renderer_and_are_made_once(monkeypatch, capfd):
     seen = counted(monkeypatch)
     data = open_rendered(40, 3, 32, 7, first_identity=5)
-    images, attributes, identities = faces.render(40, 3, 32, 7, first_identity=5)
+    pieces = [faces.render(22, 3, 32, 7, first_identity=5), faces.render(18, 3, 32, 7, first_identity=27)]
+    images, attributes, identities = map(np.concatenate, zip(*pieces, strict=True))
     assert np.array_equal(data.images, images) and data.images.dtype == np.uint8 and not data.images.flags.writeable
     assert np.array_equal(data.attributes, attributes) and data.attributes.dtype == bool
     assert np.array_equal(data.identities, identities) and data.identities.dtype == np.int64
@@ -149,7 +150,8 @@ def test_killed_build_goes_on(store, monkeypatch):
     seen = counted(monkeypatch)
     data = open_rendered(32, 16, 32, 3)
     assert {i for i, j in seen} == {i for i in range(0, 512, 64) if not marks[i]}
-    images, attributes, _ = faces.render(32, 16, 32, 3)
+    pieces = [faces.render(4, 16, 32, 3, first_identity=p) for p in range(0, 32, 4)]
+    images, attributes, _ = map(np.concatenate, zip(*pieces, strict=True))
     assert np.array_equal(data.images, images) and np.array_equal(data.attributes, attributes)
     left = {p.name for p in found[0].parent.iterdir()}
     assert left == {"images.u8", "labels.safetensors", "meta.json"}
@@ -224,6 +226,17 @@ def test_celeba(tmp_path, capfd):
     again = open_data(celeba(tmp_path / "celeba"))  # the inner folder will do
     assert again.spec == data.spec
     assert "not needed" not in capfd.readouterr().err
+
+
+def test_decoding_leaves_the_number_of_threads_alone(tmp_path):
+    write_celeba(tmp_path)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        open_data(celeba(tmp_path), progress=False)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_celeba_is_resized_as_pillow_does(tmp_path):

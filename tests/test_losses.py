@@ -59,4 +59,6 @@ def test_6_utility_loss_by_hand():
 
 
 def test_10_feature_attack_loss_by_hand():
-    assert losses.feature_attack_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]])).item() == pytest.approx(2.5)
+    assert losses.feature_attack_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]])).item() == pytest.approx(
+        2.5
+    )

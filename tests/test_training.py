@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from arl import attack, evaluate, metrics
-from arl.attack import Features, attack_decoder, load_decoder
+from arl.attack import Features, attack_decoder
 from arl.config import LAYERS, RunConfig
 from arl.data import open_data, open_extra, split
 from arl.protect import TrainingError, load_encoder, stack, train_encoder
@@ -46,7 +46,9 @@ def test_training_is_a_function_of_its_seed(store, monkeypatch):
 
 def test_protection_makes_decoding_harder_for_the_simulated_and_for_a_fresh_adversary(shared_store):
     """The point of (9): with a large λ1 both decoders lose against the same network without it."""
-    cfg = TINY.but(layer="conv2", epochs=40, lr=4e-3, batch_size=25, attack_epochs=30, attack_lr=4e-3, attack_patience=2)
+    cfg = TINY.but(
+        layer="conv2", epochs=40, lr=4e-3, batch_size=25, attack_epochs=30, attack_lr=4e-3, attack_patience=2
+    )
     losses = []
     for lambda1 in (0.0, 10.0):
         encoder = train_encoder(cfg.but(lambda1=lambda1))
@@ -183,7 +185,9 @@ def test_a_row_is_measured_on_t_by_fresh_attackers_with_intervals_and_yardsticks
         assert result[name]["low"] <= result[name]["value"] <= result[name]["high"], name
     for name in evaluate.PRIVACY:
         assert result[name]["value"] == pytest.approx(stored[name].mean().item(), abs=1e-5)
-        assert set(result[name]["floors"]) == {"mean face", "stranger"} and set(result[name]["ceilings"]) == {"same person"}
+        assert set(result[name]["floors"]) == {"mean face", "stranger"} and set(result[name]["ceilings"]) == {
+            "same person"
+        }
     on = result["measured_on"]
     assert "40 images" in on["test_set"] and "rendered" in on["test_set"] and on["g"] and "AUC" in on["C"]
     encoder, decoder = (Run(row.folder.with_name(result["runs"][kind])) for kind in ("encoder", "decoder"))
@@ -236,6 +240,8 @@ def test_kill_9_and_the_same_command_end_with_bit_identical_numbers(tmp_path):
     again, progress = last.communicate(timeout=300)
     assert again == printed, progress
     for path in (tmp_path / "whole").glob("*/result.json"):
-        assert json.loads(path.read_text()) == json.loads((tmp_path / "killed" / path.relative_to(tmp_path / "whole")).read_text())
+        assert json.loads(path.read_text()) == json.loads(
+            (tmp_path / "killed" / path.relative_to(tmp_path / "whole")).read_text()
+        )
     for path in (tmp_path / "whole").glob("*/checkpoint.safetensors"):
         assert path.read_bytes() == (tmp_path / "killed" / path.relative_to(tmp_path / "whole")).read_bytes()

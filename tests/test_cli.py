@@ -1,0 +1,133 @@
+"""The command line and the notebooks, as users start them: from any folder, with right and with wrong parameters."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from arl import notebooks
+from arl.notebooks import NotebookError, execute, execute_all
+
+ROOT = Path(__file__).parents[1]
+
+
+def arl(*arguments, cwd, store):
+    environment = {**os.environ, "ARL_RUNS": str(store), "ARL_FIGURES": str(store / "figures")}
+    command = [sys.executable, "-m", "arl.cli", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
+
+
+def test_run_runs_and_show_from_any_folder(tmp_path, session_store):
+    ran = arl("run", "--preset", "tiny", cwd=tmp_path, store=session_store)
+    assert ran.returncode == 0, ran.stderr
+    for name in (
+        "mean MCC ↑",
+        "face similarity ↓",
+        "feature similarity ↓",
+        "SSIM",
+        "PSNR",
+        "LDA",
+        "measured on",
+        "g  ",
+        "C  ",
+    ):
+        assert name in ran.stdout
+    assert "epoch" not in ran.stdout, "progress is for standard error, results are for standard output"
+    again = arl("run", "--preset", "tiny", "--set", "lambda1=0", cwd="/", store=session_store)
+    assert again.stdout == ran.stdout and "epoch" not in again.stderr, "found, not made again"
+    row = ran.stdout.split()[0]
+    listed = arl("runs", cwd=tmp_path, store=session_store).stdout
+    assert row in listed and "finished" in listed
+    shown = arl("show", row.split("-")[1][:8], cwd=tmp_path, store=session_store).stdout
+    assert row in shown and '"mean_mcc"' in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["run", "--set", "lamda1=1"], "arl: lamda1: no such parameter"),
+        (["run", "--set", "lambda1=-1"], "arl: lambda1: found -1, accepted: greater than or equal to 0"),
+        (["run", "--set", "lambda1"], "arl: --set: found 'lambda1', accepted: NAME=VALUE"),
+        (["run", "--set", "data=celeba"], "arl: data_root: found nothing"),
+        (["show", "nothing"], "arl: ID: found no run for 'nothing'"),
+        (["reproduce", "--set", "lamda1=1"], "arl: lamda1: no such parameter, accepted by these notebooks"),
+        (["reproduce", "07_nothing"], "arl: NOTEBOOK: found '07_nothing'"),
+        (["run", "--preset", "paper", "--set", "data_root=/nowhere"], "arl: data_root: "),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_runs(arguments, line, tmp_path):
+    ran = arl(*arguments, cwd=tmp_path, store=tmp_path / "runs")
+    assert ran.returncode != 0 and ran.stdout == ""
+    assert ran.stderr.startswith(line) and ran.stderr.count("\n") == 1, ran.stderr
+    assert not list(tmp_path.rglob("metrics.jsonl"))
+
+
+def test_reproduce_executes_the_notebooks_in_order_and_draws_their_figures(tmp_path, session_store):
+    ran = arl("reproduce", "--preset", "tiny", "--set", "lambda1=2", "00", "01", cwd=tmp_path, store=session_store)
+    assert ran.returncode == 0, ran.stderr
+    executed = [Path(line) for line in ran.stdout.split()]
+    assert [p.name for p in executed] == ["00_quickstart.ipynb", "01_train.ipynb"]
+    assert "[1/2] 00_quickstart" in ran.stderr and "encoder-" in ran.stderr and "epoch 2" in ran.stderr
+    for path in executed:
+        notebook = nbformat.read(path, as_version=4)
+        assert any("image/png" in o.get("data", {}) for c in notebook.cells for o in c.get("outputs", ())), "a picture"
+    for name in ("00_leak", "01_curves", "01_reconstructions"):
+        drawn = session_store / "figures" / "tiny" / name
+        assert drawn.with_suffix(".png").stat().st_size > 10_000 and drawn.with_suffix(".pdf").stat().st_size > 1_000
+        provenance = json.loads(drawn.with_suffix(".json").read_text())
+        assert provenance["commit"] and provenance["versions"]["torch"] and provenance["numbers"]
+        assert all((session_store / run).is_dir() for run in provenance["runs"]) and provenance["runs"]
+    numbers = json.loads((session_store / "figures/tiny/01_reconstructions.json").read_text())["numbers"]
+    assert numbers["with"]["config"]["lambda1"] == 2 and numbers["without"]["config"]["lambda1"] == 0
+
+
+def test_a_failing_cell_and_an_error_hidden_in_a_widget_are_errors(tmp_path, store):
+    def notebook(source):
+        cells = [new_code_cell("x = 1", metadata={"tags": ["parameters"]}), new_code_cell(source)]
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        path = tmp_path / "9_test.ipynb"
+        nbformat.write(new_notebook(cells=cells, metadata=kernel), path)
+        return path
+
+    with pytest.raises(NotebookError, match="ZeroDivisionError"):
+        execute(notebook("1 / 0"), {})
+    hidden = "import ipywidgets\nout = ipywidgets.Output()\nwith out:\n    raise KeyError('hidden')\nout"
+    with pytest.raises(NotebookError, match="widget: KeyError"):
+        execute(notebook(hidden), {})
+    assert execute(notebook("print(x)"), {"x": 3}).exists()
+
+
+def test_unknown_parameters_are_refused_before_anything_runs(monkeypatch):
+    monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("must not run"))
+    with pytest.raises(NotebookError, match=r"lamda1: no such parameter, accepted by these notebooks: .*lambda1"):
+        list(execute_all([], {"lamda1": 1}))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_notebooks_are_as_the_house_wants_them(path):
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert notebook.metadata.kernelspec.name == "python3"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code), "no outputs: nbstripout"
+    lines = [line for cell in code for line in cell.source.splitlines()]
+    assert not any(line.lstrip().startswith(("def ", "class ")) for line in lines), "a def belongs to arl"
+    (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", ())]
+    names = set(papermill.inspect_notebook(str(path)))
+    assigned = {
+        line.split(":")[0].split("=")[0].strip() for line in parameters.source.splitlines() if not line.startswith("#")
+    }
+    assert names == assigned and parameters.source.startswith("#"), "typed, with a comment above"
+
+
+def test_ruff_finds_nothing():
+    for command in (["check"], ["format", "--check"]):
+        ran = subprocess.run([sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout
