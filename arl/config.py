@@ -54,6 +54,7 @@ class RunConfig(BaseModel):
     # -- data ---------------------------------------------------------------------------------------------------
     data: Literal["rendered", "celeba", "folder", "orl"] = "rendered"
     data_root: str = ""  # where `celeba` or `folder` lies
+    damaged: Literal["refuse", "skip"] = "refuse"  # what to do with images of `celeba` or `folder` that cannot be read
     data_seed: Annotated[int, Field(ge=0)] = 0  # of the rendered people; `seed` never changes the faces
     image_size: Annotated[int, Field(ge=32, le=256, multiple_of=16)] = 48  # pixels a side
     identities: Annotated[int, Field(ge=4)] = 250  # rendered people

