@@ -329,7 +329,8 @@ def parameters(seed=0, people=0, photos=0, *, domain="standard", force=None, tra
     """Everything that draws photograph `photos[i]` of person `people[i]`: two dicts of arrays (N, ...).
 
     The first holds attributes (bool), the second traits (lengths in head units, angles in radians, linear colours).
-    `force` sets attributes, `traits` overrides numbers and leaves the labels as they were decided, e.g. `force={"Eyeglasses": True}, traits={"yaw": 0.3}`.
+    `force` sets attributes, `traits` overrides numbers and leaves the labels as they were decided:
+    `force={"Eyeglasses": True}, traits={"yaw": 0.3}`.
     """
     if domain not in DOMAINS:
         raise ValueError(f"domain: found {domain!r}, accepted are {', '.join(DOMAINS)}")
