@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from arl import losses
 from arl.config import RunConfig
-from arl.data import FaceData, batches, open_data, open_extra, split
+from arl.data import FaceData, batches, open_data, open_extra, split, stack
 from arl.judges import Recogniser, embed_all, perceptual
 from arl.models import (
     Decoder,
@@ -32,7 +32,7 @@ from arl.models import (
     precision,
     prepare,
 )
-from arl.protect import TrainingError, load_encoder, stack
+from arl.protect import TrainingError, load_encoder
 from arl.runs import Run, Tensors, obtain, pack, say, unpack
 
 CUTS, FACTOR = 2, 0.2  # a plateau cuts the learning rate to a fifth, twice, and then ends training

@@ -28,7 +28,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -212,6 +212,39 @@ def open_extra(cfg: RunConfig, progress: bool = True) -> FaceData | None:
         data.spec | chosen,
         f"{n} of {data.title}",
     )
+
+
+class _Stacked:
+    """The images of two sets as one array, without a copy."""
+
+    def __init__(self, a: np.ndarray, b: np.ndarray):
+        self.a, self.b, self.shape, self.dtype = a, b, (len(a) + len(b), *a.shape[1:]), a.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        rows = np.asarray(rows)
+        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        mine = rows < len(self.a)
+        out[mine], out[~mine] = self.a[rows[mine]], self.b[rows[~mine] - len(self.a)]
+        return out
+
+
+def stack(data: FaceData, extra: FaceData) -> tuple[FaceData, np.ndarray]:
+    """`data` followed by `extra`, with nobody in common, and the rows of `extra` in it. Attributes that `extra` lacks are False."""
+    attributes = np.zeros((len(extra), len(data.attribute_names)), bool)
+    for column, name in enumerate(data.attribute_names):
+        if name in extra.attribute_names:
+            attributes[:, column] = extra.attributes[:, extra.attribute_names.index(name)]
+    both = replace(
+        data,
+        images=_Stacked(data.images, extra.images),
+        attributes=np.concatenate([data.attributes, attributes]),
+        identities=np.concatenate([data.identities, extra.identities + 1 + data.identities.max()]),
+        title=f"{data.title} + {extra.title}",
+    )
+    return both, np.arange(len(data), len(data) + len(extra))
 
 
 def attribute_names(data: FaceData, cfg: RunConfig) -> tuple[str, ...]:

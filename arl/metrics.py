@@ -51,7 +51,9 @@ def ssim(x_hat: Tensor, x: Tensor) -> Tensor:
     The mean is over windows that lie inside the image, as in the paper of SSIM and in scikit-image; torchmetrics also counts the border.
     """
     maps = [
-        structural_similarity_index_measure(a, b, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True)[1]
+        structural_similarity_index_measure(a, b, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True)[
+            1
+        ]
         for a, b in zip(x_hat.float().split(256), x.float().split(256), strict=True)
     ]
     return torch.cat([m[..., 5:-5, 5:-5].flatten(1).mean(1) for m in maps])

@@ -7,7 +7,6 @@ X1 by (9) while Dec is fixed. Without λ there is no adversary, and one network 
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from arl import losses
 from arl.config import RunConfig, UserError
-from arl.data import FaceData, attribute_names, batches, open_data, open_extra, split, targets
+from arl.data import FaceData, attribute_names, batches, open_data, open_extra, split, stack, targets
 from arl.judges import perceptual
 from arl.metrics import mean_mcc
 from arl.models import (
@@ -36,39 +35,6 @@ from arl.models import (
     tap_shape,
 )
 from arl.runs import Run, obtain, pack, say, unpack
-
-
-class _Stacked:
-    """The images of two sets as one array, without a copy."""
-
-    def __init__(self, a: np.ndarray, b: np.ndarray):
-        self.a, self.b, self.shape, self.dtype = a, b, (len(a) + len(b), *a.shape[1:]), a.dtype
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        rows = np.asarray(rows)
-        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        mine = rows < len(self.a)
-        out[mine], out[~mine] = self.a[rows[mine]], self.b[rows[~mine] - len(self.a)]
-        return out
-
-
-def stack(data: FaceData, extra: FaceData) -> tuple[FaceData, np.ndarray]:
-    """`data` followed by `extra`, with nobody in common, and the rows of `extra` in it. Attributes that `extra` lacks are False."""
-    attributes = np.zeros((len(extra), len(data.attribute_names)), bool)
-    for column, name in enumerate(data.attribute_names):
-        if name in extra.attribute_names:
-            attributes[:, column] = extra.attributes[:, extra.attribute_names.index(name)]
-    both = replace(
-        data,
-        images=_Stacked(data.images, extra.images),
-        attributes=np.concatenate([data.attributes, attributes]),
-        identities=np.concatenate([data.identities, extra.identities + 1 + data.identities.max()]),
-        title=f"{data.title} + {extra.title}",
-    )
-    return both, np.arange(len(data), len(data) + len(extra))
 
 
 class TrainingError(UserError):

@@ -63,7 +63,9 @@ def main():
             features = encoder(x)
             (losses.utility_loss(classifier(features), y) - losses.pixel_loss(decoder(features), x)).backward()
 
-    print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} thread(s), {cfg.image_size} px, width {cfg.width}")
+    print(
+        f"torch {torch.__version__}, {device}, {torch.get_num_threads()} thread(s), {cfg.image_size} px, width {cfg.width}"
+    )
     for name, step in (
         ("Enc and f by (6), forward + backward", utility),
         ("Dec^a by (1) on kept Z, forward + backward", attack),

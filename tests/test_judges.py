@@ -72,7 +72,11 @@ def test_g_from_a_file_of_vgg16_weights(tmp_path, suffix):
 def test_g_says_what_is_wrong_with_a_file(tmp_path):
     (tmp_path / "broken.pth").write_bytes(b"not weights")
     save_file({"features.0.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
-    for name, words in (("missing.pth", "accepted: random"), ("broken.pth", "cannot be read"), ("other.safetensors", "features.0")):
+    for name, words in (
+        ("missing.pth", "accepted: random"),
+        ("broken.pth", "cannot be read"),
+        ("other.safetensors", "features.0"),
+    ):
         with pytest.raises(ConfigError, match=words) as error:
             perceptual(TINY.but(perceptual=str(tmp_path / name)), CPU)
         assert str(error.value).startswith("perceptual:") and "\n" not in str(error.value)

@@ -42,7 +42,13 @@ def test_cosine_by_hand():
 def test_ssim_and_psnr_agree_with_scikit_image():
     x = torch.from_numpy(rng.random((3, 3, 48, 48), np.float32)) * 0.5 + 0.25
     x_hat = (x + 0.1 * torch.from_numpy(rng.standard_normal(x.shape, np.float32))).clamp(0, 1)
-    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0, "channel_axis": 0}
+    options = {
+        "gaussian_weights": True,
+        "sigma": 1.5,
+        "use_sample_covariance": False,
+        "data_range": 1.0,
+        "channel_axis": 0,
+    }
     expected = [structural_similarity(a.numpy(), b.numpy(), **options) for a, b in zip(x_hat, x, strict=True)]
     assert np.allclose(metrics.ssim(x_hat, x).numpy(), expected, atol=2e-4)
     expected = [peak_signal_noise_ratio(b.numpy(), a.numpy(), data_range=1.0) for a, b in zip(x_hat, x, strict=True)]
@@ -53,7 +59,9 @@ def test_ssim_and_psnr_at_their_ends():
     x = torch.full((2, 3, 32, 32), 0.5)
     assert metrics.ssim(x, x).tolist() == pytest.approx([1, 1])
     assert metrics.psnr(x, x).tolist() == [metrics.PSNR_CAP] * 2
-    assert metrics.psnr(x + 0.1, x).tolist() == pytest.approx([20, 20], abs=1e-3), "10 log10(1 / 0.01): the peak is 1, not 255"
+    assert metrics.psnr(x + 0.1, x).tolist() == pytest.approx([20, 20], abs=1e-3), (
+        "10 log10(1 / 0.01): the peak is 1, not 255"
+    )
 
 
 def test_separability_by_hand():
@@ -103,7 +111,9 @@ def test_separability_resamples_people_with_all_their_images():
     z = np.repeat(rng.standard_normal((20, 3)), 5, axis=0)
     found = metrics.separability_intervals(z, np.repeat(np.arange(20), 5))
     assert found["within_variance"]["high"] == pytest.approx(0, abs=1e-12)
-    assert found["between_variance"]["low"] < found["between_variance"]["value"] < found["between_variance"]["high"] * 1.3
+    assert (
+        found["between_variance"]["low"] < found["between_variance"]["value"] < found["between_variance"]["high"] * 1.3
+    )
 
 
 def test_partners_are_who_they_should_be():

@@ -14,8 +14,8 @@ import torch
 from arl import attack, evaluate, metrics
 from arl.attack import Features, attack_decoder
 from arl.config import LAYERS, RunConfig
-from arl.data import open_data, open_extra, split
-from arl.protect import TrainingError, load_encoder, stack, train_encoder
+from arl.data import open_data, open_extra, split, stack
+from arl.protect import TrainingError, load_encoder, train_encoder
 from arl.runs import Run
 
 TINY = RunConfig.preset("tiny")
