@@ -39,7 +39,7 @@ def execute_all(names: Sequence[str], parameters: dict[str, Any]) -> Iterator[Pa
     """
     chosen = {path: set(papermill.inspect_notebook(str(path))) for path in notebooks(names)}
     known = set().union(*chosen.values())
-    if unknown := sorted(set(parameters) - known):
+    if unknown := sorted(set(parameters) - known - {"preset"}):  # a notebook that trains nothing has no preset
         raise NotebookError(f"{unknown[0]}: no such parameter, accepted by these notebooks: {', '.join(sorted(known))}")
     for number, (path, accepted) in enumerate(chosen.items(), 1):
         say(f"[{number}/{len(chosen)}] {path.name}")

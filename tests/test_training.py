@@ -245,3 +245,16 @@ def test_kill_9_and_the_same_command_end_with_bit_identical_numbers(tmp_path):
         )
     for path in (tmp_path / "whole").glob("*/checkpoint.safetensors"):
         assert path.read_bytes() == (tmp_path / "killed" / path.relative_to(tmp_path / "whole")).read_bytes()
+
+
+def test_where_cores_are_free_a_second_process_trains_the_recogniser_beside(store, monkeypatch):
+    monkeypatch.delenv("ARL_THREADS")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    process = evaluate._recogniser_beside(TINY)
+    assert process.wait(timeout=120) == 0
+    (recogniser,) = store.glob("recogniser-*/result.json")
+    made = recogniser.stat().st_mtime_ns
+    row = evaluate.run(TINY)
+    assert row.result["measured_on"]["C"] and recogniser.stat().st_mtime_ns == made, "found, not trained again"
+    monkeypatch.setenv("ARL_THREADS", "1")
+    assert evaluate._recogniser_beside(TINY) is None, "whoever sets the threads has other plans for the cores"
