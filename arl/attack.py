@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from arl import losses
 from arl.config import RunConfig
 from arl.data import FaceData, batches, open_data, open_extra, split, stack
-from arl.judges import Recogniser, embed_all, perceptual
+from arl.judges import Recogniser, embed_all, perceptual, perceptual_id
 from arl.models import (
     Decoder,
     Discriminator,
@@ -43,6 +43,8 @@ def attack_decoder(cfg: RunConfig, encoder_run: Run) -> Run:
     """The stored run of Dec^a against `encoder_run` at `cfg.layer`; found, resumed or trained by (5)."""
     data, extra = open_data(cfg), open_extra(cfg)
     spec = {"kind": "decoder", "version": 1, "encoder": encoder_run.id, **cfg.attack_fields()}
+    if "perceptual" in spec:
+        spec["perceptual"] = perceptual_id(cfg)
     if extra is not None:
         spec["extra_data"] = extra.spec
     return obtain(spec, lambda run: _train_decoder(run, cfg, encoder_run, data, extra))

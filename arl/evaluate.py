@@ -103,16 +103,17 @@ def _judge(
     at = {int(row): i for i, row in enumerate(known)}
     here = torch.tensor([at[int(i)] for i in t])
     stranger, same = (torch.from_numpy(p) for p in metrics.partners(data.identities[known], here.numpy(), cfg.seed))
-    has_same = same >= 0
+    has_same, has_stranger = same >= 0, stranger >= 0
     mean_face = torch.from_numpy(_mean_image(data, x2))[None]
     _, mean_middle = embed_all(judge, (mean_face * 255).round().byte().numpy(), np.arange(1), device)
     mean_embedding = embedding[torch.tensor([at[int(i)] for i in x2])].mean(0, keepdim=True)
 
     def figure(values: Tensor, mean_of_x2: Tensor, of_stranger: Tensor, of_same: Tensor) -> dict[str, Any]:
+        floor = of_stranger[has_stranger].mean().item() if has_stranger.any() else None
         ceiling = of_same[has_same].mean().item() if has_same.any() else None
         return {
             **metrics.interval(values.numpy(), seed=cfg.seed, resamples=cfg.bootstrap),
-            "floors": {"mean face": mean_of_x2.mean().item(), "stranger": of_stranger.mean().item()},
+            "floors": {"mean face": mean_of_x2.mean().item(), "stranger": floor},
             "ceilings": {"same person": ceiling},
         }
 

@@ -24,7 +24,7 @@ from arl.runs import Run, obtain, pack, unpack
 # -- g ------------------------------------------------------------------------------------------------------------
 
 VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and convolutions of the five blocks
-RANDOM = ((16, 1), (32, 1), (64, 1), (64, 1), (64, 1))  # the same five scales for a CPU
+RANDOM = ((8, 1), (16, 1), (32, 1), (64, 1), (64, 1))  # the same five scales for a CPU
 
 
 class Perceptual(nn.Module):
@@ -71,7 +71,7 @@ def perceptual(cfg: RunConfig, device: torch.device) -> Perceptual | None:
     if cfg.perceptual == "none":
         return None
     if cfg.perceptual == "random":
-        g = Perceptual(RANDOM, "random VGG, one convolution a block, 16 to 64 channels (seed 0)")
+        g = Perceptual(RANDOM, "random VGG, one convolution a block, 8 to 64 channels (seed 0)")
         with initialised(0, 31):
             for layer in g.modules():
                 if isinstance(layer, nn.Conv2d):  # He's: keeps the scale of activations from layer to layer
@@ -87,10 +87,18 @@ def perceptual(cfg: RunConfig, device: torch.device) -> Perceptual | None:
                 layer.load_state_dict({k: state[f"features.{i}.{k}"] for k in ("weight", "bias")})
             except (KeyError, RuntimeError) as error:
                 raise ConfigError(
-                    f"perceptual: {cfg.perceptual} has no fitting features.{i} ({str(error).splitlines()[0]}), "
+                    f"perceptual: {cfg.perceptual} has no fitting features.{i} ({_first_line(error)}), "
                     "accepted: the weights of torchvision's vgg16"
                 ) from None
     return g.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
+
+
+def perceptual_id(cfg: RunConfig) -> str:
+    """What tells one g from another in run ids: a file by its content, not by its path."""
+    if cfg.perceptual in ("random", "imagenet", "none"):
+        return f"{cfg.perceptual}-1"  # a version: raise it when that g changes
+    path = Path(cfg.perceptual).expanduser()
+    return _sha256(path) if path.is_file() else cfg.perceptual
 
 
 def _vgg16_weights(source: str) -> tuple[dict[str, Tensor], str]:
@@ -99,9 +107,9 @@ def _vgg16_weights(source: str) -> tuple[dict[str, Tensor], str]:
             return torchvision.models.VGG16_Weights.IMAGENET1K_V1.get_state_dict(
                 progress=False
             ), "VGG16 conv1–conv5, ImageNet weights"
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # offline; a download with another hash
             raise ConfigError(
-                f"perceptual: the ImageNet weights of VGG16 could not be downloaded ({error}), "
+                f"perceptual: the ImageNet weights of VGG16 could not be downloaded ({_first_line(error)}), "
                 "accepted: 'random', or the path of their file"
             ) from None
     path = Path(source).expanduser()
@@ -115,9 +123,11 @@ def _vgg16_weights(source: str) -> tuple[dict[str, Tensor], str]:
             if path.suffix == ".safetensors"
             else torch.load(path, weights_only=True, map_location="cpu")
         )
+        if not isinstance(state, dict):
+            raise TypeError(f"it holds a {type(state).__name__}")
     except Exception as error:  # a damaged file raises almost anything
         raise ConfigError(
-            f"perceptual: {path} cannot be read as weights ({str(error).splitlines()[0]}), accepted: .pth or .safetensors"
+            f"perceptual: {path} cannot be read as weights ({_first_line(error)}), accepted: .pth or .safetensors"
         ) from None
     return state, f"VGG16 conv1–conv5, weights {path.name} ({_sha256(path)})"
 
@@ -156,8 +166,9 @@ def embed_all(judge: Recogniser, images: np.ndarray, index: np.ndarray, device: 
 class RenderedRecogniser(nn.Module):
     """A small residual network trained to tell rendered people apart, by a cosine softmax with a margin (CosFace, 2018).
 
-    Its middle layer is the pooled output of its third stage. Both outputs are centred with their mean over the training people, so that
-    the cosine of two strangers is about 0.
+    Its middle layer is the output of its second stage, pooled to 3 × 3 and centred with its mean over the training people, so that the
+    cosine of two strangers is about 0, as that of their embeddings is. Of the stages and poolings tried it is the best before the last
+    stage: at the quick preset AUC 0.990 on unseen people, 0.972 pooled to one cell, 0.968 from the first stage, 0.994 by the embedding.
     """
 
     def __init__(self, people: int, width: int = 16, dimension: int = 128):
@@ -264,6 +275,7 @@ def _train_recogniser(
         run.log(epoch=epoch, loss=total.item() / steps)
         run.save(pack(**parts), epoch=epoch)
     c.eval()
+    c.middle_mean.zero_()  # a run that was killed after the save below has it already, and `embed` subtracts it
     c.middle_mean.copy_(embed_all(c, data.images, everyone, device)[1].mean(0))
     run.save(pack(c=c), epoch=spec["epochs"])
     embedding, middle = embed_all(c, unseen.images, np.arange(len(unseen)), device)
@@ -285,13 +297,13 @@ def verification_auc(features: Tensor, identities: np.ndarray) -> float:
 class DlibRecogniser:
     """dlib's face recognition ResNet (King, 2017): 150 × 150 pixels to 128 numbers; it has no middle layer.
 
-    Extra `faces`. The faces here are aligned already, so their centre is resized to its chip without a detector.
+    Extra `faces`. The faces here are aligned already, so the whole image is resized to its chip without a detector: on ORL that
+    verifies better than any centre crop of it (AUC 0.965 whole, 0.964 at 90 %, 0.926 at 70 %; 160 photographs, 96 pixels).
     """
 
     name = "dlib face recognition ResNet v1"
     middle_name = "embedding, as it exposes no middle layer"
     spec: dict[str, Any] = {"kind": "dlib", "version": 1}  # noqa: RUF012, never changed
-    CENTRE = 0.9  # of the side; the best of 0.7 to 1.0 on the ORL photographs
 
     def __init__(self) -> None:
         try:
@@ -302,9 +314,7 @@ class DlibRecogniser:
         self.model = dlib.face_recognition_model_v1(models.face_recognition_model_location())
 
     def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        margin = round(x.shape[-1] * (1 - self.CENTRE) / 2)
-        centre = x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin]
-        chips = F.interpolate(centre.float(), size=(150, 150), mode="bilinear", antialias=True).clamp(0, 1)
+        chips = F.interpolate(x.float(), size=(150, 150), mode="bilinear", antialias=True).clamp(0, 1)
         chips = (chips * 255).round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
         found = torch.tensor(np.array(self.model.compute_face_descriptor(list(chips))), dtype=torch.float32)
         return found, found
@@ -313,7 +323,8 @@ class DlibRecogniser:
 class OnnxRecogniser:
     """Any recogniser as an ONNX file (ArcFace, SFace, OpenFace): extra `onnx`.
 
-    Input: one tensor, NCHW or NHWC with 3 channels, RGB in [−1, 1], of the graph's own size (112 where it is open). First output: the
+    Input: one float tensor, NCHW or NHWC with 3 channels, of the graph's own size (112 where it is open). It gets RGB as (x − mean) / std
+    of x in [0, 1], both 0.5, so [−1, 1], unless the file's metadata holds other numbers as `mean` and `std`. First output: the
     embedding; second output, where there is one: the middle layer.
     """
 
@@ -326,22 +337,38 @@ class OnnxRecogniser:
             ) from None
         if not path.is_file():
             raise ConfigError(f"recogniser: found no file {path}, accepted: an .onnx file, rendered or dlib")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()  # by itself it takes every core
         try:
-            self.session = onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
+            self.session = onnxruntime.InferenceSession(
+                str(path), options, providers=onnxruntime.get_available_providers()
+            )
+            meta = self.session.get_modelmeta().custom_metadata_map
+            self.mean, self.std = float(meta.get("mean", 0.5)), float(meta.get("std", 0.5))
         except Exception as error:
             raise ConfigError(
-                f"recogniser: {path} cannot be loaded ({str(error).splitlines()[0]}), accepted: an ONNX model"
+                f"recogniser: {path} cannot be loaded ({_first_line(error)}), accepted: an ONNX model"
             ) from None
-        (graph_input, *more) = self.session.get_inputs()
-        shape = graph_input.shape
-        if more or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+        inputs = self.session.get_inputs()
+        shape = inputs[0].shape
+        if len(inputs) > 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or inputs[0].type != "tensor(float)":
             raise ConfigError(
-                f"recogniser: {path} takes {[i.shape for i in self.session.get_inputs()]}, accepted: one (B, 3, H, W) or (B, H, W, 3)"
+                f"recogniser: {path} takes {[(i.type, i.shape) for i in inputs]}, accepted: one float (B, 3, H, W) or (B, H, W, 3)"
             )
-        self.input, self.channels_last = graph_input.name, shape[1] != 3
+        self.input, self.channels_last = inputs[0].name, shape[1] != 3
         sides = shape[1:3] if self.channels_last else shape[2:]
         self.size = tuple(side if isinstance(side, int) else 112 for side in sides)
         self.one_by_one = shape[0] == 1
+        try:  # a graph may still refuse its batch or its size: now, not after hours of training
+            found = self.embed(torch.zeros(2, 3, 32, 32))
+        except Exception as error:
+            raise ConfigError(
+                f"recogniser: {path} cannot be run ({_first_line(error)}), accepted: any batch of faces"
+            ) from None
+        if len(found[0]) != 2:
+            raise ConfigError(
+                f"recogniser: {path} gives {tuple(found[0].shape)} for 2 faces, accepted: one embedding a face"
+            )
         self.name = f"{path.name} (ONNX, {_sha256(path)})"
         self.middle_name = (
             "second output" if len(self.session.get_outputs()) > 1 else "embedding, as the file has one output"
@@ -349,7 +376,8 @@ class OnnxRecogniser:
         self.spec = {"kind": "onnx", "sha256": _sha256(path), "version": 1}
 
     def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = F.interpolate(x.float(), size=self.size, mode="bilinear", antialias=True).clamp(0, 1) * 2 - 1
+        x = F.interpolate(x.float(), size=self.size, mode="bilinear", antialias=True).clamp(0, 1)
+        x = (x - self.mean) / self.std
         x = x.permute(0, 2, 3, 1) if self.channels_last else x
         pieces = x.split(1) if self.one_by_one else [x]
         found = [self.session.run(None, {self.input: piece.contiguous().cpu().numpy()}) for piece in pieces]
@@ -357,6 +385,10 @@ class OnnxRecogniser:
             torch.from_numpy(np.concatenate([f[i] for f in found])).flatten(1) for i in range(min(2, len(found[0])))
         ]
         return outputs[0], outputs[-1]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or repr(error)).splitlines()[0]
 
 
 def _sha256(path: Path) -> str:

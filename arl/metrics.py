@@ -61,6 +61,8 @@ def ssim(x_hat: Tensor, x: Tensor) -> Tensor:
 
 def psnr(x_hat: Tensor, x: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each image, (N,) in dB, for (N, 3, S, S) in [0, 1], so peak 1; at most `PSNR_CAP`."""
+    if x_hat.shape != x.shape:
+        raise ValueError(f"x_hat: found shape {tuple(x_hat.shape)}, accepted: that of x, {tuple(x.shape)}")
     error = (x_hat.float() - x.float()).square().flatten(1).mean(1)
     return (-10 * torch.log10(error)).clamp(max=PSNR_CAP)
 
@@ -122,6 +124,8 @@ def _interval(value: float, drawn: np.ndarray) -> Interval:
 
 def _mcc(counts: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """MCC (B, A) of B resamples given as counts (B, N)."""
+    if predicted.shape != truth.shape:  # NumPy would stretch (N, 1) in silence
+        raise ValueError(f"predicted: found shape {predicted.shape}, accepted: that of truth, {truth.shape}")
     p, t = predicted.astype(np.float64), truth.astype(np.float64)
     tp, fp, fn = counts @ (p * t), counts @ (p * (1 - t)), counts @ ((1 - p) * t)
     tn = counts.sum(1, keepdims=True) - tp - fp - fn

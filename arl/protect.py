@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from arl import losses
 from arl.config import RunConfig, UserError
 from arl.data import FaceData, attribute_names, batches, open_data, open_extra, split, stack, targets
-from arl.judges import perceptual
+from arl.judges import perceptual, perceptual_id
 from arl.metrics import mean_mcc
 from arl.models import (
     Decoder,
@@ -45,6 +45,8 @@ def train_encoder(cfg: RunConfig) -> Run:
     """The stored run of the Enc and f that `cfg` defines; found, resumed or trained. Raises `TrainingError`."""
     data, extra = open_data(cfg), open_extra(cfg) if cfg.extra == "both" else None
     spec = {"kind": "encoder", "version": 1, "data": data.spec, **cfg.encoder_fields()}
+    if "perceptual" in spec:
+        spec["perceptual"] = perceptual_id(cfg)
     if extra is not None:
         spec["extra_data"] = extra.spec
     return obtain(spec, lambda run: _train(run, cfg, data, extra))

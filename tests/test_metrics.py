@@ -64,6 +64,27 @@ def test_ssim_and_psnr_at_their_ends():
     )
 
 
+def test_shapes_that_numpy_would_stretch_are_refused():
+    truth = rng.random((5, 3)) < 0.5
+    with pytest.raises(ValueError, match=r"predicted: found shape \(5, 1\)"):
+        metrics.mcc(truth[:, :1], truth)
+    with pytest.raises(ValueError, match=r"x_hat: found shape \(1, 3, 32, 32\)"):
+        metrics.psnr(torch.zeros(1, 3, 32, 32), torch.zeros(2, 3, 32, 32))
+
+
+def test_ssim_of_flat_images_by_hand():
+    """Without variance only the luminance term is left: (2 · 0.2 · 0.6 + C1) / (0.2² + 0.6² + C1), C1 = 0.01²."""
+    a, b = torch.full((1, 3, 32, 32), 0.2), torch.full((1, 3, 32, 32), 0.6)
+    assert metrics.ssim(a, b).item() == pytest.approx((0.24 + 1e-4) / (0.4 + 1e-4), abs=1e-4)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    """95 % of 300 samples, within three standard errors of such a share (3.8 points)."""
+    samples = np.random.default_rng(5).normal(1.0, 2.0, (300, 120))
+    found = [metrics.interval(values, seed=i, resamples=400) for i, values in enumerate(samples)]
+    assert np.mean([f["low"] <= 1.0 <= f["high"] for f in found]) == pytest.approx(0.95, abs=0.038)
+
+
 def test_separability_by_hand():
     """Means (1, 0), (5, 0), grand mean (3, 0): S_w = (1 + 1 + 4 + 4) / 4, S_b = (4 + 4) / 2 over images."""
     z = np.array([[0.0, 0], [2, 0], [5, 2], [5, -2], [100, 100]])
