@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from arl import losses
 from arl.config import RunConfig
-from arl.data import FaceData, batches, open_data, open_extra, split, stack
+from arl.data import FaceData, batches, full_batches, open_data, open_extra, split, stack
 from arl.judges import Recogniser, embed_all, perceptual, perceptual_id
 from arl.models import (
     Decoder,
@@ -150,6 +150,7 @@ def _train_decoder(
     device = prepare()
     encoder, _ = load_encoder(cfg, encoder_run)
     data, owned, held_out = _adversary_data(cfg, data, extra)
+    steps = full_batches(owned, cfg, "the adversary's images")
     features = Features(encoder, data, np.concatenate([owned, held_out]), device)
 
     with initialised(cfg.seed, 11):
@@ -187,7 +188,7 @@ def _train_decoder(
                     objective = losses.discriminator_objective(discriminator(x), discriminator(x_hat.detach()))
                 descend(-objective, parts["discriminator_adam"], lr)  # equation (3)
                 seen["discriminator"] += objective.detach()
-        return {name: total.item() / (len(owned) // cfg.batch_size) for name, total in seen.items()}
+        return {name: total.item() / steps for name, total in seen.items()}
 
     @torch.no_grad()
     def validate() -> float:  # (5) without the GAN's term, whose value is relative to a moving D
@@ -201,8 +202,9 @@ def _train_decoder(
         return total.item() / len(held_out)
 
     state = _to_plateau(run, cfg, parts, learn, validate)
-    run.save(pack(model=decoder, standardise=features.standardise), epoch=state["epoch"])
-    return {"checkpoint": True, "shape": features.shape, "g": g.name if g is not None else "none", **state}
+    result = {"checkpoint": True, "shape": features.shape, "g": g.name if g is not None else "none", **state}
+    run.save(pack(model=decoder, standardise=features.standardise), epoch=state["epoch"], result=result)
+    return result
 
 
 def _train_feature_map(
@@ -212,6 +214,7 @@ def _train_feature_map(
     encoder, _ = load_encoder(cfg, encoder_run)
     c = known_embeddings(cfg, data, extra, recogniser).to(device)
     data, owned, held_out = _adversary_data(cfg, data, extra)
+    steps = full_batches(owned, cfg, "the adversary's images")
     features = Features(encoder, data, np.concatenate([owned, held_out]), device)
     with initialised(cfg.seed, 21):
         m = FeatureMap(features.shape, c.shape[1]).to(device, memory_format=torch.channels_last)
@@ -225,7 +228,7 @@ def _train_feature_map(
                 loss = losses.feature_attack_loss(m(features.of(rows, x)), c[owned[rows]])  # equation (10)
             descend(loss, parts["adam"], lr)
             total += loss.detach()
-        return {"attack": total.item() / (len(owned) // cfg.batch_size)}
+        return {"attack": total.item() / steps}
 
     @torch.no_grad()
     def validate() -> float:
@@ -236,8 +239,9 @@ def _train_feature_map(
         return total.item() / len(held_out)
 
     state = _to_plateau(run, cfg, parts, learn, validate)
-    run.save(pack(model=m, standardise=features.standardise), epoch=state["epoch"])
-    return {"checkpoint": True, "shape": features.shape, "dimension": c.shape[1], "C": recogniser.name, **state}
+    result = {"checkpoint": True, "shape": features.shape, "dimension": c.shape[1], "C": recogniser.name, **state}
+    run.save(pack(model=m, standardise=features.standardise), epoch=state["epoch"], result=result)
+    return result
 
 
 def _to_plateau(

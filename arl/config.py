@@ -127,7 +127,7 @@ class RunConfig(BaseModel):
                 )
         if self.data in ("celeba", "folder") and not self.data_root:
             raise ValueError(f"data_root: found nothing, accepted: the folder that holds the {self.data} images")
-        if (self.x1 < 1) == (self.x2 < 1) == True and self.x1 + self.x2 >= 1:  # noqa: E712
+        if max(self.x1, self.x2) < 1 and self.x1 + self.x2 >= 1:
             raise ValueError(
                 f"x1 + x2: found {self.x1 + self.x2:g}, accepted: below 1, so that some images are left for T"
             )

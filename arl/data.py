@@ -298,6 +298,15 @@ def split(data: FaceData, cfg: RunConfig) -> Split:
     return Split(*(np.sort(part).astype(np.int64) for part in parts))
 
 
+def full_batches(index: np.ndarray, cfg: RunConfig, name: str) -> int:
+    """How many full batches the images `index` make; raises `ConfigError` where they make none."""
+    if len(index) < cfg.batch_size:
+        raise ConfigError(
+            f"batch_size: found {cfg.batch_size} with {len(index)} images in {name}, accepted: that many or less"
+        )
+    return len(index) // cfg.batch_size
+
+
 # -- batches ------------------------------------------------------------------------------------------------------
 
 

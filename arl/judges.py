@@ -275,16 +275,16 @@ def _train_recogniser(
         run.log(epoch=epoch, loss=total.item() / steps)
         run.save(pack(**parts), epoch=epoch)
     c.eval()
-    c.middle_mean.zero_()  # a run that was killed after the save below has it already, and `embed` subtracts it
     c.middle_mean.copy_(embed_all(c, data.images, everyone, device)[1].mean(0))
-    run.save(pack(c=c), epoch=spec["epochs"])
     embedding, middle = embed_all(c, unseen.images, np.arange(len(unseen)), device)
-    return {
+    result = {
         "checkpoint": True,
         "auc_embedding": verification_auc(embedding, unseen.identities),
         "auc_middle": verification_auc(middle, unseen.identities),
         "tested_on": unseen.title,
     }
+    run.save(pack(c=c), epoch=spec["epochs"], result=result)
+    return result
 
 
 def verification_auc(features: Tensor, identities: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from arl import losses
 from arl.config import RunConfig, UserError
-from arl.data import FaceData, attribute_names, batches, open_data, open_extra, split, stack, targets
+from arl.data import FaceData, attribute_names, batches, full_batches, open_data, open_extra, split, stack, targets
 from arl.judges import perceptual, perceptual_id
 from arl.metrics import mean_mcc
 from arl.models import (
@@ -91,7 +91,7 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
         unpack(kept[0], **parts)
         start = kept[1]["epoch"]
 
-    steps = len(x1) // cfg.batch_size
+    steps, _ = full_batches(x1, cfg, "X1"), full_batches(x2, cfg, "X2")
     for epoch in range(start + 1, cfg.epochs + 1):
         net.train(), decoder.train()
         seen: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
@@ -154,18 +154,11 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
         run.log(epoch=epoch, **line)
         run.save(pack(**parts), epoch=epoch)
 
-    if abs(line["mcc"]) < 0.02:
-        say(
-            f"{run.id}  utility has collapsed (mean MCC {line['mcc']:.3f}): a smaller lambda1 or lambda2 keeps more of it"
-        )
-    run.save(pack(net=net), epoch=cfg.epochs)
-    return {
-        "checkpoint": True,
-        "attributes": names,
-        "epochs": cfg.epochs,
-        "g": g.name if g is not None else "none",
-        **line,
-    }
+    if abs(mcc := run.metrics[-1]["mcc"]) < 0.02:
+        say(f"{run.id}  utility has collapsed (mean MCC {mcc:.3f}): a smaller lambda1 or lambda2 keeps more of it")
+    result = {"checkpoint": True, "attributes": names, "g": g.name if g is not None else "none", **run.metrics[-1]}
+    run.save(pack(net=net), epoch=cfg.epochs, result=result)
+    return result
 
 
 def _endless(data: FaceData, index: np.ndarray, cfg: RunConfig, epoch: int, device: torch.device) -> Iterator[Tensor]:

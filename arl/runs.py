@@ -108,7 +108,10 @@ class Run:
         say(f"{self.id}  " + "  ".join(f"{k} {_short(v)}" for k, v in values.items()))
 
     def save(self, tensors: Tensors, **state: Any) -> None:
-        """Keep `tensors` and the JSON-able `state`, in place of what `save` kept before."""
+        """Keep `tensors` and the JSON-able `state`, in place of what `save` kept before.
+
+        The last `save` of a run has its `result` in the state, so that no kill can come between the two.
+        """
         tensors = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
         meta = json.dumps({"sha256": _digest(tensors, state), "state": state})  # one key: the order of several varies
         write_atomically(self.folder / "checkpoint.safetensors", to_safetensors(tensors, metadata={"arl": meta}))
@@ -161,9 +164,16 @@ def obtain(spec: dict[str, Any], make: Callable[[Run], dict[str, Any]], *, root:
         (folder / "result.json").unlink(missing_ok=True)
         write_json(folder / "config.json", spec)
         run.started = time.time()
-        result = make(run)
-        write_json(folder / "result.json", result)
+        write_json(folder / "result.json", _unwritten_result(run) or make(run))
     return run
+
+
+def _unwritten_result(run: Run) -> dict[str, Any] | None:
+    """The result of a run that was killed between its last `save(..., result=...)` and the writing of its result.json."""
+    try:
+        return run.load()[1].get("result")
+    except (FileNotFoundError, DamagedError):
+        return None
 
 
 def _sound(run: Run) -> bool:

@@ -13,7 +13,7 @@ import torch
 
 from arl import attack, evaluate, metrics
 from arl.attack import Features, attack_decoder
-from arl.config import LAYERS, RunConfig
+from arl.config import LAYERS, ConfigError, RunConfig
 from arl.data import open_data, open_extra, split, stack
 from arl.protect import TrainingError, load_encoder, train_encoder
 from arl.runs import Run
@@ -254,3 +254,21 @@ def test_where_cores_are_free_a_second_process_trains_the_recogniser_beside(stor
     assert row.result["measured_on"]["C"] and recogniser.stat().st_mtime_ns == made, "found, not trained again"
     monkeypatch.setenv("ARL_THREADS", "1")
     assert evaluate._recogniser_beside(TINY) is None, "whoever sets the threads has other plans for the cores"
+
+
+def test_killed_between_the_last_checkpoint_and_the_result_nothing_is_trained_again(store):
+    encoder = train_encoder(TINY)
+    for make in (lambda: train_encoder(TINY), lambda: attack_decoder(TINY, encoder)):
+        run = make()
+        result, content = run.result, (run.folder / "checkpoint.safetensors").read_bytes()
+        (run.folder / "result.json").unlink()
+        written = (run.folder / "metrics.jsonl").stat().st_mtime_ns
+        assert make().result == result and (run.folder / "checkpoint.safetensors").read_bytes() == content
+        assert (run.folder / "metrics.jsonl").stat().st_mtime_ns == written
+
+
+def test_fewer_images_than_a_batch_is_one_clear_line(shared_store):
+    with pytest.raises(ConfigError, match=r"batch_size: found 128 with 100 images in X1, accepted"):
+        train_encoder(TINY.but(batch_size=128))
+    with pytest.raises(ConfigError, match=r"batch_size: found 58 with 54 images in the adversary's images"):
+        attack_decoder(TINY.but(batch_size=58), train_encoder(TINY))
