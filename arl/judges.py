@@ -307,7 +307,7 @@ class DlibRecogniser:
 
     def __init__(self) -> None:
         try:
-            import _dlib_pybind11 as dlib
+            import dlib
             import face_recognition_models as models
         except ImportError:
             raise ConfigError("recogniser: 'dlib' is not installed, accepted: after pip install 'arl[faces]'") from None

