@@ -94,7 +94,7 @@ class RunConfig(BaseModel):
     batch_size: Annotated[int, Field(ge=2)] = 64
     epochs: Count = 12
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-3
-    attack_epochs: Count = 40  # at most; a plateau ends it earlier
+    attack_epochs: Count = 100  # at most; a plateau ends it earlier
     attack_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-3
     attack_patience: Count = 3  # epochs without a better validation loss before the rate is cut, then the end
     recogniser_identities: Annotated[int, Field(ge=4)] = 300
@@ -197,7 +197,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The paper: CelebA, ResNet-50, 128 pixels, 160 000 / 40 000 / the rest, on a GPU.
     "paper": dict(
         data="celeba", data_root="data", image_size=128, x1=160_000, x2=40_000, encoder="resnet50",
-        perceptual="imagenet", recogniser="dlib", batch_size=128, epochs=20, lr=1e-3, attack_epochs=60,
+        perceptual="imagenet", recogniser="dlib", batch_size=128, epochs=20, lr=1e-3, attack_epochs=100,
         attack_lr=1e-3, attack_patience=3, extra_images=10_000,
     ),
 }  # fmt: skip
