@@ -163,17 +163,21 @@ def row_text(*rows: Run) -> str:
         result = row.result
         on = result["measured_on"]
         lines = [f"{row.id}  {on['setting']}", f"measured on  {on['test_set']}", f"g  {on['g']}", f"C  {on['C']}", ""]
-        lines += [f"{'':30}{'value':>9}  {'95 % interval':^19}  {'floor':^33}  ceiling"]
+        lines += [
+            f"{'':28}{'value':>8}  {'95 % interval':^17}  {'floors: mean face, stranger':>27}  ceiling: same person"
+        ]
         for key, name, arrow, decimals in METRICS:
             m = result[key]
             if m["value"] is None:
-                lines.append(f"{name + ' ' + arrow:30}{'–':>9}  {m.get('why', '')}")
+                lines.append(f"{name + ' ' + arrow:28}{'–':>8}  {m.get('why', '')}")
                 continue
             interval = f"{m['low']:.{decimals}f} … {m['high']:.{decimals}f}"
-            floors = ", ".join(f"{k} {v:.{decimals}f}" for k, v in m.get("floors", {}).items() if v is not None)
-            ceilings = ", ".join(f"{k} {v:.{decimals}f}" for k, v in m.get("ceilings", {}).items() if v is not None)
+            floors, ceilings = (
+                "  ".join("–" if v is None else f"{v:.{decimals}f}" for v in m.get(kind, {}).values())
+                for kind in ("floors", "ceilings")
+            )
             lines.append(
-                f"{name + ' ' + arrow:30}{m['value']:9.{decimals}f}  {interval:^19}  {floors:^33}  {ceilings}".rstrip()
+                f"{name + ' ' + arrow:28}{m['value']:8.{decimals}f}  {interval:^17}  {floors:>27}  {ceilings:>20}".rstrip()
             )
         if not on["plateau"]:
             lines.append("an attacker ended before its plateau: a longer attack may leak more")
