@@ -15,6 +15,7 @@ While it is being made, `done.u8` holds one byte an image, so that a killed buil
 """
 
 import csv
+import functools
 import hashlib
 import importlib.util
 import itertools
@@ -626,6 +627,12 @@ CELEBA_TABLES = ("list_attr_celeba.txt", "identity_CelebA.txt")
 CELEBA_UNUSED = ("list_landmarks_align_celeba.txt", "list_bbox_celeba.txt", "list_eval_partition.txt")
 
 
+@functools.cache
+def _say_once(line: str, where: Path) -> None:
+    """`say` it once a process and place: a run opens its data several times."""
+    say(line)
+
+
 def _celeba(root: Path, size: int) -> Opened:
     """CelebA (Liu et al., ICCV 2015) as torchvision.datasets.CelebA lays it out, or as parquet."""
     base = root / "celeba" if (root / "celeba").is_dir() else root
@@ -637,7 +644,7 @@ def _celeba(root: Path, size: int) -> Opened:
     if missing:
         raise ConfigError(f"data_root: {', '.join(missing)} not found, accepted: CelebA's own files in {base}")
     if unused := [name for name in CELEBA_UNUSED if not (base / name).is_file()]:
-        say(f"celeba: without {', '.join(unused)}, which are not needed here")
+        _say_once(f"celeba: without {', '.join(unused)}, which are not needed here", base)
 
     with os.scandir(folder) as entries:
         sizes = {entry.name: entry.stat().st_size for entry in entries}

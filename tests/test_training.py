@@ -15,7 +15,7 @@ from arl import attack, evaluate, metrics
 from arl.attack import Features, attack_decoder
 from arl.config import LAYERS, ConfigError, RunConfig
 from arl.data import open_data, open_extra, split, stack
-from arl.protect import TrainingError, load_encoder, train_encoder
+from arl.protect import TrainingError, _check, load_encoder, train_encoder
 from arl.runs import Run
 
 TINY = RunConfig.preset("tiny")
@@ -272,3 +272,10 @@ def test_fewer_images_than_a_batch_is_one_clear_line(shared_store):
         train_encoder(TINY.but(batch_size=128))
     with pytest.raises(ConfigError, match=r"batch_size: found 58 with 54 images in the adversary's images"):
         attack_decoder(TINY.but(batch_size=58), train_encoder(TINY))
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_features_that_vanish_or_run_away_stop_training_with_advice(scale):
+    with pytest.raises(TrainingError, match=r"features' scale is 1\.0e.*accepted: 1e-6 to 1e6; try half the lr"):
+        _check({"utility": 0.5, "feature_scale": scale}, TINY)
+    _check({"utility": 0.5, "feature_scale": 1.0}, TINY)
