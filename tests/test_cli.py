@@ -127,6 +127,12 @@ def test_notebooks_are_as_the_house_wants_them(path):
     assert names == assigned and parameters.source.startswith("#"), "typed, with a comment above"
 
 
+def test_nbstripout_finds_nothing():
+    paths = [str(path) for path in (ROOT / "notebooks").glob("*.ipynb")]
+    ran = subprocess.run([sys.executable, "-m", "nbstripout", "--verify", *paths], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 def test_ruff_finds_nothing():
     for command in (["check"], ["format", "--check"]):
         ran = subprocess.run([sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True)
