@@ -16,11 +16,11 @@ from torch import Tensor
 from arl import metrics
 from arl.attack import attack_decoder, attack_features, load_decoder, load_feature_map, recognised
 from arl.config import RunConfig
-from arl.data import FaceData, attribute_names, batches, open_data, split, targets
-from arl.judges import Recogniser, embed_all, recogniser
+from arl.data import FaceData, attribute_names, batches, open_data, open_extra, split, targets
+from arl.judges import Recogniser, embed_all, perceptual, recogniser
 from arl.models import precision, prepare
 from arl.protect import load_encoder, train_encoder
-from arl.runs import Run, obtain
+from arl.runs import Run, obtain, say
 
 PRIVACY = ("face_similarity", "feature_similarity", "ssim", "psnr")
 
@@ -31,10 +31,13 @@ def run(cfg: RunConfig) -> Run:
     The row's result holds, for each metric, `value`, `low`, `high` (95 % bootstrap interval over the images of T) and, for privacy,
     `floors` and `ceilings`; and what it was measured on: data, g, C, the ids of its runs.
     """
+    _check_judges(cfg)
     beside = _recogniser_beside(cfg)
     encoder_run = train_encoder(cfg)
     decoder_run = attack_decoder(cfg, encoder_run)
     if beside is not None:
+        if beside.poll() is None:
+            say("waiting for the recogniser, which a second process trains")
         beside.wait()  # should it have failed, the next line says why
     judge = recogniser(cfg, prepare())
     features_run = attack_features(cfg, encoder_run, judge)
@@ -47,6 +50,15 @@ def run(cfg: RunConfig) -> Run:
     }
     spec |= {"recogniser": judge.spec, "bootstrap": cfg.bootstrap}
     return obtain(spec, lambda row: _judge(row, cfg, judge, encoder_run, decoder_run, features_run))
+
+
+def _check_judges(cfg: RunConfig) -> None:
+    """Raise `ConfigError` for a C, g or extra data that cannot be used, before anything is trained rather than hours after."""
+    if cfg.recogniser != "rendered":
+        recogniser(cfg, prepare())
+    if max(cfg.lambda2, cfg.mu2, cfg.simulated_mu2) > 0:
+        perceptual(cfg, prepare())
+    open_extra(cfg)
 
 
 def _recogniser_beside(cfg: RunConfig) -> subprocess.Popen | None:
