@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from arl import losses
 from arl.config import RunConfig
 from arl.data import FaceData, batches, full_batches, open_data, open_extra, split, stack
-from arl.judges import Recogniser, embed_all, perceptual, perceptual_id
+from arl.judges import Recogniser, embed_all, perceptual
 from arl.models import (
     Decoder,
     Discriminator,
@@ -32,7 +32,7 @@ from arl.models import (
     precision,
     prepare,
 )
-from arl.protect import TrainingError, load_encoder
+from arl.protect import TrainingError, identified, load_encoder
 from arl.runs import Run, Tensors, obtain, pack, say, unpack
 
 CUTS, FACTOR = 2, 0.2  # a plateau cuts the learning rate to a fifth, twice, and then ends training
@@ -43,11 +43,7 @@ def attack_decoder(cfg: RunConfig, encoder_run: Run) -> Run:
     """The stored run of Dec^a against `encoder_run` at `cfg.layer`; found, resumed or trained by (5)."""
     data, extra = open_data(cfg), open_extra(cfg)
     spec = {"kind": "decoder", "version": 1, "encoder": encoder_run.id, **cfg.attack_fields()}
-    if "perceptual" in spec:
-        spec["perceptual"] = perceptual_id(cfg)
-    if extra is not None:
-        spec["extra_data"] = extra.spec
-    return obtain(spec, lambda run: _train_decoder(run, cfg, encoder_run, data, extra))
+    return obtain(identified(spec, cfg, extra), lambda run: _train_decoder(run, cfg, encoder_run, data, extra))
 
 
 def attack_features(cfg: RunConfig, encoder_run: Run, recogniser: Recogniser) -> Run:
@@ -55,8 +51,7 @@ def attack_features(cfg: RunConfig, encoder_run: Run, recogniser: Recogniser) ->
     data, extra = open_data(cfg), open_extra(cfg)
     spec = {"kind": "features", "version": 1, "encoder": encoder_run.id, "recogniser": recogniser.spec}
     spec |= cfg.feature_attack_fields()
-    if extra is not None:
-        spec["extra_data"] = extra.spec
+    spec = identified(spec, cfg, extra)
     return obtain(spec, lambda run: _train_feature_map(run, cfg, encoder_run, recogniser, data, extra))
 
 

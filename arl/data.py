@@ -299,6 +299,11 @@ def split(data: FaceData, cfg: RunConfig) -> Split:
     return Split(*(np.sort(part).astype(np.int64) for part in parts))
 
 
+def pictures(data: FaceData, index: np.ndarray) -> Tensor:
+    """The images `index` in memory, float32 (n, 3, S, S) in [0, 1]."""
+    return torch.from_numpy(data.images[index]).float() / 255
+
+
 def full_batches(index: np.ndarray, cfg: RunConfig, name: str) -> int:
     """How many full batches the images `index` make; raises `ConfigError` where they make none."""
     if len(index) < cfg.batch_size:

@@ -16,7 +16,7 @@ from torch import Tensor
 from arl import metrics
 from arl.attack import attack_decoder, attack_features, load_decoder, load_feature_map, recognised
 from arl.config import RunConfig
-from arl.data import FaceData, attribute_names, batches, open_data, open_extra, split, targets
+from arl.data import FaceData, attribute_names, batches, open_data, open_extra, pictures, split, targets
 from arl.judges import Recogniser, embed_all, perceptual, recogniser
 from arl.models import precision, prepare
 from arl.protect import load_encoder, train_encoder
@@ -31,7 +31,11 @@ def run(cfg: RunConfig) -> Run:
     The row's result holds, for each metric, `value`, `low`, `high` (95 % bootstrap interval over the images of T) and, for privacy,
     `floors` and `ceilings`; and what it was measured on: data, g, C, the ids of its runs.
     """
-    _check_judges(cfg)
+    # A C, g or extra data that cannot be used is refused now, not after hours of training.
+    judge = recogniser(cfg, prepare()) if cfg.recogniser != "rendered" else None
+    if max(cfg.lambda2, cfg.mu2, cfg.simulated_mu2) > 0:
+        perceptual(cfg, prepare())
+    open_extra(cfg)
     beside = _recogniser_beside(cfg)
     encoder_run = train_encoder(cfg)
     decoder_run = attack_decoder(cfg, encoder_run)
@@ -39,7 +43,7 @@ def run(cfg: RunConfig) -> Run:
         if beside.poll() is None:
             say("waiting for the recogniser, which a second process trains")
         beside.wait()  # should it have failed, the next line says why
-    judge = recogniser(cfg, prepare())
+    judge = judge or recogniser(cfg, prepare())
     features_run = attack_features(cfg, encoder_run, judge)
     spec = {
         "kind": "row",
@@ -50,15 +54,6 @@ def run(cfg: RunConfig) -> Run:
     }
     spec |= {"recogniser": judge.spec, "bootstrap": cfg.bootstrap}
     return obtain(spec, lambda row: _judge(row, cfg, judge, encoder_run, decoder_run, features_run))
-
-
-def _check_judges(cfg: RunConfig) -> None:
-    """Raise `ConfigError` for a C, g or extra data that cannot be used, before anything is trained rather than hours after."""
-    if cfg.recogniser != "rendered":
-        recogniser(cfg, prepare())
-    if max(cfg.lambda2, cfg.mu2, cfg.simulated_mu2) > 0:
-        perceptual(cfg, prepare())
-    open_extra(cfg)
 
 
 def _recogniser_beside(cfg: RunConfig) -> subprocess.Popen | None:
@@ -106,7 +101,7 @@ def _judge(
             z = encoder(x).float()
             parts.append(tuple(v.float().cpu() for v in (z.flatten(1), classifier(z), m(z))))
     z, logits, m_z = (torch.cat(part) for part in zip(*parts, strict=True))
-    x, x_hat = _images(data, t), reconstruct(cfg, encoder_run, decoder_run, data, t)
+    x, x_hat = pictures(data, t), reconstruct(cfg, encoder_run, decoder_run, data, t)
     _, seen = embed_all(judge, (x_hat * 255).round().byte().numpy(), np.arange(len(t)), device)
 
     # The yardsticks: what C makes of the originals, of another photograph of the person, of a stranger, of the mean face.
@@ -129,7 +124,7 @@ def _judge(
             "ceilings": {"same person": ceiling},
         }
 
-    x_stranger, x_same = _images(data, known[stranger]), _images(data, known[same.clamp(min=0)])
+    x_stranger, x_same = pictures(data, known[stranger]), pictures(data, known[same.clamp(min=0)])
     images = {
         "face_similarity": metrics.cosine(seen, middle[here]),
         "feature_similarity": metrics.cosine(m_z, embedding[here]),
@@ -186,10 +181,6 @@ def _setting(cfg: RunConfig) -> str:
     parts += [f"attacker μ1={cfg.mu1:g} μ2={cfg.mu2:g}"]
     parts += [f"{cfg.extra_images} extra images for {cfg.extra}"] if cfg.extra != "none" else []
     return " · ".join(parts)
-
-
-def _images(data: FaceData, index: np.ndarray) -> Tensor:
-    return torch.from_numpy(data.images[index]).float() / 255
 
 
 def _mean_image(data: FaceData, index: np.ndarray) -> np.ndarray:

@@ -171,7 +171,7 @@ class RenderedRecogniser(nn.Module):
     stage: at the quick preset AUC 0.990 on unseen people, 0.972 pooled to one cell, 0.968 from the first stage, 0.994 by the embedding.
     """
 
-    def __init__(self, people: int, width: int = 16, dimension: int = 128):
+    def __init__(self, people: int, image_size: int, width: int = 16, dimension: int = 128):
         super().__init__()
         w = width
         self.stem = nn.Sequential(
@@ -186,6 +186,7 @@ class RenderedRecogniser(nn.Module):
         self.people = nn.Parameter(torch.randn(people, dimension))
         self.register_buffer("middle_mean", torch.zeros(4 * w * 9))
         self.name, self.middle_name, self.spec = "", "second stage, pooled to 3 × 3", {}
+        self.eval()(torch.zeros(1, 3, image_size, image_size), torch.zeros(1, dtype=torch.long))  # sizes the lazy layer
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.stages[1](self.stages[0](self.stem(x)))
@@ -209,11 +210,6 @@ UNSEEN = 40, 8  # people and photographs on which a trained recogniser is tested
 
 
 def _rendered(cfg: RunConfig, device: torch.device) -> RenderedRecogniser:
-    people = {
-        "identities": cfg.recogniser_identities,
-        "per_identity": cfg.recogniser_per_identity,
-        "image_size": cfg.image_size,
-    }
     seed = RENDERED_SEED + cfg.data_seed
     data = open_rendered(cfg.recogniser_identities, cfg.recogniser_per_identity, cfg.image_size, seed)
     spec = {
@@ -230,26 +226,20 @@ def _rendered(cfg: RunConfig, device: torch.device) -> RenderedRecogniser:
         return _train_recogniser(run, spec, data, unseen, device)
 
     run = obtain(spec, make)
-    c = RenderedRecogniser(cfg.recogniser_identities).to(device)
-    c.eval()(
-        torch.zeros(1, 3, cfg.image_size, cfg.image_size, device=device),
-        torch.zeros(1, dtype=torch.long, device=device),
-    )
+    c = RenderedRecogniser(cfg.recogniser_identities, cfg.image_size).to(device)
     unpack(run.load()[0], c=c)
     c.requires_grad_(False).to(memory_format=torch.channels_last)
     auc = run.result["auc_embedding"]
     c.spec = {"kind": "rendered", "run": run.id}
-    c.name = f"recogniser trained on {people['identities']} other rendered people (verification AUC {auc:.3f} on unseen ones)"
+    c.name = f"recogniser trained on {cfg.recogniser_identities} other rendered people (verification AUC {auc:.3f} on unseen ones)"
     return c
 
 
 def _train_recogniser(
     run: Run, spec: dict[str, Any], data: FaceData, unseen: FaceData, device: torch.device
 ) -> dict[str, Any]:
-    size = data.images.shape[-1]
     with initialised(41):
-        c = RenderedRecogniser(data.spec["people"]["count"])
-        c.eval()(torch.zeros(1, 3, size, size), torch.zeros(1, dtype=torch.long))
+        c = RenderedRecogniser(data.spec["people"]["count"], data.images.shape[-1])
     c = c.to(device, memory_format=torch.channels_last)
     parts: dict[str, Any] = {"c": c, "adam": adam(c)}
     start = 0

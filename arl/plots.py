@@ -20,7 +20,7 @@ from torch import Tensor
 
 from arl import __version__
 from arl.config import RunConfig, project_root
-from arl.data import FaceData, open_data
+from arl.data import FaceData, open_data, pictures
 from arl.evaluate import reconstruct
 from arl.runs import Run, stored, write_json
 
@@ -236,7 +236,7 @@ def different_people(data: FaceData, index: np.ndarray, n: int) -> np.ndarray:
 
 def wall(data: FaceData, index: np.ndarray, n: int, columns: int = 8) -> Figure:
     """The first `n` different people of `index`."""
-    faces = _pictures(data, different_people(data, index, n))
+    faces = pictures(data, different_people(data, index, n))
     rows = -(-len(faces) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(7.0, 7.0 / columns * rows), squeeze=False)
     figure.subplots_adjust(0, 0, 1, 1, 0.03, 0.03)
@@ -249,19 +249,15 @@ def wall(data: FaceData, index: np.ndarray, n: int, columns: int = 8) -> Figure:
 
 def compare(rows: dict[str, Run], index: np.ndarray) -> Figure:
     """Figure 3 for some photographs of T: the input, and what Dec^a of each stored row makes of its features, with its face similarity."""
-    pictures: dict[str, Tensor] = {}
+    shown: dict[str, Tensor] = {}
     notes: dict[str, list[str]] = {}
     for name, row in rows.items():
         cfg = RunConfig(**row.result["config"])
         data = open_data(cfg)
         runs = {kind: Run(row.folder.with_name(id)) for kind, id in row.result["runs"].items()}
-        pictures.setdefault("input", _pictures(data, index))
-        pictures[name] = reconstruct(cfg, runs["encoder"], runs["decoder"], data, index)
+        shown.setdefault("input", pictures(data, index))
+        shown[name] = reconstruct(cfg, runs["encoder"], runs["decoder"], data, index)
         measured, _ = row.load()
         similarity = dict(zip(measured["t"].tolist(), measured["face_similarity"].tolist(), strict=True))
         notes[name] = [f"{similarity[int(i)]:.2f}" for i in index]
-    return reconstruction_grid(pictures, notes)
-
-
-def _pictures(data: FaceData, index: np.ndarray) -> Tensor:
-    return torch.from_numpy(data.images[index]).float() / 255
+    return reconstruction_grid(shown, notes)

@@ -45,11 +45,13 @@ def train_encoder(cfg: RunConfig) -> Run:
     """The stored run of the Enc and f that `cfg` defines; found, resumed or trained. Raises `TrainingError`."""
     data, extra = open_data(cfg), open_extra(cfg) if cfg.extra == "both" else None
     spec = {"kind": "encoder", "version": 1, "data": data.spec, **cfg.encoder_fields()}
-    if "perceptual" in spec:
-        spec["perceptual"] = perceptual_id(cfg)
-    if extra is not None:
-        spec["extra_data"] = extra.spec
-    return obtain(spec, lambda run: _train(run, cfg, data, extra))
+    return obtain(identified(spec, cfg, extra), lambda run: _train(run, cfg, data, extra))
+
+
+def identified(spec: dict[str, Any], cfg: RunConfig, extra: FaceData | None) -> dict[str, Any]:
+    """`spec` with what its names stand for: g by its version or content, and the extra images, if it uses them."""
+    g = {"perceptual": perceptual_id(cfg)} if "perceptual" in spec else {}
+    return spec | g | ({"extra_data": extra.spec} if extra is not None else {})
 
 
 def load_encoder(cfg: RunConfig, run: Run) -> tuple[nn.Sequential, nn.Sequential]:

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -66,7 +65,6 @@ class Run:
     def __init__(self, folder: Path):
         self.folder = folder
         self.id = folder.name
-        self.started = time.time()
 
     def __repr__(self) -> str:
         return f"Run({self.id!r}, {'finished' if self.result is not None else 'unfinished'})"
@@ -163,7 +161,6 @@ def obtain(spec: dict[str, Any], make: Callable[[Run], dict[str, Any]], *, root:
             return run
         (folder / "result.json").unlink(missing_ok=True)
         write_json(folder / "config.json", spec)
-        run.started = time.time()
         write_json(folder / "result.json", _unwritten_result(run) or make(run))
     return run
 
