@@ -42,17 +42,27 @@ CACHE_BYTES = 4 << 30  # features beyond this are encoded anew for each batch
 def attack_decoder(cfg: RunConfig, encoder_run: Run) -> Run:
     """The stored run of Dec^a against `encoder_run` at `cfg.layer`; found, resumed or trained by (5)."""
     data, extra = open_data(cfg), open_extra(cfg)
-    spec = {"kind": "decoder", "version": 1, "encoder": encoder_run.id, **cfg.attack_fields()}
-    return obtain(identified(spec, cfg, extra), lambda run: _train_decoder(run, cfg, encoder_run, data, extra))
+    spec = decoder_spec(cfg, encoder_run.id)
+    return obtain(spec, lambda run: _train_decoder(run, cfg, encoder_run, data, extra))
+
+
+def decoder_spec(cfg: RunConfig, encoder: str) -> dict[str, Any]:
+    """What defines the Dec^a of `cfg` against the run `encoder`."""
+    spec = {"kind": "decoder", "version": 1, "encoder": encoder, **cfg.attack_fields()}
+    return identified(spec, cfg, open_extra(cfg))
 
 
 def attack_features(cfg: RunConfig, encoder_run: Run, recogniser: Recogniser) -> Run:
     """The stored run of M against `encoder_run` at `cfg.layer`; found, resumed or trained by (10) to imitate `recogniser`."""
     data, extra = open_data(cfg), open_extra(cfg)
-    spec = {"kind": "features", "version": 1, "encoder": encoder_run.id, "recogniser": recogniser.spec}
-    spec |= cfg.feature_attack_fields()
-    spec = identified(spec, cfg, extra)
+    spec = features_spec(cfg, encoder_run.id, recogniser.spec)
     return obtain(spec, lambda run: _train_feature_map(run, cfg, encoder_run, recogniser, data, extra))
+
+
+def features_spec(cfg: RunConfig, encoder: str, recogniser: dict[str, Any]) -> dict[str, Any]:
+    """What defines the M of `cfg` against the run `encoder`, which imitates the recogniser with that `spec`."""
+    spec = {"kind": "features", "version": 1, "encoder": encoder, "recogniser": recogniser}
+    return identified(spec | cfg.feature_attack_fields(), cfg, open_extra(cfg))
 
 
 def load_decoder(cfg: RunConfig, run: Run) -> nn.Module:

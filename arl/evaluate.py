@@ -14,13 +14,21 @@ import torch
 from torch import Tensor
 
 from arl import metrics
-from arl.attack import attack_decoder, attack_features, load_decoder, load_feature_map, recognised
+from arl.attack import (
+    attack_decoder,
+    attack_features,
+    decoder_spec,
+    features_spec,
+    load_decoder,
+    load_feature_map,
+    recognised,
+)
 from arl.config import RunConfig
 from arl.data import FaceData, attribute_names, batches, open_data, open_extra, pictures, split, targets
-from arl.judges import Recogniser, embed_all, perceptual, recogniser
+from arl.judges import Recogniser, embed_all, judge_spec, perceptual, recogniser
 from arl.models import precision, prepare
-from arl.protect import load_encoder, train_encoder
-from arl.runs import Run, obtain, say
+from arl.protect import encoder_spec, load_encoder, train_encoder
+from arl.runs import Run, obtain, run_id, runs_root, say, sound
 
 PRIVACY = ("face_similarity", "feature_similarity", "ssim", "psnr")
 
@@ -31,6 +39,8 @@ def run(cfg: RunConfig) -> Run:
     The row's result holds, for each metric, `value`, `low`, `high` (95 % bootstrap interval over the images of T) and, for privacy,
     `floors` and `ceilings`; and what it was measured on: data, g, C, the ids of its runs.
     """
+    if (row := find(cfg)) is not None and all(map(sound, [row, *parts(row).values()])):
+        return row
     # A C, g or extra data that cannot be used is refused now, not after hours of training.
     judge = recogniser(cfg, prepare()) if cfg.recogniser != "rendered" else None
     if max(cfg.lambda2, cfg.mu2, cfg.simulated_mu2) > 0:
@@ -45,15 +55,27 @@ def run(cfg: RunConfig) -> Run:
         beside.wait()  # should it have failed, the next line says why
     judge = judge or recogniser(cfg, prepare())
     features_run = attack_features(cfg, encoder_run, judge)
-    spec = {
-        "kind": "row",
-        "version": 1,
-        "encoder": encoder_run.id,
-        "decoder": decoder_run.id,
-        "features": features_run.id,
-    }
-    spec |= {"recogniser": judge.spec, "bootstrap": cfg.bootstrap}
+    spec = _row_spec(cfg, judge.spec, encoder_run.id, decoder_run.id, features_run.id)
     return obtain(spec, lambda row: _judge(row, cfg, judge, encoder_run, decoder_run, features_run))
+
+
+def find(cfg: RunConfig) -> Run | None:
+    """The stored row of `cfg`, or None where some part of it is not there yet; reads ids only, trains nothing."""
+    judge = judge_spec(cfg)
+    encoder = run_id(encoder_spec(cfg))
+    decoder, features = run_id(decoder_spec(cfg, encoder)), run_id(features_spec(cfg, encoder, judge))
+    row = Run(runs_root() / run_id(_row_spec(cfg, judge, encoder, decoder, features)))
+    return row if row.result is not None else None
+
+
+def parts(row: Run) -> dict[str, Run]:
+    """The runs that `row` was measured on: `encoder`, `decoder` (Dec^a), `features` (M)."""
+    return {kind: Run(row.folder.with_name(id)) for kind, id in row.result["runs"].items()}
+
+
+def _row_spec(cfg: RunConfig, judge: dict[str, Any], encoder: str, decoder: str, features: str) -> dict[str, Any]:
+    spec = {"kind": "row", "version": 1, "encoder": encoder, "decoder": decoder, "features": features}
+    return spec | {"recogniser": judge, "bootstrap": cfg.bootstrap}
 
 
 def _recogniser_beside(cfg: RunConfig) -> subprocess.Popen | None:
@@ -95,12 +117,12 @@ def _judge(
     # What the attackers and the classifier make of T.
     encoder, classifier = load_encoder(cfg, encoder_run)
     m = load_feature_map(features_run)
-    parts: list[tuple[Tensor, ...]] = []
+    batched: list[tuple[Tensor, ...]] = []
     with precision(device):
         for _, x in batches(data.images, t, 256, device=device):
             z = encoder(x).float()
-            parts.append(tuple(v.float().cpu() for v in (z.flatten(1), classifier(z), m(z))))
-    z, logits, m_z = (torch.cat(part) for part in zip(*parts, strict=True))
+            batched.append(tuple(v.float().cpu() for v in (z.flatten(1), classifier(z), m(z))))
+    z, logits, m_z = (torch.cat(part) for part in zip(*batched, strict=True))
     x, x_hat = pictures(data, t), reconstruct(cfg, encoder_run, decoder_run, data, t)
     _, seen = embed_all(judge, (x_hat * 255).round().byte().numpy(), np.arange(len(t)), device)
 
@@ -162,7 +184,7 @@ def _judge(
         ),
         **metrics.separability_intervals(z.numpy(), data.identities[t], seed=cfg.seed, resamples=cfg.bootstrap),
         "measured_on": {
-            "setting": _setting(cfg),
+            "setting": setting(cfg),
             "test_set": f"T, {len(t)} images unseen by Enc and attackers, of: {data.title} (split by {cfg.split}, seed {cfg.seed})",
             "g": f"{decoder_run.result['g']} for Dec^a, {encoder_run.result['g']} for the simulated Dec",
             "C": f"{judge.name}; face similarity by its {judge.middle_name}, feature similarity by its embedding",
@@ -173,7 +195,8 @@ def _judge(
     }
 
 
-def _setting(cfg: RunConfig) -> str:
+def setting(cfg: RunConfig) -> str:
+    """`cfg` in a few words, for logs and outputs."""
     attributes = f"{len(cfg.attributes)} attributes" if len(cfg.attributes) > 3 else ", ".join(cfg.attributes)
     parts = [f"{cfg.encoder} at {cfg.layer}", attributes]
     parts += [f"λ1={cfg.lambda1:g} λ2={cfg.lambda2:g}" if cfg.protected else "no protection"]

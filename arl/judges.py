@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from arl.config import ConfigError, RunConfig
 from arl.data import FaceData, batches, open_rendered
 from arl.models import Normalise, adam, descend, generator, initialised, one_cycle, precision, residual
-from arl.runs import Run, obtain, pack, unpack
+from arl.runs import Run, obtain, pack, run_id, unpack
 
 # -- g ------------------------------------------------------------------------------------------------------------
 
@@ -209,19 +209,29 @@ RENDERED_SEED = 900_001  # added to data_seed: a stream of people of their own, 
 UNSEEN = 40, 8  # people and photographs on which a trained recogniser is tested
 
 
-def _rendered(cfg: RunConfig, device: torch.device) -> RenderedRecogniser:
+def judge_spec(cfg: RunConfig) -> dict[str, Any]:
+    """The `spec` of the C that `cfg.recogniser` names, without training it. Raises `ConfigError`."""
+    if cfg.recogniser == "rendered":
+        return {"kind": "rendered", "run": run_id(_rendered_spec(cfg, _training_people(cfg)))}
+    return recogniser(cfg, torch.device("cpu")).spec
+
+
+def _training_people(cfg: RunConfig) -> FaceData:
     seed = RENDERED_SEED + cfg.data_seed
-    data = open_rendered(cfg.recogniser_identities, cfg.recogniser_per_identity, cfg.image_size, seed)
-    spec = {
-        "kind": "recogniser",
-        "version": 1,
-        "data": data.spec,
-        "epochs": cfg.recogniser_epochs,
-        "lr": 4e-3,
-        "batch_size": 64,
-    }
+    return open_rendered(cfg.recogniser_identities, cfg.recogniser_per_identity, cfg.image_size, seed)
+
+
+def _rendered_spec(cfg: RunConfig, people: FaceData) -> dict[str, Any]:
+    schedule = {"epochs": cfg.recogniser_epochs, "lr": 4e-3, "batch_size": 64}
+    return {"kind": "recogniser", "version": 1, "data": people.spec, **schedule}
+
+
+def _rendered(cfg: RunConfig, device: torch.device) -> RenderedRecogniser:
+    data = _training_people(cfg)
+    spec = _rendered_spec(cfg, data)
 
     def make(run: Run) -> dict[str, Any]:
+        seed = RENDERED_SEED + cfg.data_seed
         unseen = open_rendered(*UNSEEN, cfg.image_size, seed, first_identity=cfg.recogniser_identities)
         return _train_recogniser(run, spec, data, unseen, device)
 

@@ -4,8 +4,6 @@
 """
 
 import os
-import platform
-import subprocess
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,15 +11,12 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
-import torchvision
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from arl import __version__
-from arl.config import RunConfig, project_root
+from arl.config import RunConfig, made_with, project_root
 from arl.data import FaceData, open_data, pictures
-from arl.evaluate import reconstruct
+from arl.evaluate import parts, reconstruct
 from arl.runs import Run, stored, write_json
 
 # Name in a row's result, name in print, the direction that is better for the user whose face it is, decimals.
@@ -66,13 +61,7 @@ def save_figure(figure: Figure, name: str, preset: str, runs: Sequence[Run], num
         "preset": preset,
         "runs": {run.id: run.spec for run in runs},
         "numbers": numbers,
-        "commit": _commit(),
-        "versions": {
-            "arl": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-        },
+        "drawn_with": made_with(),
     }
     write_json(folder / f"{name}.json", provenance)
     return folder / f"{name}.png"
@@ -215,19 +204,6 @@ def runs_text() -> str:
     return "\n".join(lines) or "no runs yet: `arl run` makes the first one"
 
 
-def _commit() -> str:
-    """The checkout's commit, with "+" when files differ from it; "unknown" outside a checkout."""
-    try:
-        git = ["git", "-C", str(project_root())]
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--", "arl", "notebooks"], capture_output=True, text=True, check=True
-        )
-        return head + ("+" if changed.stdout.strip() else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def different_people(data: FaceData, index: np.ndarray, n: int) -> np.ndarray:
     """The first photograph in `index` of each of its first `n` people (fewer if there are fewer): nobody is picked by hand."""
     _, first = np.unique(data.identities[index], return_index=True)
@@ -254,7 +230,7 @@ def compare(rows: dict[str, Run], index: np.ndarray) -> Figure:
     for name, row in rows.items():
         cfg = RunConfig(**row.result["config"])
         data = open_data(cfg)
-        runs = {kind: Run(row.folder.with_name(id)) for kind, id in row.result["runs"].items()}
+        runs = parts(row)
         shown.setdefault("input", pictures(data, index))
         shown[name] = reconstruct(cfg, runs["encoder"], runs["decoder"], data, index)
         measured, _ = row.load()

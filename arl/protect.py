@@ -44,8 +44,14 @@ class TrainingError(UserError):
 def train_encoder(cfg: RunConfig) -> Run:
     """The stored run of the Enc and f that `cfg` defines; found, resumed or trained. Raises `TrainingError`."""
     data, extra = open_data(cfg), open_extra(cfg) if cfg.extra == "both" else None
-    spec = {"kind": "encoder", "version": 1, "data": data.spec, **cfg.encoder_fields()}
-    return obtain(identified(spec, cfg, extra), lambda run: _train(run, cfg, data, extra))
+    return obtain(encoder_spec(cfg), lambda run: _train(run, cfg, data, extra))
+
+
+def encoder_spec(cfg: RunConfig) -> dict[str, Any]:
+    """What defines the Enc and f of `cfg`: rows of the paper's tables with the same one share an encoder."""
+    extra = open_extra(cfg) if cfg.extra == "both" else None
+    spec = {"kind": "encoder", "version": 1, "data": open_data(cfg).spec, **cfg.encoder_fields()}
+    return identified(spec, cfg, extra)
 
 
 def identified(spec: dict[str, Any], cfg: RunConfig, extra: FaceData | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from arl.config import project_root
+from arl.config import made_with, project_root
 
 Tensors = dict[str, Tensor]
 
@@ -153,15 +153,15 @@ def obtain(spec: dict[str, Any], make: Callable[[Run], dict[str, Any]], *, root:
     """
     folder = (root or runs_root()) / run_id(spec)
     run = Run(folder)
-    if _sound(run):
+    if sound(run):
         return run
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f".{folder.name}.lock")):  # the system frees it when its owner dies
-        if _sound(run):
+        if sound(run):
             return run
         (folder / "result.json").unlink(missing_ok=True)
         write_json(folder / "config.json", spec)
-        write_json(folder / "result.json", _unwritten_result(run) or make(run))
+        write_json(folder / "result.json", (_unwritten_result(run) or make(run)) | {"made_with": made_with()})
     return run
 
 
@@ -173,7 +173,7 @@ def _unwritten_result(run: Run) -> dict[str, Any] | None:
         return None
 
 
-def _sound(run: Run) -> bool:
+def sound(run: Run) -> bool:
     """Finished, and its checkpoint, if it has one, as it was written."""
     if run.result is None:
         return False

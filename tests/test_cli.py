@@ -84,7 +84,7 @@ def test_reproduce_executes_the_notebooks_in_order_and_draws_their_figures(tmp_p
         drawn = session_store / "figures" / "tiny" / name
         assert drawn.with_suffix(".png").stat().st_size > 10_000 and drawn.with_suffix(".pdf").stat().st_size > 1_000
         provenance = json.loads(drawn.with_suffix(".json").read_text())
-        assert provenance["commit"] and provenance["versions"]["torch"] and provenance["numbers"]
+        assert provenance["drawn_with"]["commit"] and provenance["drawn_with"]["torch"] and provenance["numbers"]
         assert all((session_store / run).is_dir() for run in provenance["runs"]) and provenance["runs"]
     numbers = json.loads((session_store / "figures/tiny/01_reconstructions.json").read_text())["numbers"]
     assert numbers["with"]["config"]["lambda1"] == 2 and numbers["without"]["config"]["lambda1"] == 0

@@ -35,11 +35,10 @@ def test_the_id_is_a_function_of_the_content_alone():
 
 def test_a_run_is_made_once_and_then_found(tmp_path):
     run = obtain(SPEC, make, root=tmp_path)
-    assert (
-        run.result == {"checkpoint": True, "loss": 0.5}
-        and run.spec == SPEC
-        and run.metrics == [{"epoch": 3, "loss": 0.5}]
-    )
+    made_with = run.result.pop("made_with")
+    assert made_with["commit"] and made_with["torch"], "whoever finds the run can tell which code made it"
+    assert run.result == {"checkpoint": True, "loss": 0.5, "made_with": made_with}
+    assert run.spec == SPEC and run.metrics == [{"epoch": 3, "loss": 0.5}]
     again = obtain(SPEC, never, root=tmp_path)
     assert again.id == run.id and again.load()[1] == {"epoch": 3}
     assert torch.equal(again.load()[0]["w"], torch.arange(4.0))
@@ -62,7 +61,7 @@ def test_a_failed_run_does_not_exist_and_goes_on_from_its_checkpoint(tmp_path):
         assert run.metrics == [{"epoch": 1, "loss": 1.0}], "the epoch that has no checkpoint is logged again"
         return {}
 
-    assert obtain(SPEC, resume, root=tmp_path).result == {}
+    assert set(obtain(SPEC, resume, root=tmp_path).result) == {"made_with"}
 
 
 @pytest.mark.parametrize("where", [10, 100, -2])

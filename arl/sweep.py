@@ -1,0 +1,159 @@
+"""Many rows at once: each distinct encoder is trained once, attacks follow it, a process a core.
+
+One thread a process: on CPUs two such processes do more than one with two threads. A killed sweep goes on where it was, as every stage is
+a run of the store. What the workers say goes to `sweep.log` in the store; here stands one line a stage, with the time that is left.
+"""
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from arl import evaluate, judges
+from arl.config import RunConfig, UserError
+from arl.data import open_data, open_extra
+from arl.models import prepare
+from arl.protect import encoder_spec, train_encoder
+from arl.runs import Run, run_id, runs_root, say
+
+
+def run_all(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Run]:
+    """The row run of each configuration, in their order; found, or made by `workers` processes (default: `$ARL_WORKERS`, else cores).
+
+    On an accelerator one process makes them in turn. When a row fails the others are finished first; then `UserError` names it.
+    """
+    unique = list(dict.fromkeys(cfgs))
+    for cfg in unique:
+        open_data(cfg), open_extra(cfg)  # drawn or decoded once, here
+    missing = [cfg for cfg in unique if evaluate.find(cfg) is None]
+    if missing:
+        workers = workers or int(os.environ.get("ARL_WORKERS") or (os.cpu_count() or 1))
+        if prepare().type != "cpu":
+            workers = 1
+        say(plan(unique, missing))
+        _make(missing, workers)
+    return [evaluate.run(cfg) for cfg in cfgs]
+
+
+def plan(cfgs: Sequence[RunConfig], missing: Sequence[RunConfig]) -> str:
+    """What a sweep will do, in lines: how many encoders serve how many rows, which rows share one."""
+    shared: dict[str, list[RunConfig]] = defaultdict(list)
+    for cfg in cfgs:
+        shared[run_id(encoder_spec(cfg))].append(cfg)
+    lines = [f"{len(cfgs)} rows, {len(shared)} distinct encoders; {len(cfgs) - len(missing)} rows are stored"]
+    lines += [
+        f"  {encoder} serves {len(rows)} rows: "
+        + "; ".join(f"{evaluate.setting(cfg)}, seed {cfg.seed}" for cfg in rows)
+        for encoder, rows in shared.items()
+        if len(rows) > 1
+    ]
+    return "\n".join(lines)
+
+
+def _make(cfgs: Sequence[RunConfig], workers: int) -> None:
+    """Make the rows of `cfgs`: C and the encoders first, the longest ones first of all, then the attacks on each."""
+    waiting: dict[str, list[RunConfig]] = defaultdict(list)
+    for cfg in cfgs:
+        waiting[run_id(encoder_spec(cfg))].append(cfg)
+    judge = {_judge_key(cfg): cfg for cfg in cfgs}
+    total = sum(_encoder_cost(rows[0]) for rows in waiting.values()) + sum(map(_row_cost, cfgs)) + len(judge)
+    done, count, stages, start = 0.0, 0, len(waiting) + len(cfgs) + len(judge), time.monotonic()
+    failed: list[str] = []
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(), str(runs_root())))
+    jobs: dict[Future, tuple[str, str, RunConfig, float]] = {}
+
+    def submit(kind: str, key: str, cfg: RunConfig, cost: float) -> None:
+        jobs[pool.submit(STAGES[kind], cfg)] = (kind, key, cfg, cost)
+
+    try:
+        for key, cfg in judge.items():
+            submit("C", key, cfg, 1.0)
+        for encoder, rows in sorted(waiting.items(), key=lambda item: -_encoder_cost(item[1][0])):
+            submit("encoder", encoder, rows[0], _encoder_cost(rows[0]))
+        judged: set[str] = set()
+        trained: set[str] = set()
+        while jobs:
+            for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+                kind, key, cfg, cost = jobs.pop(job)
+                name = f"{kind} · {evaluate.setting(cfg)} · seed {cfg.seed}" if kind != "C" else "recogniser C"
+                try:
+                    what = f"{job.result()} · {name}"
+                    {"C": judged, "encoder": trained, "row": set()}[kind].add(key)
+                except BrokenProcessPool:
+                    raise
+                except Exception as error:  # the others are finished first
+                    what = f"{name} failed: {str(error) or type(error).__name__}"
+                    failed.append(what)
+                done, count = done + cost, count + 1
+                passed = time.monotonic() - start
+                left = passed / done * max(total - done, 0)
+                say(f"[{count}/{stages}] {_minutes(passed)} gone, about {_minutes(left)} left · {what}")
+            for encoder in [e for e in waiting if e in trained]:
+                ready = [cfg for cfg in waiting[encoder] if _judge_key(cfg) in judged]
+                for cfg in ready:
+                    waiting[encoder].remove(cfg)
+                    submit("row", "", cfg, _row_cost(cfg))
+    except BrokenProcessPool:
+        raise UserError(
+            "sweep: a worker died, perhaps for want of memory; the same command goes on, ARL_WORKERS=1 needs less"
+        ) from None
+    finally:
+        pool.shutdown(wait=not jobs, cancel_futures=True)
+        if jobs:  # interrupted: the workers' checkpoints are on disk
+            for child in multiprocessing.active_children():
+                child.terminate()
+    if failed:
+        raise UserError(f"sweep: {len(failed)} of {stages} stages failed, the others are stored; first: {failed[0]}")
+
+
+def _start_worker(parent: int, store: str) -> None:
+    os.environ |= {"ARL_THREADS": "1", "OMP_NUM_THREADS": "1", "ARL_RUNS": store}
+    sys.stderr = open(os.path.join(store, "sweep.log"), "a", buffering=1)
+
+    def watch() -> None:  # a worker whose parent was killed would wait for ever
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _recogniser(cfg: RunConfig) -> str:
+    return judges.recogniser(cfg, prepare()).name
+
+
+def _encoder(cfg: RunConfig) -> str:
+    run = train_encoder(cfg)
+    return f"{run.id} MCC on X2 {run.result['mcc']:.3f}"
+
+
+def _row(cfg: RunConfig) -> str:
+    row = evaluate.run(cfg)
+    r = row.result
+    return f"{row.id} MCC {r['mean_mcc']['value']:.3f}, face similarity {r['face_similarity']['value']:.3f}"
+
+
+STAGES = {"C": _recogniser, "encoder": _encoder, "row": _row}
+
+
+def _judge_key(cfg: RunConfig) -> str:
+    return str({k: v for k, v in cfg.model_dump().items() if k.startswith("recogniser") or k == "image_size"})
+
+
+# Rough costs, in units of training an unprotected encoder: only the estimate of the time left depends on them.
+def _encoder_cost(cfg: RunConfig) -> float:
+    return 1.0 + 2.5 * cfg.protected + 1.5 * (cfg.simulated_mu2 > 0) + 1.5 * (cfg.lambda2 > 0) + (cfg.simulated_mu1 > 0)
+
+
+def _row_cost(cfg: RunConfig) -> float:
+    return 2.0 + 2.0 * (cfg.mu2 > 0) + 2.0 * (cfg.mu1 > 0)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds // 60)} min {int(seconds % 60):02d} s" if seconds >= 60 else f"{int(seconds)} s"
