@@ -24,16 +24,22 @@ from arl.runs import Run, obtain, pack, run_id, unpack
 # -- g ------------------------------------------------------------------------------------------------------------
 
 VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and convolutions of the five blocks
-RANDOM = ((8, 1), (16, 1), (32, 1), (64, 1), (64, 1))  # the same five scales for a CPU
+RANDOM = (
+    (16, 1),
+    (32, 1),
+    (64, 1),
+    (64, 1),
+    (64, 1),
+)  # for a CPU: conv1 by 5 × 5 with stride 2, so five scales from half the image
 
 
 class Perceptual(nn.Module):
     """g: images (B, 3, S, S) in [0, 1] to five maps, the last activation of conv1 ... conv5 of a VGG. Frozen.
 
-    `scale` (5,) is each layer's mean squared distance between random images, set by `calibrate`.
+    `scale` (5,), set by `calibrate`: each layer's mean squared distance between random images, over that of their pixels.
     """
 
-    def __init__(self, blocks: Sequence[tuple[int, int]], name: str):
+    def __init__(self, blocks: Sequence[tuple[int, int]], name: str, stride: int = 1):
         super().__init__()
         self.name = name
         self.normalise = Normalise()
@@ -42,7 +48,8 @@ class Perceptual(nn.Module):
         for i, (width, convolutions) in enumerate(blocks):
             layers: list[nn.Module] = [nn.MaxPool2d(2, ceil_mode=True)] if i else []
             for _ in range(convolutions):
-                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+                stem = dict(kernel_size=5, stride=2, padding=2) if stride == 2 and not self.blocks else {}
+                layers += [nn.Conv2d(channels, width, **({"kernel_size": 3, "padding": 1} | stem)), nn.ReLU()]
                 channels = width
             self.blocks.append(nn.Sequential(*layers))
         self.register_buffer("scale", torch.ones(len(blocks)))
@@ -56,14 +63,14 @@ class Perceptual(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, images: np.ndarray, index: np.ndarray, seed: int, pairs: int = 256) -> None:
-        """Set `scale` from random pairs of the images `index`."""
+        """Set `scale` from random pairs of the images `index`: then two strangers are as far apart by g as by their pixels."""
         rng = np.random.default_rng([seed, 33])
         index = rng.choice(index, min(2 * pairs, len(index)), replace=False)
-        maps = [self(x) for _, x in batches(images, index, 64, device=self.scale.device)]
-        for i, layer in enumerate(zip(*maps, strict=True)):
-            layer = torch.cat(layer).float()
-            half = len(layer) // 2
-            self.scale[i] = F.mse_loss(layer[:half], layer[half : 2 * half])
+        maps = [[x, *self(x)] for _, x in batches(images, index, 64, device=self.scale.device)]
+        layers = [torch.cat(layer).float() for layer in zip(*maps, strict=True)]
+        half = len(index) // 2
+        pixels, *distances = (F.mse_loss(layer[:half], layer[half : 2 * half]) for layer in layers)
+        self.scale.copy_(torch.stack(distances) / pixels)
 
 
 def perceptual(cfg: RunConfig, device: torch.device) -> Perceptual | None:
@@ -71,7 +78,7 @@ def perceptual(cfg: RunConfig, device: torch.device) -> Perceptual | None:
     if cfg.perceptual == "none":
         return None
     if cfg.perceptual == "random":
-        g = Perceptual(RANDOM, "random VGG, one convolution a block, 8 to 64 channels (seed 0)")
+        g = Perceptual(RANDOM, "random VGG, one convolution a block, 16 to 64 channels (seed 0)", stride=2)
         with initialised(0, 31):
             for layer in g.modules():
                 if isinstance(layer, nn.Conv2d):  # He's: keeps the scale of activations from layer to layer
@@ -95,10 +102,9 @@ def perceptual(cfg: RunConfig, device: torch.device) -> Perceptual | None:
 
 def perceptual_id(cfg: RunConfig) -> str:
     """What tells one g from another in run ids: a file by its content, not by its path."""
-    if cfg.perceptual in ("random", "imagenet", "none"):
-        return f"{cfg.perceptual}-1"  # a version: raise it when that g changes
     path = Path(cfg.perceptual).expanduser()
-    return _sha256(path) if path.is_file() else cfg.perceptual
+    named = cfg.perceptual in ("random", "imagenet", "none") or not path.is_file()
+    return f"{cfg.perceptual if named else _sha256(path)}-2"  # a version: raise it when a g or its scale changes
 
 
 def _vgg16_weights(source: str) -> tuple[dict[str, Tensor], str]:

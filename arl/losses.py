@@ -40,8 +40,8 @@ def discriminator_objective(real: Tensor, fake: Tensor) -> Tensor:
 def perceptual_distance(g_hat: Sequence[Tensor], g: Sequence[Tensor], scale: Tensor) -> Tensor:
     """Equations (4) and (8): E‖g(X̂) − g(X)‖² over g's layers conv1 ... conv5.
 
-    `scale` (L,): each layer's mean squared distance between random images of X2. Divided by it and averaged over layers, 1 means
-    "as far apart as strangers" for any g.
+    `scale` (L,): each layer's mean squared distance between random images of X2, over that of their pixels. So strangers are as
+    far apart by any g as by (1), and λ2, μ2 weigh what λ1 and 1 weigh.
     """
     distances = [F.mse_loss(a.float(), b.float()) for a, b in zip(g_hat, g, strict=True)]
     return (torch.stack(distances) / scale).mean()
