@@ -82,6 +82,7 @@ class RunConfig(BaseModel):
     lambda2: Weight = 0.0  # of the perceptual distance (8)
     simulated_mu1: Weight = 0.0  # μ1 of Dec inside training
     simulated_mu2: Weight = 0.0  # μ2 of Dec inside training
+    simulated_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4e-3  # of Dec and D inside training, constant; see protect.py
 
     # -- the real adversary, Dec^a (5) --------------------------------------------------------------------------
     mu1: Weight = 0.0  # of the GAN loss (2)
@@ -95,9 +96,9 @@ class RunConfig(BaseModel):
 
     # -- schedule -----------------------------------------------------------------------------------------------
     seed: Annotated[int, Field(ge=0)] = 0
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    epochs: Count = 12
-    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-3
+    batch_size: Annotated[int, Field(ge=2)] = 32
+    epochs: Count = 8
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3  # of Enc and f at its highest; it rises and falls in one cycle
     attack_epochs: Count = 100  # at most; a plateau ends it earlier
     attack_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-3
     attack_patience: Count = 3  # epochs without a better validation loss before the rate is cut, then the end
@@ -143,10 +144,10 @@ class RunConfig(BaseModel):
 
     @classmethod
     def preset(cls, name: str = "quick", **fields: Any) -> "RunConfig":
-        """The named preset (`tiny`, `quick`, `paper`) with `fields` in place of its values."""
+        """The named preset (`tiny`, `quick`, `paper`) with `fields` in place of its values; an empty string keeps the preset's."""
         if name not in PRESETS:
             raise ConfigError(f"preset: found {name!r}, accepted: {', '.join(PRESETS)}")
-        return cls(**{**PRESETS[name], **fields})
+        return cls(**PRESETS[name] | {field: value for field, value in fields.items() if value != ""})
 
     def but(self, **fields: Any) -> "RunConfig":
         """This configuration with `fields` changed, validated again."""
@@ -165,7 +166,7 @@ class RunConfig(BaseModel):
         names += ["width"] if self.encoder == "small" else []
         names += ["extra", "extra_images"] if self.extra == "both" else []
         if self.protected:
-            names += ["layer", "lambda1", "lambda2", "simulated_mu1", "simulated_mu2"]
+            names += ["layer", "lambda1", "lambda2", "simulated_mu1", "simulated_mu2", "simulated_lr"]
             names += ["perceptual"] if self.lambda2 > 0 or self.simulated_mu2 > 0 else []
             names += ["discriminator", "gan_loss"] if self.simulated_mu1 > 0 else []
         return self._pick(names)

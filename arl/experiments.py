@@ -94,6 +94,23 @@ def every_row(cfg: RunConfig) -> list[Row]:
     return [*table1(cfg), *table2(cfg), *table3(cfg)]
 
 
+def find_rows(cfg: RunConfig, names: str) -> list[Row]:
+    """Rows by name, separated by ";": "1#2", "2:λ2=5" or "2:5" (any number), "3:conv1, with". Raises `ConfigError`."""
+    rows = {row.name: row for row in every_row(cfg)}
+    found = []
+    for name in filter(None, (part.strip() for part in names.split(";"))):
+        if name not in rows and name.startswith("2:"):
+            rows |= {name: table2(cfg, numbers(name[2:].removeprefix("λ2=")))[0]}
+        if name not in rows:
+            raise ConfigError(
+                f"rows: found {name!r}, accepted: 1#1 to 1#10, 2:NUMBER, {', '.join(n for n in rows if n[0] == '3')}"
+            )
+        found.append(rows[name])
+    if not found:
+        raise ConfigError("rows: found none, accepted: names such as '1#1; 2:5; 3:conv1, with'")
+    return found
+
+
 def numbers(value: object) -> tuple[float, ...]:
     """`"0, 1, 2"`, `1` or `[0, 1]` as numbers, each once: how notebooks and the shell pass lists. Raises `ConfigError`."""
     parts = value.replace(",", " ").split() if isinstance(value, str) else value

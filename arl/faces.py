@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 
 from arl.config import ATTRIBUTES
 
-VERSION = 2  # of the pictures: raised whenever one byte of them changes, so that stored sets are made anew
+VERSION = 3  # of the pictures: raised whenever one byte of them changes, so that stored sets are made anew
 DOMAINS = ("standard", "shifted")
 INDEX = {name: i for i, name in enumerate(ATTRIBUTES)}
 
@@ -369,11 +369,11 @@ def _traits(a, z, person, photo, domain):
     chubby, oval = f["Chubby"], f["Oval_Face"]
 
     # skull and jaw
-    t["skull_width"] = 1.0 + body("skull", 0.055) + 0.07 * chubby + 0.02 * male + 0.01 - 0.08 * oval
+    t["skull_width"] = 1.0 + body("skull", 0.055) + 0.085 * chubby + 0.02 * male + 0.01 - 0.095 * oval
     t["skull_top"] = 1.54 + body("skull top", 0.06)
     t["skull_depth"] = 1.08 + body("skull depth", 0.05)
     t["chin"] = (
-        1.50 + 0.09 * male + body("chin", 0.06) - 0.02 + 0.14 * oval - 0.02 * chubby + 0.05 * f["Mouth_Slightly_Open"]
+        1.50 + 0.09 * male + body("chin", 0.06) - 0.02 + 0.16 * oval - 0.02 * chubby + 0.05 * f["Mouth_Slightly_Open"]
     )
     t["jaw_power"] = 2.55 + 0.35 * male + body("jaw", 0.42) + 0.12 - 0.7 * oval + 0.5 * chubby
     t["jaw_round"] = 0.66 - 0.04 * male + body("jaw round", 0.06) + 0.06 * oval - 0.14 * chubby
@@ -386,20 +386,20 @@ def _traits(a, z, person, photo, domain):
     narrow, smile = f["Narrow_Eyes"], f["Smiling"]
     squint = np.clip(shot("squint", 0.12), -0.1, 0.25)
     t["eye_open"] = (
-        (0.105 + body("eye open", 0.017))
-        * (1 - 0.14 * (1 - young))
-        * (1 - 0.10 * smile * (1 - narrow) - squint * 0.4)
-        * (1 - 0.50 * narrow)
+        (0.120 + body("eye open", 0.012))
+        * (1 - 0.08 * (1 - young))
+        * (1 - 0.06 * smile * (1 - narrow) - squint * 0.2)
+        * (1 - 0.64 * narrow)
     )
     t["eye_tilt"] = 0.06 + body("eye tilt", 0.07)
     t["lid"] = 0.075 + body("lid", 0.03) - 0.03 * (1 - young)
     t["iris_tone"] = np.clip(1.6 - 1.5 * z["melanin"] + body("iris", 0.9), 0, 5)
     t["gaze_x"], t["gaze_y"] = shot("gaze x", 0.018), shot("gaze y", 0.01)
     bushy, arched = f["Bushy_Eyebrows"], f["Arched_Eyebrows"]
-    t["brow_y"] = -0.31 + body("brow y", 0.055) + 0.03 * male - 0.05 * arched
+    t["brow_y"] = -0.31 + body("brow y", 0.055) + 0.03 * male - 0.07 * arched
     t["brow_thick"] = 0.047 + body("brow thick", 0.009) + 0.010 * male + 0.055 * bushy
     t["brow_dark"] = 0.74 + body("brow dark", 0.09) + 0.2 * bushy
-    t["brow_arch"] = 0.035 + body("brow arch", 0.02) + 0.16 * arched
+    t["brow_arch"] = 0.035 + body("brow arch", 0.02) + 0.20 * arched
     t["brow_tilt"] = 0.01 + body("brow tilt", 0.05) + shot("brow tilt", 0.01)
     t["brow_x"], t["brow_length"] = 0.43 + body("brow x", 0.035), 0.29 + body("brow length", 0.028)
     t["socket"], t["orbit"] = (
@@ -407,7 +407,7 @@ def _traits(a, z, person, photo, domain):
         np.clip(0.24 + body("orbit", 0.11) + 0.2 * (1 - young), 0.05, 0.7),
     )
     t["brow_ridge"] = 0.035 + 0.05 * male + body("brow ridge", 0.012)
-    t["bags"] = 0.04 + 0.12 * (1 - young) + 0.84 * f["Bags_Under_Eyes"]
+    t["bags"] = 0.04 + 0.12 * (1 - young) + 0.9 * f["Bags_Under_Eyes"]
 
     # nose
     big, pointy = f["Big_Nose"], f["Pointy_Nose"]
@@ -420,7 +420,7 @@ def _traits(a, z, person, photo, domain):
     # mouth
     lips, open_ = f["Big_Lips"], f["Mouth_Slightly_Open"]
     t["mouth_y"] = 0.98 + 0.03 * male + body("mouth y", 0.055) + 0.02 * big
-    t["mouth_width"] = 0.345 + body("mouth width", 0.035) + smile * (0.095 + shot("smile width", 0.012))
+    t["mouth_width"] = 0.345 + body("mouth width", 0.035) + smile * (0.11 + shot("smile width", 0.012))
     t["lip_upper"] = (0.056 + body("lip upper", 0.011) + 0.088 * lips) * (1 - 0.2 * smile) * (1 - 0.22 * (1 - young))
     t["lip_lower"] = (0.078 + body("lip lower", 0.012) + 0.1 * lips) * (1 - 0.12 * smile) * (1 - 0.22 * (1 - young))
     t["cupid"] = 0.35 + body("cupid", 0.15)
@@ -429,13 +429,13 @@ def _traits(a, z, person, photo, domain):
     t["philtrum"] = 0.03 + body("philtrum", 0.008)
 
     # cheeks, chin, age
-    t["cheekbone"] = 0.03 + body("cheekbone", 0.012) + 0.13 * f["High_Cheekbones"]
-    t["cheek_fat"] = 0.02 + body("cheek fat", 0.015) + 0.13 * chubby + 0.05 * (1 - young)
+    t["cheekbone"] = 0.03 + body("cheekbone", 0.012) + 0.15 * f["High_Cheekbones"]
+    t["cheek_fat"] = 0.02 + body("cheek fat", 0.015) + 0.16 * chubby + 0.05 * (1 - young)
     t["chin_bump"] = 0.07 + body("chin bump", 0.03) + 0.02 * male
     t["cleft"] = np.maximum(body("cleft", 0.02) - 0.015, 0)
     t["double_chin"] = f["Double_Chin"]
     t["wrinkle"] = np.where(young > 0, 0.0, 0.6 + 0.4 * old + body("wrinkle", 0.06))
-    t["fold"] = 0.12 + 0.4 * smile + 0.9 * t["wrinkle"] + 0.15 * chubby
+    t["fold"] = 0.12 + 0.55 * smile + 0.9 * t["wrinkle"] + 0.15 * chubby
     t["ear_size"] = 1.0 + body("ear size", 0.08) + 0.1 * old
     t["ear_out"] = 0.06 + body("ear out", 0.025)
 
@@ -444,7 +444,7 @@ def _traits(a, z, person, photo, domain):
     t["skin_tone"] = np.where(f["Pale_Skin"] > 0, 0.35 * person.uniform("pale"), tone)
     t["ruddy"] = 0.5 + body("ruddy", 0.25)
     t["mottle"] = (
-        np.clip(0.5 - 0.18 * z["harmony"], 0.12, 1.0)
+        np.clip(0.5 - 0.22 * z["harmony"], 0.1, 1.1)
         * (1 - 0.5 * f["Heavy_Makeup"])
         * (1 + 0.6 * (1 - young) + 0.6 * old)
     )
@@ -744,7 +744,7 @@ def _mouth(t, c):
     arc = (c.x / m.width) ** 2
     inner = np.clip(1 - arc, 0, 1)
     bow = np.sqrt(inner)
-    middle = m.y - (0.105 * t.smile + 0.02) * (arc - 0.35) + 0.01 * (1 - arc)
+    middle = m.y - (0.155 * t.smile + 0.02) * (arc - 0.35) + 0.01 * (1 - arc)
     m.gap_top = middle - t.mouth_open * 0.35 * inner
     m.gap_bottom = middle + t.mouth_open * 0.65 * inner
     m.top = m.gap_top - t.lip_upper * bow * (1 - t.cupid * _ridge(c.x, 0.055))
@@ -804,7 +804,7 @@ def _relief(t, c, mouth, brow):
         c.smooth_depth + mouth.rise + 0.01 * brow + _nose(t, x, y)
         + t.brow_ridge * _bump(ax, y, 0.40, -0.27, 0.40, 0.12)
         - t.socket * r.socket - 0.07 * r.corner + 0.055 * _bump(ax, y, t.eye_x, 0.0, 0.18, 0.13)
-        + (t.cheekbone + 0.05 * np.maximum(t.smile, 0)) * r.apple
+        + (t.cheekbone + 0.06 * np.maximum(t.smile, 0)) * r.apple
         - (0.02 + 0.45 * t.cheekbone) * r.hollow
         + t.cheek_fat * _bump(ax, y, 0.58, 0.72, 0.32, 0.36)
         + 0.07 * _bump(x, y, 0, mouth.y, 0.42, 0.34)
@@ -872,8 +872,8 @@ def _skin(t, c, mouth, eyes, brow, r):
         t.wrinkle * (0.6 * lines + 0.7 * crow + 0.35 * frown) + (0.12 * t.fold + 0.32 * t.wrinkle) * r.fold,
         (0.7, 0.9, 1),
     )
-    under = 0.52 * _bump(ax, y, t.eye_x - 0.03, 0.17, 0.19, 0.05)
-    pouch = 0.45 * _ridge(y - 0.255 + 0.5 * (ax - t.eye_x) ** 2, 0.025) * _ridge(ax - t.eye_x, 0.18)
+    under = 0.75 * _bump(ax, y, t.eye_x - 0.03, 0.18, 0.21, 0.075)
+    pouch = 0.6 * _ridge(y - 0.285 + 0.5 * (ax - t.eye_x) ** 2, 0.04) * _ridge(ax - t.eye_x, 0.18)
     _darken(skin, t.bags * (under + pouch), (0.7, 0.9, 0.75))
     _darken(skin, t.orbit * (r.socket + r.corner), (0.75, 0.95, 1))
 
@@ -925,11 +925,11 @@ def _beard(t, c, mouth, grain):
     cheek_line = 0.98 - 0.60 * ax * ax + 0.30 * (1 - ax)
     jaw = _smooth(y - cheek_line + 0.22, 0, 0.16) * _smooth(y, 0.42, 0.6)
     shade = np.maximum(jaw, under_nose * (ax < mouth.width + 0.1))
-    burns = _smooth(ax, 0.80, 0.86) * _smooth(y, -0.45, -0.35) * (1 - _smooth(y, 0.78, 0.92))
-    full = np.maximum(0.88 * t.beard * np.maximum(jaw, 0.75 * moustache), 0.90 * t.mustache * moustache)
+    burns = _smooth(ax, 0.67, 0.80) * _smooth(y, -0.45, -0.30) * (1 - _smooth(y, 0.72, 1.0))
+    full = np.maximum(0.88 * t.beard * np.maximum(jaw, 0.2 * moustache), 0.94 * t.mustache * moustache)
     full = np.maximum(full, 0.90 * t.goatee * np.maximum(chin, t.mustache * corners))
     full = np.maximum(full, 0.92 * t.sideburns * burns) * (1 + 0.35 * grain)
-    cover = np.maximum(full, 0.34 * t.stubble * shade * (1 + 0.9 * grain))
+    cover = np.maximum(full, 0.44 * t.stubble * shade * (1 + 0.9 * grain))
     return np.clip(cover, 0, 0.96) * (1 - lips * (ax < mouth.width))
 
 
@@ -963,12 +963,13 @@ def _necklace(t, c):
     if not t.necklace.any():
         return
     x, y = 0.5 * (c.sx + c.ex), c.sy
-    chain = (
-        c.edge(0.032 - np.abs(y - 2.12 + 0.50 * (x / 0.72) ** 2)) * (0.75 + 0.25 * np.sin(x * 60)) * (np.abs(x) < 0.80)
-    )
-    pendant = c.edge(0.075 - np.sqrt(x * x + (y - 2.17) ** 2))
-    c.layer(t.necklace * chain, t.metal_rgb, 0 * x, 0 * x - 0.5, -0.3, 1.0)
-    c.layer(t.necklace * pendant, t.metal_rgb, -5 * x, -5 * (y - 2.17), -0.3, 1.0)
+    line = y - 2.10 + 0.55 * (x / 0.72) ** 2
+    worn = t.necklace * (np.abs(x) < 0.80)
+    _darken(c.rgb, 0.6 * worn * _ridge(line - 0.07, 0.07), (0.8, 0.95, 1))  # its shadow
+    beads = c.edge(0.05 - np.abs(line)) * (0.8 + 0.2 * np.sin(x * 40))
+    c.layer(worn * beads, t.metal_rgb, 0 * x, 0 * x - 0.5, -0.3, 1.0)
+    pendant = c.edge(0.095 - np.sqrt(x * x + (y - 2.19) ** 2))
+    c.layer(t.necklace * pendant, t.metal_rgb, -5 * x, -5 * (y - 2.19), -0.3, 1.0)
 
 
 def _ears(t, c, near_side):
@@ -989,11 +990,11 @@ def _double_chin(t, c):
     if not t.double_chin.any():
         return
     under = c.ey - t.chin
-    pouch = c.edge(np.minimum(0.26 - 0.40 * c.ex * c.ex - under, 0.70 - np.abs(c.ex)), 0.02)
+    pouch = c.edge(np.minimum(0.33 - 0.40 * c.ex * c.ex - under, 0.74 - np.abs(c.ex)), 0.02)
     pouch = t.double_chin * pouch * (1 - c.edge(c.inside)) * (c.ey > 1.0)
     c.layer(pouch, t.skin_rgb * 0.95, -1.1 * c.ex, -5.5 * (under - 0.02), 0.45)
     curve = 0.20 * (1 - np.sqrt(np.clip(1 - (c.ex / 0.8) ** 2, 0, 1)))
-    _darken(c.rgb, 0.75 * _ridge(under - 0.02 + curve, 0.05) * pouch, (0.75, 0.95, 1))
+    _darken(c.rgb, 0.8 * _ridge(under - 0.02 + curve, 0.06) * pouch, (0.75, 0.95, 1))
 
 
 def _hair(t, c):
@@ -1038,7 +1039,10 @@ def _hair(t, c):
     curtain = (
         curtain * _smooth(t.hair_length - y, -0.05, 0.1) * _smooth(y, -0.7, -0.4) * _smooth(t.hair_length, -0.3, 0.3)
     )
-    before = np.maximum(top, curtain) * behind
+    bared = np.maximum(
+        t.necklace, t.double_chin
+    )  # hair falls behind the shoulders where the neck has something to show
+    before = np.maximum(top, curtain * (1 - bared * _smooth(y, 1.15, 1.5))) * behind
     wreath = _smooth(ax, 0.88, 0.95) * _smooth(y, -0.6, -0.4) * (1 - _smooth(y, 0.1, 0.25)) * (np.abs(ex) < c.a + 0.03)
     before = np.maximum(before, 0.6 * t.bald * wreath)
 

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from arl.config import RunConfig, made_with, project_root
+from arl.config import ConfigError, RunConfig, made_with, project_root
 from arl.data import FaceData, open_data, pictures
 from arl.evaluate import parts, reconstruct
 from arl.runs import Run, stored, write_json
@@ -207,6 +207,22 @@ def runs_text() -> str:
 def different_people(data: FaceData, index: np.ndarray, n: int) -> np.ndarray:
     """The first photograph in `index` of each of its first `n` people (fewer if there are fewer): nobody is picked by hand."""
     _, first = np.unique(data.identities[index], return_index=True)
+    return index[np.sort(first)[:n]]
+
+
+def choose_people(row: Run, n: int, how: str = "first") -> np.ndarray:
+    """Images of T, one a person: the `first` ones, those of the highest face similarity in `row` (`worst`), or the lowest (`best`)."""
+    if how not in ("first", "worst", "best"):
+        raise ConfigError(f"choose: found {how!r}, accepted: first, worst, best")
+    cfg = RunConfig(**row.result["config"])
+    measured, _ = row.load()
+    order = {
+        "first": np.arange(len(measured["t"])),
+        "worst": np.argsort(-measured["face_similarity"].numpy(), kind="stable"),
+        "best": np.argsort(measured["face_similarity"].numpy(), kind="stable"),
+    }[how]
+    index = measured["t"].numpy()[order]
+    _, first = np.unique(open_data(cfg).identities[index], return_index=True)
     return index[np.sort(first)[:n]]
 
 

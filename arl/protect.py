@@ -2,6 +2,9 @@
 
 Training alternates as in Figure 2: (a) Dec and D learn on a batch of X2 by (5) while Enc is fixed; (b) Enc and f learn on a batch of
 X1 by (9) while Dec is fixed. Without λ there is no adversary, and one network serves every layer.
+
+Dec learns faster than Enc and never slows down (`simulated_lr`, constant). At one rate for both, Enc outran Dec: Dec reconstructed no more
+than the mean face, yet a fresh Dec^a got *more* out of the features than without protection, as Enc had scrambled them, not emptied them.
 """
 
 import math
@@ -131,12 +134,12 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
                     attack = losses.attacker_loss(
                         losses.pixel_loss(v_hat, v), adversarial, perceived, cfg.simulated_mu1, cfg.simulated_mu2
                     )
-                descend(attack, parts["decoder_adam"], lr)
+                descend(attack, parts["decoder_adam"], cfg.simulated_lr)
                 seen["adversary"] += attack.detach()
                 if cfg.simulated_mu1 > 0:  # D, equation (3)
                     with precision(device):
                         objective = losses.discriminator_objective(discriminator(v), discriminator(v_hat.detach()))
-                    descend(-objective, parts["discriminator_adam"], lr)
+                    descend(-objective, parts["discriminator_adam"], cfg.simulated_lr)
                     seen["discriminator"] += objective.detach()
 
             with precision(device), fixed(decoder):  # (b) the protector, equation (9), on private data; Dec fixed
