@@ -82,7 +82,9 @@ class RunConfig(BaseModel):
     lambda2: Weight = 0.0  # of the perceptual distance (8)
     simulated_mu1: Weight = 0.0  # μ1 of Dec inside training
     simulated_mu2: Weight = 0.0  # μ2 of Dec inside training
-    simulated_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4e-3  # of Dec and D inside training, constant; see protect.py
+    simulated_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = (
+        4e-3  # of Dec and D inside training, constant; see protect.py
+    )
 
     # -- the real adversary, Dec^a (5) --------------------------------------------------------------------------
     mu1: Weight = 0.0  # of the GAN loss (2)
@@ -98,7 +100,9 @@ class RunConfig(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
     batch_size: Annotated[int, Field(ge=2)] = 32
     epochs: Count = 8
-    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3  # of Enc and f at its highest; it rises and falls in one cycle
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = (
+        1e-3  # of Enc and f at its highest; it rises and falls in one cycle
+    )
     attack_epochs: Count = 100  # at most; a plateau ends it earlier
     attack_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-3
     attack_patience: Count = 3  # epochs without a better validation loss before the rate is cut, then the end

@@ -198,10 +198,15 @@ def _judge(
 def setting(cfg: RunConfig) -> str:
     """`cfg` in a few words, for logs and outputs."""
     attributes = f"{len(cfg.attributes)} attributes" if len(cfg.attributes) > 3 else ", ".join(cfg.attributes)
-    parts = [f"{cfg.encoder} at {cfg.layer}", attributes]
-    parts += [f"λ1={cfg.lambda1:g} λ2={cfg.lambda2:g}" if cfg.protected else "no protection"]
-    parts += [f"simulated μ1={cfg.simulated_mu1:g} μ2={cfg.simulated_mu2:g}"] if cfg.protected else []
-    parts += [f"attacker μ1={cfg.mu1:g} μ2={cfg.mu2:g}"]
+    symbols = {"lambda1": "λ1", "lambda2": "λ2", "simulated_mu1": "μ1", "simulated_mu2": "μ2", "mu1": "μ1", "mu2": "μ2"}
+
+    def set_to(*names: str) -> str:
+        return " ".join(f"{symbols[name]}={getattr(cfg, name):g}" for name in names if getattr(cfg, name))
+
+    simulated, attacker = set_to("simulated_mu1", "simulated_mu2"), set_to("mu1", "mu2")
+    parts = [f"{cfg.encoder} at {cfg.layer}", attributes, set_to("lambda1", "lambda2") or "no protection"]
+    parts += [f"simulated Dec with {simulated}"] if cfg.protected and simulated else []
+    parts += [f"attacker with {attacker}"] if attacker else []
     parts += [f"{cfg.extra_images} extra images for {cfg.extra}"] if cfg.extra != "none" else []
     return " · ".join(parts)
 

@@ -1,5 +1,6 @@
 """Execute the notebooks in batches: parameters checked first, progress as it happens, copies kept in the store."""
 
+import ast
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,8 +10,10 @@ from typing import Any
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from arl.config import UserError, project_root
+from arl import experiments
+from arl.config import RunConfig, UserError, project_root
 from arl.runs import runs_root, say
+from arl.sweep import run_all
 
 
 class NotebookError(UserError):
@@ -37,13 +40,33 @@ def execute_all(names: Sequence[str], parameters: dict[str, Any]) -> Iterator[Pa
     Before anything runs, each parameter must be known to at least one of the notebooks: papermill itself would only warn.
     Raises `NotebookError`.
     """
-    chosen = {path: set(papermill.inspect_notebook(str(path))) for path in notebooks(names)}
+    chosen = {path: papermill.inspect_notebook(str(path)) for path in notebooks(names)}
     known = set().union(*chosen.values())
     if unknown := sorted(set(parameters) - known - {"preset"}):  # a notebook that trains nothing has no preset
         raise NotebookError(f"{unknown[0]}: no such parameter, accepted by these notebooks: {', '.join(sorted(known))}")
+    run_all(_rows_ahead(chosen, parameters))  # in one sweep, so that its time left is that of all
     for number, (path, accepted) in enumerate(chosen.items(), 1):
         say(f"[{number}/{len(chosen)}] {path.name}")
         yield execute(path, {name: value for name, value in parameters.items() if name in accepted})
+
+
+def _rows_ahead(chosen: dict[Path, dict[str, Any]], parameters: dict[str, Any]) -> list[RunConfig]:
+    """The rows of the paper's tables that the notebooks `chosen` will ask for, each with every seed."""
+    found: list[RunConfig] = []
+    for path, accepted in chosen.items():
+        given = {name: ast.literal_eval(p["default"]) for name, p in accepted.items()}
+        given |= {name: value for name, value in parameters.items() if name in accepted}
+        tables = {
+            "02": lambda cfg, given: experiments.table1(cfg),
+            "03": lambda cfg, given: experiments.table2(cfg, experiments.numbers(given["lambda2s"])),
+            "04": lambda cfg, given: experiments.table3(cfg, given["layers"].split(",")),
+            "10": lambda cfg, given: experiments.every_row(cfg),
+        }
+        if (table := tables.get(path.name[:2])) is not None:
+            fields = {name: value for name, value in given.items() if name in RunConfig.model_fields}
+            rows = table(RunConfig.preset(given["preset"], **fields), given)
+            found += [cfg for row in rows for cfg in experiments.seeded(row.cfg, given["seeds"])]
+    return found
 
 
 def execute(path: Path, parameters: dict[str, Any]) -> Path:

@@ -35,23 +35,21 @@ def run_all(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Run]:
         workers = workers or int(os.environ.get("ARL_WORKERS") or (os.cpu_count() or 1))
         if prepare().type != "cpu":
             workers = 1
-        say(plan(unique, missing))
+        say(plan(cfgs, missing))
         _make(missing, workers)
     return [evaluate.run(cfg) for cfg in cfgs]
 
 
 def plan(cfgs: Sequence[RunConfig], missing: Sequence[RunConfig]) -> str:
-    """What a sweep will do, in lines: how many encoders serve how many rows, which rows share one."""
-    shared: dict[str, list[RunConfig]] = defaultdict(list)
+    """What a sweep will do, in lines: how many encoders serve how many rows, how much is stored, which rows share an encoder."""
+    shared: dict[str, dict[str, None]] = defaultdict(dict)
     for cfg in cfgs:
-        shared[run_id(encoder_spec(cfg))].append(cfg)
-    lines = [f"{len(cfgs)} rows, {len(shared)} distinct encoders; {len(cfgs) - len(missing)} rows are stored"]
-    lines += [
-        f"  {encoder} serves {len(rows)} rows: "
-        + "; ".join(f"{evaluate.setting(cfg)}, seed {cfg.seed}" for cfg in rows)
-        for encoder, rows in shared.items()
-        if len(rows) > 1
+        shared[run_id(encoder_spec(cfg))][f"{evaluate.setting(cfg)}, seed {cfg.seed}"] = None
+    different = len(set(cfgs))
+    lines = [
+        f"{len(cfgs)} rows, {different} different, {len(shared)} distinct encoders; {different - len(missing)} rows are stored"
     ]
+    lines += [f"  {e} serves {len(rows)} rows: " + "; ".join(rows) for e, rows in shared.items() if len(rows) > 1]
     return "\n".join(lines)
 
 
@@ -92,8 +90,12 @@ def _make(cfgs: Sequence[RunConfig], workers: int) -> None:
                     failed.append(what)
                 done, count = done + cost, count + 1
                 passed = time.monotonic() - start
-                left = passed / done * max(total - done, 0)
-                say(f"[{count}/{stages}] {_minutes(passed)} gone, about {_minutes(left)} left · {what}")
+                left = (
+                    f"about {_minutes(passed / done * max(total - done, 0))} left"
+                    if done > 0.1 * total
+                    else "too early to say how long"
+                )
+                say(f"[{count}/{stages}] {_minutes(passed)} gone, {left} · {what}")
             for encoder in [e for e in waiting if e in trained]:
                 ready = [cfg for cfg in waiting[encoder] if _judge_key(cfg) in judged]
                 for cfg in ready:

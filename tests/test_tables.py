@@ -1,0 +1,265 @@
+"""The paper's tables as data, the sweep that makes their rows, the tables and the ledger made from them."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from arl import claims, evaluate, sweep, tables
+from arl.config import LAYERS, ConfigError, RunConfig, UserError
+from arl.experiments import every_row, find_rows, numbers, seeded, table1, table2, table3
+from arl.protect import encoder_spec
+from arl.runs import run_id, stored
+
+TINY = RunConfig.preset("tiny")
+METRICS = ("mean_mcc", "face_similarity")
+
+
+def made_up(row, values):
+    """A `Line` whose runs have the metrics `values`, one dictionary a seed."""
+    runs = []
+    for seed, metrics in enumerate(values):
+        result = {
+            name: {"value": v, "low": v - 0.1, "high": v + 0.1, "floors": {"mean face": 0.04}}
+            for name, v in metrics.items()
+        }
+        result |= {
+            "config": {"seed": seed},
+            "measured_on": {"test_set": "T (split", "C": "c; x", "g": "G for Dec^a, none for the simulated Dec"},
+        }
+        runs.append(SimpleNamespace(id=f"row-{row.name}-{seed}", result=result, spec={"kind": "row"}))
+    return tables.Line(row, tuple(runs))
+
+
+# -- the experiments ----------------------------------------------------------------------------------------------
+
+
+def test_29_rows_need_18_encoders(shared_store):
+    rows = every_row(TINY)
+    assert len(rows) == 29 and len({row.name for row in rows}) == 29
+    encoders = {row.name: run_id(encoder_spec(row.cfg)) for row in rows}
+    assert len(set(encoders.values())) == 18
+    assert encoders["1#1"] == encoders["1#3"] == encoders["1#5"] and encoders["1#2"] == encoders["3:fc, with"]
+    assert len({encoders[f"3:{layer}, without"] for layer in LAYERS}) == 1, (
+        "without training one network serves all layers"
+    )
+    assert encoders["1#2"] != encoders["2:λ2=0"], "Table 2's simulated adversary has a perceptual loss"
+
+
+def test_rows_are_what_the_paper_says():
+    one, two, three = table1(TINY), table2(TINY), {row.key: row for row in table3(TINY)}
+    assert [row.key for row in one] == [str(i) for i in range(1, 11)]
+    assert [row.cfg.lambda1 for row in one] == [0, 1] * 5 and {row.cfg.lambda2 for row in one} == {0}
+    assert [row.cfg.mu1 > 0 for row in one] == [False, False, True, True, False, False, False, False, True, True]
+    assert [row.cfg.extra for row in one[4:8]] == ["adversary", "adversary", "both", "both"]
+    assert one[8].cfg.attributes == ("Smiling",) and one[8].paper["mean_mcc"] == 0.851, "its own task's MCC"
+    assert one[1].paper == {
+        "mean_mcc": 0.612,
+        "face_similarity": 0.515,
+        "feature_similarity": 0.574,
+        "ssim": 0.221,
+        "psnr": 13.423,
+    }
+    assert [row.cfg.lambda2 for row in two] == [0, 1, 2, 3, 4, 5, 10]
+    assert {(row.cfg.lambda1, row.cfg.mu1, row.cfg.mu2, row.cfg.simulated_mu2) for row in two} == {(1, 0, 1, 1)}
+    assert two[1].paper["face_similarity"] == 0.575 and table2(TINY, [0.5])[0].paper == {}
+    assert three["fc, without"].paper["lda_score"] == 0.39 and three["fc, with"].paper["lda_score"] == 0.67, "S_b / S_w"
+    assert three["conv1, with"].paper["lda_score"] == 0.28 and three["conv3, with"].cfg.layer == "conv3"
+
+
+def test_rows_start_without_protection_but_keep_data_and_schedule():
+    cfg = TINY.but(lambda1=7, mu1=3, layer="conv1", extra="both", attributes="Male", epochs=5, data_seed=4)
+    assert table1(cfg)[0].cfg == TINY.but(epochs=5, data_seed=4)
+
+
+def test_lists_of_numbers_and_rows():
+    assert numbers("0, 1,2") == (0, 1, 2) and numbers(3) == (3,) and numbers([1, 1, 2.5]) == (1, 2.5)
+    assert [cfg.seed for cfg in seeded(TINY, "0,2")] == [0, 2]
+    assert [row.name for row in find_rows(TINY, "1#2; 2:5; 2:0.5; 3:conv1, with")] == [
+        "1#2",
+        "2:λ2=5",
+        "2:λ2=0.5",
+        "3:conv1, with",
+    ]
+    for wrong, call in (
+        ("'a'", lambda: numbers("a")),
+        ("''", lambda: numbers("")),
+        ("0.5", lambda: seeded(TINY, "0.5")),
+    ):
+        with pytest.raises(ConfigError, match=wrong):
+            call()
+    with pytest.raises(ConfigError, match="rows: found '1#11', accepted: 1#1 to 1#10"):
+        find_rows(TINY, "1#11")
+
+
+# -- the sweep ----------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_makes_what_one_row_at_a_time_makes_and_shares_encoders(tmp_path, monkeypatch, capfd):
+    cfgs = [row.cfg for row in find_rows(TINY, "1#1; 1#3; 1#2; 3:conv4, without")]
+    monkeypatch.setenv("ARL_RUNS", str(tmp_path / "many"))
+    rows = sweep.run_all([*cfgs, cfgs[0]], workers=2)
+    said = capfd.readouterr().err
+    assert (
+        "5 rows, 4 different, 2 distinct encoders; 0 rows are stored" in said
+        and "serves 3 rows" in said
+        and "[7/7]" in said
+        and "left" in said
+    )
+    assert rows[0].id == rows[4].id and len([run for run in stored() if run.id.startswith("encoder-")]) == 2
+    assert [row.id for row in sweep.run_all(cfgs)] == [row.id for row in rows[:4]]
+    assert capfd.readouterr().err == "", "a second call finds all and says nothing"
+    monkeypatch.setenv("ARL_RUNS", str(tmp_path / "one"))
+    monkeypatch.setenv("ARL_THREADS", "1")
+    alone = evaluate.run(cfgs[2])
+    assert alone.id == rows[2].id
+    assert {k: alone.result[k] for k in ("mean_mcc", *evaluate.PRIVACY)} == {
+        k: rows[2].result[k] for k in ("mean_mcc", *evaluate.PRIVACY)
+    }
+
+
+def test_a_row_that_fails_is_named_after_the_others_are_made(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("ARL_RUNS", str(tmp_path))
+    bad = TINY.but(lr=1e30)
+    with pytest.raises(
+        UserError, match=r"sweep: 1 of 5 stages failed, the others are stored; first: encoder · .*lr"
+    ) as error:
+        sweep.run_all([bad, TINY], workers=2)
+    assert "\n" not in str(error.value)
+    assert evaluate.find(TINY) is not None and evaluate.find(bad) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals as on Unix")
+def test_killed_in_the_middle_it_leaves_no_process_and_goes_on(tmp_path):
+    program = "from arl import experiments, sweep\nfrom arl.config import RunConfig\nif __name__ == '__main__':\n"
+    program += "    sweep.run_all([r.cfg for r in experiments.table1(RunConfig.preset('tiny'))[:4]], workers=2)\n"
+    (tmp_path / "many.py").write_text(program)
+    environment = {**os.environ, "ARL_RUNS": str(tmp_path / "runs")}
+    command = [sys.executable, str(tmp_path / "many.py")]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if line.startswith("[2/"):
+            break
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 30
+    while (alive := _workers(tmp_path / "runs")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not alive, "workers end with their parent"
+    made = {p.parent.name: p.stat().st_mtime_ns for p in (tmp_path / "runs").glob("*/result.json")}
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert made and all((tmp_path / "runs" / name / "result.json").stat().st_mtime_ns == t for name, t in made.items())
+
+
+def _workers(store):
+    """Processes that have the store in their environment."""
+    found = []
+    for folder in os.listdir("/proc") if os.path.isdir("/proc") else []:
+        try:
+            with open(f"/proc/{folder}/environ", "rb") as file:
+                if folder.isdigit() and f"ARL_RUNS={store}".encode() in file.read():
+                    found.append(folder)
+        except OSError:
+            continue
+    return found
+
+
+# -- tables -------------------------------------------------------------------------------------------------------
+
+
+def test_the_interval_over_seeds_is_students():
+    values = [0.61, 0.64, 0.66]
+    expected = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
+    found = tables.over_seeds(values)
+    assert (found["low"], found["high"]) == pytest.approx(expected) and found["value"] == pytest.approx(np.mean(values))
+
+
+def test_a_table_as_text_csv_and_latex(tmp_path, monkeypatch):
+    monkeypatch.setenv("ARL_FIGURES", str(tmp_path))
+    rows = table1(TINY)[:2]
+    lines = [made_up(rows[0], [dict(mean_mcc=0.6, face_similarity=0.4), dict(mean_mcc=0.7, face_similarity=0.5)]),
+             made_up(rows[1], [dict(mean_mcc=0.5, face_similarity=0.3)] * 2)]  # fmt: skip
+    half = stats.t.ppf(0.975, 1) * 0.05
+    assert f"0.650 ± {half:.3f} (0.641)" in tables.text(lines, METRICS)
+    assert "C: c. g: G. 95 % t-interval over 2 seeds (0, 1)." in tables.text(lines, METRICS)
+    tables.save_table(lines, "t", "tiny", METRICS)
+    with (tmp_path / "tiny" / "t.csv").open() as file:
+        cells = list(csv.DictReader(file))
+    assert len(cells) == 4 and cells[0]["runs"] == "row-1#1-0 row-1#1-1" and float(cells[3]["paper"]) == 0.515
+    assert float(cells[1]["value"]) == pytest.approx(0.45) and cells[0]["seeds"] == "0.6 0.7"
+    source = (tmp_path / "tiny" / "t.tex").read_text()
+    assert (
+        source.count(r"\\") == 3
+        and r"\toprule" in source
+        and r"\#2 $\lambda_1$ = 1 & 0.500 $\pm$ 0.000 (0.612)" in source
+    )
+    assert (tmp_path / "tiny" / "t.png").stat().st_size > 10_000 and (tmp_path / "tiny" / "t.json").exists()
+
+
+def test_one_seed_shows_the_interval_over_images():
+    line = made_up(table1(TINY)[0], [dict(mean_mcc=0.6, face_similarity=0.4)])
+    assert line.figure("mean_mcc")["low"] == pytest.approx(0.5) and line.floor("face_similarity") == 0.04
+    assert "bootstrap interval over test images, seed 0" in tables.measured_on([line])
+
+
+def test_the_recommendation_leaks_least_among_what_is_useful_enough():
+    useful, private, useless = (made_up(row, v) for row, v in zip(table2(TINY, [0, 1, 2]), (
+        [dict(mean_mcc=0.70, face_similarity=0.50), dict(mean_mcc=0.71, face_similarity=0.51)],
+        [dict(mean_mcc=0.60, face_similarity=0.30), dict(mean_mcc=0.61, face_similarity=0.31)],
+        [dict(mean_mcc=0.10, face_similarity=0.10), dict(mean_mcc=0.11, face_similarity=0.11)]), strict=True))  # fmt: skip
+    lines = [useful, private, useless]
+    found = tables.recommend(lines, 0.5)
+    assert (
+        found.startswith("for a mean MCC of at least 0.5: λ2 = 1, mean MCC 0.605, face similarity 0.305")
+        and "best choice in 100%" in found
+    )
+    assert tables.recommend(lines, 0.65).split(":")[1].startswith(" λ2 = 0")
+    assert "no measured setting keeps a mean MCC of 0.9; the most useful is λ2 = 0" in tables.recommend(lines, 0.9)
+    assert "it keeps that MCC in 5" in tables.recommend(lines, 0.605) or "it keeps that MCC in 4" in tables.recommend(
+        lines, 0.605
+    )
+
+
+# -- the ledger ---------------------------------------------------------------------------------------------------
+
+
+def test_the_ledger_on_the_papers_own_figures():
+    """Two seeds that both measured what the paper printed: each effect is then the paper's own."""
+    rows = every_row(TINY)
+    both = [made_up(row, [row.paper] * 2) for row in rows]
+    found = {f["id"]: f for f in claims.ledger(both)}
+    assert len(found) == len(claims.CLAIMS) >= 15
+    for f in found.values():
+        if f["paper"] is not None:
+            assert f["value"] == pytest.approx(f["paper"]), f["claim"]
+    assert found["a"]["value"] == pytest.approx(0.551 - 0.515) and found["a"]["rows"] == ["1#1", "1#2"]
+    assert found["n"]["value"] == pytest.approx(1) and found["r"]["value"] == pytest.approx(1)
+    assert found["q"]["verdict"] == "fails", "0.294 is not within a tenth of our floor"
+    holding = [f["id"] for f in found.values() if f["verdict"] == "holds"]
+    assert set("abcdefghijklmnoprst") <= set(holding)
+    assert "holds" in claims.ledger_text(list(found.values())) and claims.ledger_figure(list(found.values()))
+
+
+def test_a_claim_fails_when_the_effect_is_the_other_way_round_and_one_seed_decides_nothing():
+    rows = every_row(TINY)
+    swap = {"1#1": "1#2", "1#2": "1#1"}
+    by_name = {row.name: row.paper for row in rows}
+    noise = ({}, {"face_similarity": 0.001}, {"face_similarity": -0.001})
+    lines = []
+    for row in rows:
+        paper = by_name[swap.get(row.name, row.name)]
+        lines.append(
+            made_up(row, [{k: v + d.get(k, 0) * (row.name == "1#1") for k, v in paper.items()} for d in noise])
+        )
+    assert {f["id"]: f["verdict"] for f in claims.ledger(lines)}["a"] == "fails"
+    one = [tables.Line(line.row, line.runs[:1]) for line in lines]
+    assert {f["verdict"] for f in claims.ledger(one)} == {"undecided"}
+    assert claims.verdict({"low": -0.1, "high": 0.2}) == "undecided"
