@@ -106,6 +106,7 @@ CLAIMS = (
     Claim("h", "Table 1, #6 #5", "with extra data the protected encoder is more robust", **_less("face_similarity", "1#6", "1#5")),
     Claim("i", "Table 1, #2 #8", "more data for Enc improves the MCC", **_less("mean_mcc", "1#2", "1#8")),
     Claim("j", "Table 1, #6 #8", "more data for Enc lowers feature similarity", **_less("feature_similarity", "1#8", "1#6")),
+    Claim("x", "Table 1, #6 #8", "more data for Enc lowers face similarity", **_less("face_similarity", "1#8", "1#6")),
     Claim("k", "Table 1, #3 #9", "a single attribute leaks less: face similarity", **_less("face_similarity", "1#9", "1#3")),
     Claim("l", "Table 1, #3 #9", "a single attribute leaks less: feature similarity", **_less("feature_similarity", "1#9", "1#3")),
     Claim("m", "Table 1, #9 #10", "the negative reconstruction loss improves it further", **_less("face_similarity", "1#10", "1#9")),

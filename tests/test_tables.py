@@ -243,6 +243,7 @@ def test_the_ledger_on_the_papers_own_figures():
     assert found["a"]["value"] == pytest.approx(0.551 - 0.515) and found["a"]["rows"] == ["1#1", "1#2"]
     assert found["n"]["value"] == pytest.approx(1) and found["r"]["value"] == pytest.approx(1)
     assert found["q"]["verdict"] == "fails", "0.294 is not within a tenth of our floor"
+    assert found["x"]["verdict"] == "fails", "Table 1 has 0.541 and 0.550: the text contradicts it"
     holding = [f["id"] for f in found.values() if f["verdict"] == "holds"]
     assert set("abcdefghijklmnoprst") <= set(holding)
     assert "holds" in claims.ledger_text(list(found.values())) and claims.ledger_figure(list(found.values()))
