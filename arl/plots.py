@@ -253,3 +253,111 @@ def compare(rows: dict[str, Run], index: np.ndarray) -> Figure:
         similarity = dict(zip(measured["t"].tolist(), measured["face_similarity"].tolist(), strict=True))
         notes[name] = [f"{similarity[int(i)]:.2f}" for i in index]
     return reconstruction_grid(shown, notes)
+
+
+def tsne_panels(panels: dict[str, dict[str, Any]]) -> Figure:
+    """Figure 4: panels of `probes.figure4` by title, side by side, with the probes' numbers under each map."""
+    names = ("neither", "Smiling", "Eyeglasses", "both")
+    looks = (("o", "white", COLOURS[5]), ("o", COLOURS[0], "white"), ("^", "white", COLOURS[1]), ("^", INK, "white"))
+    figure, axes = plt.subplots(1, len(panels), figsize=(7.0, 2.6), squeeze=False)
+    figure.subplots_adjust(0.155, 0.32, 0.995, 0.86, 0.06)
+    for i, (axis, (title, panel)) in enumerate(zip(axes.flat, panels.items(), strict=True)):
+        for c, (marker, face, edge) in enumerate(looks):
+            x, y = panel["map"][panel["classes"] == c].T
+            looks_of = dict(s=15 if marker == "o" else 18, c=face, marker=marker, edgecolors=edge)
+            axis.scatter(x, y, linewidths=0.7, label=names[c], **looks_of)
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(title, fontsize=8)
+        axis.spines[:].set_color("#BBBBBB")
+        read = panel["read"]
+        shown = {
+            "Eyeglasses, MCC": read["Eyeglasses"]["mcc"],
+            "Smiling, MCC": read["Smiling"]["mcc"],
+            "four classes, recall": read["four classes"]["balanced_accuracy"],
+        }
+        for k, (name, v) in enumerate(shown.items()):
+            y = -0.05 - 0.11 * k
+            spread = (
+                "–" if v["value"] is None else f"{v['value']:.2f} ({v['low']:.2f}–{v['high']:.2f})".replace("-", "−")
+            )
+            axis.text(0.5, y, spread, transform=axis.transAxes, ha="center", va="top", fontsize=7, color=INK)
+            if i == 0:
+                axis.text(-0.08, y, name, transform=axis.transAxes, ha="right", va="top", fontsize=7, color=INK)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=4, fontsize=7, frameon=False, bbox_to_anchor=(0.57, -0.01))
+    return figure
+
+
+def information_planes(
+    settings: Sequence[str], rows: Sequence[Run], bits: Sequence[Any], read: Sequence[Any]
+) -> Figure:
+    """Above: bits about pixels, pictures and identity against the share of the labels' information, a point a setting.
+
+    Below: what linear probes read of traits, against face similarity. `bits` by `information.information`, `read` by `probes.readable`.
+    Hollow points and their lines: attackers with μ2 > 0.
+    """
+    traits = list(read[0]["Z"])
+    hollow = [row.result["config"]["mu2"] > 0 for row in rows]
+    figure = plt.figure(figsize=(7.0, 4.9))
+    above = figure.add_gridspec(1, 3, top=0.98, bottom=0.64, left=0.085, right=0.99, wspace=0.1)
+    below = figure.add_gridspec(1, max(1, len(traits)), top=0.42, bottom=0.15, left=0.085, right=0.99, wspace=0.12)
+    titles = {
+        "pixel_bits": "bits a pixel value, X̂ on X\n← better",
+        "picture_bits": "bits a picture, X̂ on X\n← better",
+        "identity_bits": "bits a picture, M(Z) on C(X)\n← better",
+    }
+    axis = None
+    for i, (key, title) in enumerate(titles.items()):
+        axis = figure.add_subplot(above[i], sharey=axis)
+        for k, (name, found) in enumerate(zip(settings, bits, strict=True)):
+            _cross(axis, found[key], found["label_share"], "os^DvPX*<>"[k % 10], INK, name, hollow[k])
+        axis.set_xlabel(title, fontsize=8)
+        axis.tick_params(labelsize=7, labelleft=i == 0)
+        axis.margins(0.12)
+    figure.axes[0].set_ylabel("share of the labels'\ninformation in f(Z)\nbetter →", fontsize=8)
+    keys = axis.get_legend_handles_labels()
+    figure.legend(*keys, loc="center", ncols=min(5, len(rows)), fontsize=7, frameon=False, bbox_to_anchor=(0.53, 0.505))
+
+    looks = {"Z": ("o", "-", COLOURS[0]), "X̂": ("s", "--", COLOURS[1]), "skin of X̂": ("^", ":", COLOURS[2])}
+    axis = None
+    for i, trait in enumerate(traits):
+        axis = figure.add_subplot(below[i], sharex=axis, sharey=axis)
+        for source, (marker, line, colour) in looks.items():
+            points = [
+                (row.result["face_similarity"], r[source][trait], h)
+                for row, r, h in zip(rows, read, hollow, strict=True)
+            ]
+            points = sorted((p for p in points if p[1]["value"] is not None), key=lambda p: p[0]["value"])
+            for kind in (False, True):
+                line_of = [(x["value"], y["value"]) for x, y, h in points if h == kind]
+                axis.plot(*zip(*line_of, strict=True) if line_of else ((), ()), line, color=colour, linewidth=0.8)
+            for x, y, h in points:
+                _cross(axis, x, y, marker, colour, f"from {source}", h)
+        if (yardstick := read[0]["X"][trait]["value"]) is not None:
+            axis.axhline(
+                yardstick, color="#888888", linewidth=0.8, dashes=(6, 2, 1, 2), label="from X itself", zorder=0
+            )
+        axis.axhline(0, color=INK, linewidth=0.5, zorder=0)
+        axis.set_title(f"{trait.replace('_', ' ')}, {'R²' if trait == 'skin tone' else 'MCC'}", fontsize=8)
+        axis.tick_params(labelsize=7, labelleft=i == 0)
+        axis.xaxis.set_major_locator(plt.MaxNLocator(3))
+        axis.margins(0.15, 0.08)
+    if traits:
+        figure.axes[3].set_ylabel("read by a linear probe\n← better", fontsize=8)
+        figure.text(0.537, 0.06, "face similarity of X̂ and X   (← better)", ha="center", fontsize=8)
+        keys = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+        figure.legend(
+            keys.values(), keys, loc="center", ncols=4, fontsize=7, frameon=False, bbox_to_anchor=(0.53, 0.025)
+        )
+    for axis in figure.axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _cross(
+    axis: Any, x: dict[str, Any], y: dict[str, Any], marker: str, colour: str, label: str, hollow: bool = False
+) -> None:
+    """A point with the intervals of both its figures."""
+    errors = [[[v["value"] - v["low"]], [v["high"] - v["value"]]] for v in (x, y)]
+    looks = dict(marker=marker, markersize=4, color=colour, linewidth=0.8, linestyle="none", label=label)
+    axis.errorbar(x["value"], y["value"], errors[1], errors[0], markerfacecolor="white" if hollow else colour, **looks)
