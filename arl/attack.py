@@ -48,7 +48,7 @@ def attack_decoder(cfg: RunConfig, encoder_run: Run) -> Run:
 
 def decoder_spec(cfg: RunConfig, encoder: str) -> dict[str, Any]:
     """What defines the Dec^a of `cfg` against the run `encoder`."""
-    spec = {"kind": "decoder", "version": 1, "encoder": encoder, **cfg.attack_fields()}
+    spec = {"kind": "decoder", "version": 2 if cfg.mu1 > 0 else 1, "encoder": encoder, **cfg.attack_fields()}
     return identified(spec, cfg, open_extra(cfg))
 
 
@@ -191,7 +191,7 @@ def _train_decoder(
             if cfg.mu1 > 0:
                 with precision(device):
                     objective = losses.discriminator_objective(discriminator(x), discriminator(x_hat.detach()))
-                descend(-objective, parts["discriminator_adam"], lr)  # equation (3)
+                descend(-objective, parts["discriminator_adam"], lr / 4)  # equation (3); at Dec^a's rate D wins at once
                 seen["discriminator"] += objective.detach()
         return {name: total.item() / steps for name, total in seen.items()}
 

@@ -73,6 +73,15 @@ def reproduce(preset: str, settings: tuple[str, ...], names: tuple[str, ...]) ->
         click.echo(executed)
 
 
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8866, show_default=True, help="0 for any free one.")
+def app(port: int) -> None:
+    """Serve the explorer as a page without code, to this machine alone; prints the address."""
+    from arl.app import serve
+
+    serve(port)
+
+
 def main() -> None:
     """The console script: errors that the user can mend are one line, not a traceback."""
     try:
