@@ -97,19 +97,23 @@ def every_row(cfg: RunConfig) -> list[Row]:
 
 
 def find_rows(cfg: RunConfig, names: str) -> list[Row]:
-    """Rows by name, separated by ";": "1#2", "2:λ2=5" or "2:5" (any number), "3:conv1, with". Raises `ConfigError`."""
+    """Rows by name, separated by ";": "1:2" or "1#2", "2:5" or "2:λ2=5" (any number), "3:conv1, with". Raises `ConfigError`.
+
+    papermill reads no "#" in a notebook's parameter, hence the colon.
+    """
     rows = {row.name: row for row in every_row(cfg)}
+    rows |= {f"1:{row.key}": row for row in table1(cfg)}
     found = []
     for name in filter(None, (part.strip() for part in names.split(";"))):
         if name not in rows and name.startswith("2:"):
             rows |= {name: table2(cfg, numbers(name[2:].removeprefix("λ2=")))[0]}
         if name not in rows:
             raise ConfigError(
-                f"rows: found {name!r}, accepted: 1#1 to 1#10, 2:NUMBER, {', '.join(n for n in rows if n[0] == '3')}"
+                f"rows: found {name!r}, accepted: 1:1 to 1:10, 2:NUMBER, {', '.join(n for n in rows if n[0] == '3')}"
             )
         found.append(rows[name])
     if not found:
-        raise ConfigError("rows: found none, accepted: names such as '1#1; 2:5; 3:conv1, with'")
+        raise ConfigError("rows: found none, accepted: names such as '1:1; 2:5; 3:conv1, with'")
     return found
 
 

@@ -54,7 +54,8 @@ def _rows_ahead(chosen: dict[Path, dict[str, Any]], parameters: dict[str, Any]) 
     """The rows of the paper's tables that the notebooks `chosen` will ask for, each with every seed."""
     found: list[RunConfig] = []
     for path, accepted in chosen.items():
-        given = {name: ast.literal_eval(p["default"]) for name, p in accepted.items()}
+        needed = accepted.keys() & ({"preset", "seeds", "lambda2s", "layers"} | RunConfig.model_fields.keys())
+        given = {name: ast.literal_eval(accepted[name]["default"]) for name in needed}
         given |= {name: value for name, value in parameters.items() if name in accepted}
         tables = {
             "02": lambda cfg, given: experiments.table1(cfg),

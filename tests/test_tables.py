@@ -82,7 +82,7 @@ def test_rows_start_without_protection_but_keep_data_and_schedule():
 def test_lists_of_numbers_and_rows():
     assert numbers("0, 1,2") == (0, 1, 2) and numbers(3) == (3,) and numbers([1, 1, 2.5]) == (1, 2.5)
     assert [cfg.seed for cfg in seeded(TINY, "0,2")] == [0, 2]
-    assert [row.name for row in find_rows(TINY, "1#2; 2:5; 2:0.5; 3:conv1, with")] == [
+    assert [row.name for row in find_rows(TINY, "1:2; 2:5; 2:0.5; 3:conv1, with")] == [
         "1#2",
         "2:λ2=5",
         "2:λ2=0.5",
@@ -95,7 +95,7 @@ def test_lists_of_numbers_and_rows():
     ):
         with pytest.raises(ConfigError, match=wrong):
             call()
-    with pytest.raises(ConfigError, match="rows: found '1#11', accepted: 1#1 to 1#10"):
+    with pytest.raises(ConfigError, match="rows: found '1#11', accepted: 1:1 to 1:10"):
         find_rows(TINY, "1#11")
 
 
