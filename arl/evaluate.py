@@ -25,7 +25,7 @@ from arl.attack import (
 )
 from arl.config import RunConfig
 from arl.data import FaceData, attribute_names, batches, open_data, open_extra, pictures, split, targets
-from arl.judges import Recogniser, embed_all, judge_spec, perceptual, recogniser
+from arl.judges import Recogniser, embed_all, judge_spec, perceptual, perceptual_id, recogniser
 from arl.models import precision, prepare
 from arl.protect import encoder_spec, load_encoder, train_encoder
 from arl.runs import Run, obtain, run_id, runs_root, say, sound
@@ -39,13 +39,13 @@ def run(cfg: RunConfig) -> Run:
     The row's result holds, for each metric, `value`, `low`, `high` (95 % bootstrap interval over the images of T) and, for privacy,
     `floors` and `ceilings`; and what it was measured on: data, g, C, the ids of its runs.
     """
+    # A C, g or extra data that cannot be used is refused now, not after hours of training.
+    perceptual_id(cfg), open_extra(cfg)
     if (row := find(cfg)) is not None and all(map(sound, [row, *parts(row).values()])):
         return row
-    # A C, g or extra data that cannot be used is refused now, not after hours of training.
     judge = recogniser(cfg, prepare()) if cfg.recogniser != "rendered" else None
     if max(cfg.lambda2, cfg.mu2, cfg.simulated_mu2) > 0:
         perceptual(cfg, prepare())
-    open_extra(cfg)
     beside = _recogniser_beside(cfg)
     encoder_run = train_encoder(cfg)
     decoder_run = attack_decoder(cfg, encoder_run)

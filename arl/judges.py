@@ -101,10 +101,19 @@ def perceptual(cfg: RunConfig, device: torch.device) -> Perceptual | None:
 
 
 def perceptual_id(cfg: RunConfig) -> str:
-    """What tells one g from another in run ids: a file by its content, not by its path."""
-    path = Path(cfg.perceptual).expanduser()
-    named = cfg.perceptual in ("random", "imagenet", "none") or not path.is_file()
-    return f"{cfg.perceptual if named else _sha256(path)}-2"  # a version: raise it when a g or its scale changes
+    """What tells one g from another in run ids: a file by its content, not by its path. Raises `ConfigError` where there is none."""
+    named = cfg.perceptual in ("random", "imagenet", "none")
+    name = cfg.perceptual if named else _sha256(_weights_file(cfg.perceptual))
+    return f"{name}-2"  # a version: raise it when a g or its scale changes
+
+
+def _weights_file(source: str) -> Path:
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise ConfigError(
+            f"perceptual: found {source!r}, accepted: random, imagenet, none, or a file of VGG16 weights (.pth, .safetensors)"
+        )
+    return path
 
 
 def _vgg16_weights(source: str) -> tuple[dict[str, Tensor], str]:
@@ -118,11 +127,7 @@ def _vgg16_weights(source: str) -> tuple[dict[str, Tensor], str]:
                 f"perceptual: the ImageNet weights of VGG16 could not be downloaded ({_first_line(error)}), "
                 "accepted: 'random', or the path of their file"
             ) from None
-    path = Path(source).expanduser()
-    if not path.is_file():
-        raise ConfigError(
-            f"perceptual: found {source!r}, accepted: random, imagenet, none, or a file of VGG16 weights (.pth, .safetensors)"
-        )
+    path = _weights_file(source)
     try:
         state = (
             load_file(path)

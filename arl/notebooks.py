@@ -52,7 +52,7 @@ def execute_all(names: Sequence[str], parameters: dict[str, Any]) -> Iterator[Pa
 
 def _rows_ahead(chosen: dict[Path, dict[str, Any]], parameters: dict[str, Any]) -> list[RunConfig]:
     """The rows of the paper's tables that the notebooks `chosen` will ask for, each with every seed."""
-    found: list[RunConfig] = []
+    found: dict[tuple[str, RunConfig], None] = {}  # the ledger asks again for what the tables ask
     for path, accepted in chosen.items():
         needed = accepted.keys() & ({"preset", "seeds", "lambda2s", "layers"} | RunConfig.model_fields.keys())
         given = {name: ast.literal_eval(accepted[name]["default"]) for name in needed}
@@ -66,8 +66,8 @@ def _rows_ahead(chosen: dict[Path, dict[str, Any]], parameters: dict[str, Any]) 
         if (table := tables.get(path.name[:2])) is not None:
             fields = {name: value for name, value in given.items() if name in RunConfig.model_fields}
             rows = table(RunConfig.preset(given["preset"], **fields), given)
-            found += [cfg for row in rows for cfg in experiments.seeded(row.cfg, given["seeds"])]
-    return found
+            found |= {(row.name, cfg): None for row in rows for cfg in experiments.seeded(row.cfg, given["seeds"])}
+    return [cfg for _, cfg in found]
 
 
 def execute(path: Path, parameters: dict[str, Any]) -> Path:

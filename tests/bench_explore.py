@@ -17,15 +17,6 @@ import lab
 import numpy as np
 import psutil
 
-# The focused slider to and fro, each time waiting for the other picture, all in the page: no driver between.
-MOVES = """async count => {
-  for (let i = 0; i < count; i++) {
-    const before = window.arl.times.length, key = i % 2 ? 'ArrowRight' : 'ArrowLeft';
-    document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
-    while (window.arl.times.length === before) await new Promise(done => setTimeout(done, 2));
-  }
-}"""
-
 
 def moves(store: Path, folder: Path, preset: str) -> None:
     with lab.jupyterlab(store, folder, preset=preset) as address, lab.chromium() as browser:
@@ -39,7 +30,8 @@ def moves(store: Path, folder: Path, preset: str) -> None:
         memory = [kernel.memory_info().rss / 2**20]
         for count in (100, 500):
             page.evaluate("window.arl.times.length = 0")
-            page.evaluate(MOVES, count)
+            for i in range(count):
+                lab.move(page, ("ArrowLeft", "ArrowRight")[i % 2])
             memory.append(kernel.memory_info().rss / 2**20)
         times = np.array(page.evaluate("window.arl.times"))
         print(

@@ -27,17 +27,21 @@ SETTINGS = ({}, {"lambda1": 1}, {"lambda1": 10, "mu2": 1}, {"lambda1": 1, "seed"
 
 
 @pytest.fixture(scope="module")
-def rows(session_store):
-    """Four tiny rows, made once; the store that holds them."""
+def rows(session_store, tmp_path_factory):
+    """Four tiny rows, made once; the store that holds them and no others, which would be nearer."""
+    root = tmp_path_factory.mktemp("explore")
+    (session_store / "data").mkdir(exist_ok=True)
+    (root / "data").symlink_to(session_store / "data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ARL_RUNS", str(session_store))
+        patch.setenv("ARL_RUNS", str(root))
         for fields in SETTINGS:
             evaluate.run(TINY.but(**fields))
-    return session_store
+    return root
 
 
 @pytest.fixture
-def stored(rows, shared_store):
+def stored(rows, monkeypatch):
+    monkeypatch.setenv("ARL_RUNS", str(rows))
     return Store()
 
 
@@ -328,10 +332,10 @@ def until(true, seconds=120):
         time.sleep(0.02)
 
 
-def test_train_pause_resume_cancel_and_train_again(rows, shared_store):
+def test_train_pause_resume_cancel_and_train_again(rows, stored):
     cfg = TINY.but(lambda1=3, epochs=40)
     spec = {"kind": "encoder", "version": 1, "data": open_data(cfg).spec, **cfg.encoder_fields()}
-    encoder = Run(shared_store / run_id(spec))
+    encoder = Run(rows / run_id(spec))
     training = background.Training(cfg)
     assert training.progress().state == "running" and training.progress().fraction == 0
     until(lambda: len(encoder.metrics) >= 2)
@@ -361,7 +365,7 @@ def test_train_pause_resume_cancel_and_train_again(rows, shared_store):
     assert row_of(Store(), lambda1=3, epochs=40)
 
 
-def test_a_training_that_fails_says_why(shared_store):
+def test_a_training_that_fails_says_why(stored):
     training = background.Training(TINY.but(data="folder", data_root="/nowhere"))
     training.wait(120)
     progress = training.progress()
