@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,10 @@ def test_notebooks_are_as_the_house_wants_them(path):
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     assert notebook.metadata.kernelspec.name == "python3"
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert all(f"**{part}" in prose for part in ("In the paper:**", "Contents:**", "What to "))
+    links = re.findall(r"\]\((\S+?\.ipynb)\)", prose)
+    assert links and all((path.parent / link).exists() for link in links)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in code), "no outputs: nbstripout"
     lines = [line for cell in code for line in cell.source.splitlines()]
