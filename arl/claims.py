@@ -185,12 +185,12 @@ def ledger_figure(found: Sequence[dict[str, Any]]) -> Figure:
         axis.plot(np.array(f["each"]) / unit, [i] * len(f["each"]), "|", color=colour, markersize=5)
         axis.plot(f["value"] / unit, i, marker, color=colour, markersize=5)
         axis.text(1.06, i, f"{f['value']:+.3f}", fontsize=6.5, va="center")
-        axis.text(1.4, i, "–" if f["paper"] is None else f"{f['paper']:+.3f}", fontsize=6.5, va="center")
-        axis.text(1.74, i, f["verdict"], fontsize=6.5, va="center", color=colour)
-    for x, head in ((1.06, "effect"), (1.4, "paper's"), (1.74, "verdict")):
+        axis.text(1.42, i, "–" if f["paper"] is None else f"{f['paper']:+.3f}", fontsize=6.5, va="center")
+        axis.text(1.84, i, f["verdict"], fontsize=6.5, va="center", color=colour)
+    for x, head in ((1.06, "effect"), (1.42, "paper's"), (1.84, "verdict")):
         axis.text(x, len(found) - 0.1, head, fontsize=6.5, fontweight="bold")
     axis.axvline(0, color="0.3", linewidth=0.8)
-    axis.set_xlim(-1.05, 2.2)
+    axis.set_xlim(-1.05, 2.3)
     axis.set_xticks([0], ["0"], fontsize=7)
     axis.set_xlabel("effect, each in units of its own largest magnitude (claim right →)", fontsize=7, loc="left")
     axis.set_yticks(y, [f"{f['id']}  {f['where']}: {f['claim']}" for f in found], fontsize=6)

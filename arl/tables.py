@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -82,10 +83,14 @@ def measured_on(lines: Sequence[Line]) -> str:
 
 def text(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     """The table for reading in a notebook: ours with interval, and in brackets the paper's."""
-    out = [" " * 32 + "".join(f"{NAMES[m][0].split(',')[0]:>25}" for m in metrics)]
-    for line in lines:
-        cells = "".join(f"{_cell(line, m):>25}" for m in metrics)
-        out.append(f"{line.row.key + '  ' if line.row.table == 1 else ''}{line.row.label}".ljust(32)[:32] + cells)
+    names = [(f"#{line.row.key}  " if line.row.table == 1 else "") + line.row.label for line in lines]
+    columns = [names, *([_cell(line, metric) for line in lines] for metric in metrics)]
+    heads = ["", *(NAMES[metric][0].split(",")[0] for metric in metrics)]
+    widths = [max(map(len, [head, *column])) for head, column in zip(heads, columns, strict=True)]
+    out = [
+        cells[0].ljust(widths[0]) + "".join(f"  {cell:>{n}}" for cell, n in zip(cells[1:], widths[1:], strict=True))
+        for cells in (heads, *zip(*columns, strict=True))
+    ]
     return "\n".join([*out, "", "ours, ± half of the interval, (the paper's). " + measured_on(lines)])
 
 
@@ -172,6 +177,7 @@ def picture(lines: Sequence[Line], metrics: Sequence[str]) -> Figure:
         axis.grid(axis="y", color="0.92", linewidth=0.7)
         axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
+        axis.margins(x=0.08)  # no marker is cut
     axes[0, 0].set_yticks(
         y, [("#" + x.row.key + "  " if x.row.table == 1 else "") + x.row.label for x in lines], fontsize=7
     )
@@ -198,11 +204,12 @@ def picture(lines: Sequence[Line], metrics: Sequence[str]) -> Figure:
 def front(lines: Sequence[Line], privacy: str = "face_similarity") -> Figure:
     """Utility against privacy lost, a point a line with its intervals, the mean face as the floor, the paper's points hollow."""
     figure, axis = plt.subplots(figsize=(5.0, 3.6), layout="constrained")
+    named: list[tuple[str, tuple[float, float], str]] = []
     for source, style in (
         ("ours", dict(color=COLOURS[0], marker="o")),
         ("paper", dict(color=COLOURS[1], marker="D", markerfacecolor="white", linestyle="--")),
     ):
-        points = []
+        points: list[tuple[float, float]] = []
         for line in lines:
             if source == "paper":
                 if {"mean_mcc", privacy} <= set(line.row.paper):
@@ -220,15 +227,10 @@ def front(lines: Sequence[Line], privacy: str = "face_similarity") -> Figure:
                 label="the paper (CelebA)" if source == "paper" else "ours",
                 **style,
             )
-        for line, (px, py) in zip(lines, points, strict=False):
-            axis.annotate(
-                line.row.label.removeprefix("λ2 = "),
-                (px, py),
-                textcoords="offset points",
-                xytext=(5, 4),
-                fontsize=6.5,
-                color=style["color"],
-            )
+        named += [
+            (line.row.label.removeprefix("λ2 = "), point, style["color"])
+            for line, point in zip(lines, points, strict=False)
+        ]
     floors = [f for f in (line.floor(privacy) for line in lines) if f is not None]
     if floors:
         axis.axhline(np.mean(floors), color="0.5", linestyle=":", linewidth=0.9, label="floor: the mean face (ours)")
@@ -237,7 +239,26 @@ def front(lines: Sequence[Line], privacy: str = "face_similarity") -> Figure:
     axis.tick_params(labelsize=7)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=7, frameon=False, title="numbers: λ2", title_fontsize=7)
+    _name_points(axis, named)
     return figure
+
+
+def _name_points(axis: Axes, named: Sequence[tuple[str, tuple[float, float], str]], away: float = 8.0) -> None:
+    """Write each name `away` points from its (x, y), where it is furthest from the points and from the names already written."""
+    axis.figure.canvas.draw()  # the limits are final now
+    scale = axis.figure.dpi / 72
+    taken = list(axis.transData.transform([point for _, point, _ in named]) / scale)
+    angles = np.deg2rad(np.arange(45, 405, 22.5))
+    for i, (name, point, colour) in enumerate(named):
+        around = taken[i] + away * np.stack([np.cos(angles), np.sin(angles)], 1)
+        others = np.array(taken[:i] + taken[i + 1 :])
+        free = np.linalg.norm(around[:, None] - others[None], axis=2).min(1) if len(others) else np.ones(len(angles))
+        best = int(np.minimum(free, 2 * away).argmax())
+        taken.append(around[best])
+        axis.annotate(
+            name, point, xytext=tuple(around[best] - taken[i]), textcoords="offset points",
+            fontsize=6.5, color=colour, ha="center", va="center",
+        )  # fmt: skip
 
 
 def recommend(lines: Sequence[Line], least_mcc: float, privacy: str = "face_similarity", draws: int = 20_000) -> str:

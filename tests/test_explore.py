@@ -16,7 +16,7 @@ import yaml
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from arl import background, cards, evaluate, explore, photos, widgets
+from arl import background, cards, evaluate, explore, photos, plots, widgets
 from arl.config import RunConfig, UserError, parse_settings
 from arl.data import open_data, split
 from arl.explore import Store, distance
@@ -376,6 +376,19 @@ def test_time_left_is_said_as_people_say_it():
     assert [cards.duration(s) for s in (None, 0.2, 42, 200, 9000)] == [
         "time left not known yet", "about 1 s left", "about 42 s left", "about 3 min left", "about 2.5 h left",
     ]  # fmt: skip
+
+
+def test_people_of_a_grid_are_chosen_by_their_leak_or_by_their_place(stored):
+    run = row_of(stored).run
+    measured, _ = run.load()
+    leak = dict(zip(measured["t"].tolist(), measured["face_similarity"].tolist(), strict=True))
+    worst, best = ([leak[i] for i in plots.choose_people(run, 4, how)] for how in ("worst", "best"))
+    assert worst[0] == max(leak.values()) and worst == sorted(worst, reverse=True)
+    assert best[0] == min(leak.values()) and best == sorted(best)
+    assert plots.choose_people(run, 9, "3,0").tolist() == measured["t"][[3, 0]].tolist()
+    for wrong in ("wurst", "3,", "-1", len(leak)):
+        with pytest.raises(UserError, match=f"choose: found {wrong!r}, accepted: first, worst, best, or places in T"):
+            plots.choose_people(run, 4, wrong)
 
 
 # -- the widgets --------------------------------------------------------------------------------------------------
