@@ -22,12 +22,11 @@ from arl.metrics import Interval
 from arl.models import precision, prepare
 from arl.probes import area_under_roc, change, decoded, over_people, photographs, said
 from arl.protect import load_encoder
-from arl.runs import Run
+from arl.runs import Run, obtain
 
 COMPONENTS = 32  # of a picture that are matched: with more of them the bound is looser (0.3 bits at 128, quick preset)
 
 
-@torch.no_grad()
 def information(cfg: RunConfig, row: Run) -> dict[str, Interval]:
     """The terms of (13) for the stored `row` of `cfg`, on T, with intervals over its people.
 
@@ -38,7 +37,13 @@ def information(cfg: RunConfig, row: Run) -> dict[str, Interval]:
     `verification`: area under the ROC of M(Z) against C of another photograph of the person and of a stranger; chance is ½.
     `label_loss`: an upper bound of H(Y | f(Z)): f's cross-entropy, a mean over attributes. `label_entropy` is H(Y), from X1's rates.
     `label_share`: 1 − label_loss / label_entropy, at most 1; what f(Z) certainly says of the labels.
+    Kept in the store.
     """
+    return obtain({"kind": "bits", "version": 1, "row": row.id}, lambda _: {"bits": _measure(cfg, row)}).result["bits"]
+
+
+@torch.no_grad()
+def _measure(cfg: RunConfig, row: Run) -> dict[str, Interval]:
     device, runs, data = prepare(), parts(row), open_data(cfg)
     x1, x2, t = split(data, cfg)
     people, y = data.identities[t], targets(data, cfg)

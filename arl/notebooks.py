@@ -4,6 +4,7 @@ import ast
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def notebooks(names: Sequence[str] = ()) -> list[Path]:
 
 
 def execute_all(names: Sequence[str], parameters: dict[str, Any]) -> Iterator[Path]:
-    """Execute `notebooks(names)` with those of `parameters` that each has; yields the executed copies.
+    """Execute `notebooks(names)`, a kernel a core, with those of `parameters` that each has; yields the executed copies in order.
 
     Before anything runs, each parameter must be known to at least one of the notebooks: papermill itself would only warn.
     Raises `NotebookError`.
@@ -45,9 +46,23 @@ def execute_all(names: Sequence[str], parameters: dict[str, Any]) -> Iterator[Pa
     if unknown := sorted(set(parameters) - known - {"preset"}):  # a notebook that trains nothing has no preset
         raise NotebookError(f"{unknown[0]}: no such parameter, accepted by these notebooks: {', '.join(sorted(known))}")
     run_all(_rows_ahead(chosen, parameters))  # in one sweep, so that its time left is that of all
-    for number, (path, accepted) in enumerate(chosen.items(), 1):
+
+    def one(number: int, path: Path) -> Path:
         say(f"[{number}/{len(chosen)}] {path.name}")
-        yield execute(path, {name: value for name, value in parameters.items() if name in accepted})
+        return execute(path, {name: value for name, value in parameters.items() if name in chosen[path]})
+
+    cores = os.cpu_count() or 1
+    kernels = min(int(os.environ.get("ARL_WORKERS") or cores), len(chosen))
+    if kernels > 1:
+        os.environ.setdefault("ARL_THREADS", str(max(1, cores // kernels)))
+    with ThreadPoolExecutor(kernels) as pool:
+        jobs = [pool.submit(one, number, path) for number, path in enumerate(chosen, 1)]
+        try:
+            for job in jobs:
+                yield job.result()
+        finally:  # after a failure those that have begun are finished, no other one begins
+            for job in jobs:
+                job.cancel()
 
 
 def _rows_ahead(chosen: dict[Path, dict[str, Any]], parameters: dict[str, Any]) -> list[RunConfig]:

@@ -24,7 +24,7 @@ from arl.evaluate import parts, reconstruct
 from arl.metrics import Interval
 from arl.models import precision, prepare
 from arl.protect import load_encoder
-from arl.runs import Run
+from arl.runs import Run, obtain
 
 LEARN = 5000  # images of X2 at most that a probe learns from
 SIDE = 24  # pixels a side of the pictures that a probe looks at
@@ -104,8 +104,14 @@ def skin_tone(of: Sample) -> np.ndarray | None:
 def readable(cfg: RunConfig, row: Run) -> dict[str, dict[str, Interval]]:
     """Source, then trait: R² of "skin tone" (rendered faces only) and MCC of those of `GROUPS` that the faces are labelled with.
 
-    Sources: Z; X̂; the skin's mean colour in X̂; and, as a yardstick, the photograph X itself.
+    Sources: Z; X̂; the skin's mean colour in X̂; and, as a yardstick, the photograph X itself. Kept in the store.
     """
+    return obtain({"kind": "probes", "version": 1, "row": row.id}, lambda _: {"read": _readable(cfg, row)}).result[
+        "read"
+    ]
+
+
+def _readable(cfg: RunConfig, row: Run) -> dict[str, dict[str, Interval]]:
     x = photographs(cfg)
     x_hat = decoded(cfg, row, x)
     sources = {"Z": features(cfg, parts(row)["encoder"], x), "X̂": x_hat, "skin of X̂": skin_colour(x_hat), "X": x}
@@ -179,13 +185,26 @@ def balanced(classes: np.ndarray, points: int, seed: int = 0) -> np.ndarray:
 
 
 def figure4(cfg: RunConfig, encoder: Run, points: int) -> dict[str, Any]:
-    """One panel: `map` (m, 2) and `classes` (m,) of a balanced sample of X2 and T, and what probes read of them all on T."""
-    z = reduced(features(cfg, encoder, photographs(cfg)))
-    classes = combinations(z)
-    shown = balanced(classes, points, cfg.seed)
-    found = {name: read(z, z.labels(name), cfg) for name in ("Eyeglasses", "Smiling")}
-    found["four classes"] = read(z, classes, cfg)
-    return {"map": tsne(z.values[shown], cfg.seed), "classes": classes[shown], "read": found}
+    """One panel: `map` (m, 2) and `classes` (m,) of a balanced sample of X2 and T, and what probes read of them all on T.
+
+    Kept in the store.
+    """
+    spec = {"kind": "map", "version": 1, "encoder": encoder.id, "points": points, "bootstrap": cfg.bootstrap}
+
+    def make(run: Run) -> dict[str, Any]:
+        z = reduced(features(cfg, encoder, photographs(cfg)))
+        classes = combinations(z)
+        shown = balanced(classes, points, cfg.seed)
+        found = {name: read(z, z.labels(name), cfg) for name in ("Eyeglasses", "Smiling")}
+        found["four classes"] = read(z, classes, cfg)
+        run.save(
+            {"map": torch.from_numpy(tsne(z.values[shown], cfg.seed)), "classes": torch.from_numpy(classes[shown])}
+        )
+        return {"checkpoint": True, "read": found}
+
+    run = obtain(spec, make)
+    tensors, _ = run.load()
+    return {"map": tensors["map"].numpy(), "classes": tensors["classes"].numpy(), "read": run.result["read"]}
 
 
 def figure4_text(panels: Sequence[dict[str, Any]]) -> str:
