@@ -202,6 +202,11 @@ def test_what_is_readable_and_the_figures(row, tmp_path, monkeypatch):
     assert panel["map"].shape == (len(panel["classes"]), 2) and len(set(np.bincount(panel["classes"]))) == 1
     assert probes.figure4_text([panel] * 4).count("\n") == 12
     assert len(plots.tsne_panels({str(i): panel for i in range(4)}).axes) == 4
+    for module, name in ((probes, "_readable"), (information, "_measure"), (probes, "tsne")):
+        monkeypatch.setattr(module, name, lambda *_: pytest.fail("it is in the store"))
+    assert probes.readable(TINY, row) == read and information.information(TINY, row) == bits
+    again = probes.figure4(TINY, train_encoder(TINY), 40)
+    assert again["read"] == panel["read"] and np.array_equal(again["map"], panel["map"])
     x = probes.photographs(TINY)
     assert x.values.shape == (len(x.index), 3 * probes.SIDE**2) and 0 <= x.values.min() and x.values.max() <= 1
     z = probes.features(TINY, train_encoder(TINY), x).values[x.learn]
