@@ -156,16 +156,21 @@ def test_entropy_by_hand():
 
 def test_match_bits_of_a_gaussian_channel():
     """Z = X + N, X̂ = E[X | Z]: I(X; X̂) = k · ½ log2(1 + SNR). The bound comes close to it from below, and knows nothing of nothing."""
-    n, k, noise = 600, 2, 0.25
-    x = rng.standard_normal((n, k))
-    x_hat = (x + math.sqrt(noise) * rng.standard_normal((n, k))) / (1 + noise)
+    n, k, noise, repeats = 600, 2, 0.25, 8
     left = np.full(k, noise / (1 + noise))  # the variance of X given Z
-    bits = information.match_bits(information.gaussian_scores(x_hat, x, left, np.ones(k))).mean()
+    bits, pixel, stranger = [], [], []
+    for seed in range(repeats):  # one set of 600 is off by 0.07 bits, one standard deviation
+        own = np.random.default_rng(seed)
+        x = own.standard_normal((n, k))
+        x_hat = (x + math.sqrt(noise) * own.standard_normal((n, k))) / (1 + noise)
+        bits.append(information.match_bits(information.gaussian_scores(x_hat, x, left, np.ones(k))).mean())
+        pixel.append(0.5 * math.log2(x.var() / np.square(x - x_hat).mean()))
+        wrong = information.gaussian_scores(x_hat[::-1].copy(), x, left, np.ones(k))
+        stranger.append(information.match_bits(wrong).mean())
     true = k * 0.5 * math.log2(1 + 1 / noise)  # 2.32
-    assert true - 0.25 < bits < true + 0.1
-    assert 0.5 * math.log2(x.var() / np.square(x - x_hat).mean()) == pytest.approx(true / k, abs=0.06), "pixel bits"
-    stranger = information.match_bits(information.gaussian_scores(x_hat[::-1].copy(), x, left, np.ones(k)))
-    assert -0.05 < stranger.mean() < 0.05
+    assert true - 0.1 < np.mean(bits) < true + 0.05
+    assert np.mean(pixel) == pytest.approx(true / k, abs=0.03), "pixel bits"
+    assert -0.02 < np.mean(stranger) < 0.02
     exact = information.match_bits(torch.eye(n)).mean()
     assert exact == pytest.approx(math.log2(n), abs=0.01), "at most the logarithm of the number of pictures"
 
