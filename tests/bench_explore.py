@@ -1,6 +1,7 @@
 """How the explorer feels: slider to picture, memory after 500 moves, and a first-time user's path. Prints one line each.
 
-    python tests/bench_explore.py [STORE]     by default a tiny store, made anew; needs chromium and playwright
+    python tests/bench_explore.py [STORE]            by default a tiny store, made anew; needs chromium and playwright
+    python tests/bench_explore.py STORE --pictures   photographs 08_explore with a store of the preset quick, for figures/
 
 Slider to picture: from the key press to the first frame with another picture, in the page, over 500 moves each of which changes the
 nearest run. The first-time path starts with `jupyter lab` and an empty store, uses the mouse only, and ends with a decoded face.
@@ -58,6 +59,23 @@ def first_time(folder: Path) -> None:
         print(f"first-time path: first finished run after {time.monotonic() - begun:.0f} s", flush=True)
 
 
+def pictures(store: Path, folder: Path) -> None:
+    for dark in (False, True):
+        with lab.jupyterlab(store, folder / str(dark), dark=dark) as address, lab.chromium() as browser:
+            page = browser.new_page(viewport={"width": 1500, "height": 1750})
+            lab.open_and_run(page, address.format("08_explore.ipynb"))
+            page.locator(".arl .strip").first.wait_for()
+            lab.enter(page, "λ1", "1")
+            page.get_by_text("exactly what you chose").wait_for()
+            page.locator("button.arl-face").nth(1).click()
+            page.get_by_text("Look closer: face 2").wait_for(timeout=60_000)
+            page.wait_for_timeout(3_000)
+            path = lab.ROOT / "figures" / f"08_explore_{'dark' if dark else 'light'}.png"
+            page.locator(".jp-Notebook .arl").first.scroll_into_view_if_needed()
+            page.screenshot(path=path)
+            print(path)
+
+
 def _command(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
@@ -72,6 +90,9 @@ def _ours(process: psutil.Process) -> bool:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if "--pictures" in sys.argv:
+            pictures(Path(sys.argv[1]).resolve(), folder)
+            sys.exit()
         if len(sys.argv) > 1:
             moves(Path(sys.argv[1]).resolve(), folder / "moves", "quick")
         else:
