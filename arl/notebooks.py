@@ -54,7 +54,8 @@ def execute_all(names: Sequence[str], parameters: dict[str, Any]) -> Iterator[Pa
     cores = os.cpu_count() or 1
     kernels = min(int(os.environ.get("ARL_WORKERS") or cores), len(chosen))
     if kernels > 1:
-        os.environ.setdefault("ARL_THREADS", str(max(1, cores // kernels)))
+        for name in ("ARL_THREADS", "OMP_NUM_THREADS"):  # else the kernels' threads wait for one another
+            os.environ.setdefault(name, str(max(1, cores // kernels)))
     with ThreadPoolExecutor(kernels) as pool:
         jobs = [pool.submit(one, number, path) for number, path in enumerate(chosen, 1)]
         try:
