@@ -45,7 +45,7 @@ from tqdm import tqdm
 
 from arl import faces
 from arl.config import ATTRIBUTES, ConfigError, RunConfig, project_root
-from arl.runs import run_id, runs_root, say, write_atomically, write_json
+from arl.runs import KEEP_MEMORY, cores, run_id, runs_root, say, write_atomically, write_json
 
 EXTRA_FIRST_IDENTITY = 1_000_000  # rendered people of the extra data: nobody of X1, X2 or T
 EXTRA_PER_IDENTITY = 8
@@ -162,7 +162,8 @@ for line in sys.stdin:
     def render(self, count: int, per_identity: int, size: int, seed: int, **names: Any) -> "_Rows":
         """`faces.render` with the same arguments."""
         if not hasattr(self.own, "process"):
-            env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+            path = os.pathsep.join(filter(None, sys.path))
+            env = KEEP_MEMORY | os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
             command, pipe = [sys.executable, "-c", self.program], subprocess.PIPE
             self.own.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env, start_new_session=True)
             self.all.append(self.own.process)
@@ -471,7 +472,7 @@ def _build(folder: Path, spec: dict[str, Any], source: _Source, progress: bool, 
     todo = [(start, stop) for start, stop in source.ranges if not marks[start:stop].all()]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # of each thread of the pool: there is one for each core
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    pool = ThreadPoolExecutor(cores())
     with _bar(n, source.title, progress) as advance:
         advance(n - sum(stop - start for start, stop in todo))
         try:

@@ -1213,7 +1213,7 @@ def _columns(traits):
     return SimpleNamespace(**{k: v.astype(np.float32).reshape(*v.shape, 1, 1) for k, v in traits.items()})
 
 
-def render_params(seed=0, people=0, photos=0, size=64, *, domain="standard", force=None, traits=None, batch=8):
+def render_params(seed=0, people=0, photos=0, size=64, *, domain="standard", force=None, traits=None, batch=16):
     """Draw photograph `photos[i]` of person `people[i]`; `force` and `traits` as in `parameters`.
 
     Returns images (N, 3, size, size) uint8 sRGB and attributes (N, 40) bool.
@@ -1231,7 +1231,7 @@ def render_params(seed=0, people=0, photos=0, size=64, *, domain="standard", for
     return images, np.stack([a[name] for name in ATTRIBUTES], 1)
 
 
-def render(n_identities, per_identity, size=64, seed=0, *, domain="standard", first_identity=0, out=None, batch=8,
+def render(n_identities, per_identity, size=64, seed=0, *, domain="standard", first_identity=0, out=None, batch=16,
            progress=False):  # fmt: skip
     """Draw `per_identity` photographs of each of `n_identities` people, person by person.
 

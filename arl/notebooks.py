@@ -13,8 +13,8 @@ from papermill.exceptions import PapermillExecutionError
 
 from arl import experiments
 from arl.config import RunConfig, UserError, project_root
-from arl.runs import runs_root, say
-from arl.sweep import run_all
+from arl.runs import KEEP_MEMORY, cores, runs_root, say
+from arl.sweep import run_all, worker_count
 
 
 class NotebookError(UserError):
@@ -51,11 +51,11 @@ def execute_all(names: Sequence[str], parameters: dict[str, Any]) -> Iterator[Pa
         say(f"[{number}/{len(chosen)}] {path.name}")
         return execute(path, {name: value for name, value in parameters.items() if name in chosen[path]})
 
-    cores = os.cpu_count() or 1
-    kernels = min(int(os.environ.get("ARL_WORKERS") or cores), len(chosen))
+    kernels = min(worker_count(), len(chosen))
+    os.environ |= KEEP_MEMORY | os.environ
     if kernels > 1:
         for name in ("ARL_THREADS", "OMP_NUM_THREADS"):  # else the kernels' threads wait for one another
-            os.environ.setdefault(name, str(max(1, cores // kernels)))
+            os.environ.setdefault(name, str(max(1, cores() // kernels)))
     with ThreadPoolExecutor(kernels) as pool:
         jobs = [pool.submit(one, number, path) for number, path in enumerate(chosen, 1)]
         try:

@@ -28,6 +28,19 @@ from arl.config import made_with, project_root
 
 Tensors = dict[str, Tensor]
 
+# glibc returns large blocks to the kernel after every step and asks for them in the next. Processes with these in their
+# environment keep them: the same numbers, sooner.
+KEEP_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": "268435456",
+    "MALLOC_TOP_PAD_": "67108864",
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+}
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 
 def runs_root() -> Path:
     """The store's folder: `$ARL_RUNS`, else `runs/` in the checkout."""

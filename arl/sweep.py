@@ -20,32 +20,27 @@ from arl.config import RunConfig, UserError
 from arl.data import open_data, open_extra
 from arl.models import prepare
 from arl.protect import encoder_spec, train_encoder
-from arl.runs import Run, run_id, runs_root, say
-
-# glibc returns large blocks to the kernel after every step and asks for them in the next. The workers keep them: the same numbers, sooner.
-KEEP_MEMORY = {
-    "MALLOC_TRIM_THRESHOLD_": "268435456",
-    "MALLOC_TOP_PAD_": "67108864",
-    "MALLOC_MMAP_THRESHOLD_": "33554432",
-}
+from arl.runs import KEEP_MEMORY, Run, cores, run_id, runs_root, say
 
 
 def run_all(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Run]:
-    """The row run of each configuration, in their order; found, or made by `workers` processes (default: `$ARL_WORKERS`, else cores).
+    """The row run of each configuration, in their order; found, or made by `workers` processes (default: `worker_count()`).
 
-    On an accelerator one process makes them in turn. When a row fails the others are finished first; then `UserError` names it.
+    When a row fails the others are finished first; then `UserError` names it.
     """
     unique = list(dict.fromkeys(cfgs))
     for cfg in unique:
         open_data(cfg), open_extra(cfg)  # drawn or decoded once, here
     missing = [cfg for cfg in unique if evaluate.find(cfg) is None]
     if missing:
-        workers = workers or int(os.environ.get("ARL_WORKERS") or (os.cpu_count() or 1))
-        if prepare().type != "cpu":
-            workers = 1
         say(plan(cfgs, missing))
-        _make(missing, workers)
+        _make(missing, workers or worker_count())
     return [evaluate.run(cfg) for cfg in cfgs]
+
+
+def worker_count() -> int:
+    """How many processes work side by side: `$ARL_WORKERS`, else one a core; one on an accelerator, which they would share."""
+    return 1 if prepare().type != "cpu" else int(os.environ.get("ARL_WORKERS") or cores())
 
 
 def plan(cfgs: Sequence[RunConfig], missing: Sequence[RunConfig]) -> str:
@@ -70,14 +65,12 @@ def _make(cfgs: Sequence[RunConfig], workers: int) -> None:
     total = sum(_encoder_cost(rows[0]) for rows in waiting.values()) + sum(map(_row_cost, cfgs)) + len(judge)
     done, count, stages, start = 0.0, 0, len(waiting) + len(cfgs) + len(judge), time.monotonic()
     failed: list[str] = []
-    for name, value in KEEP_MEMORY.items():
-        os.environ.setdefault(name, value)
+    os.environ |= KEEP_MEMORY | os.environ
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(), str(runs_root())))
     jobs: dict[Future, tuple[str, str, RunConfig, float]] = {}
-    ready: list[
-        tuple[float, str, str, RunConfig, float]
-    ] = []  # cost of it and of what needs it, kind, key, cfg, its cost
+    # cost of it and of what needs it, kind, key, cfg, its cost
+    ready: list[tuple[float, str, str, RunConfig, float]] = []
 
     def submit() -> None:
         """Give idle workers what has most still to come, so that none of them waits at the end."""

@@ -55,8 +55,10 @@ def main(n: int = 4000) -> None:
                     best = min(best, (time.perf_counter() - start) / count)
                 print(f"batches of 64, {size} px, {name}: {1e6 * best:.0f} µs")
         start = time.perf_counter()
-        open_rendered(16, 32, 48, 0, progress=False)
-        print(f"rendered, 48 px: {512 / (time.perf_counter() - start):.0f} images/s, all cores, start included")
+        open_rendered(n // 32, 32, 64, 0, progress=False)
+        print(
+            f"rendered, 64 px: {n // 32 * 32 / (time.perf_counter() - start):.0f} images/s, all cores, start included"
+        )
 
 
 if __name__ == "__main__":
