@@ -26,7 +26,6 @@ from arl.models import (
     adam,
     decoder_width,
     descend,
-    fixed,
     generator,
     initialised,
     precision,
@@ -181,16 +180,16 @@ def _train_decoder(
                 x_hat = decoder(features.of(rows, x, mirrored))
                 pixel, adversarial, perceived = losses.pixel_loss(x_hat, x), 0.0, 0.0
                 if cfg.mu1 > 0:
-                    with fixed(discriminator):
-                        adversarial = losses.adversarial_loss(discriminator(x_hat), cfg.gan_loss)
+                    fake = discriminator(x_hat)  # for both players: D changes only after Dec^a has used it
+                    adversarial = losses.adversarial_loss(fake, cfg.gan_loss)
                 if cfg.mu2 > 0:
                     perceived = losses.perceptual_distance(g(x_hat), g(x), g.scale)
                 attack = losses.attacker_loss(pixel, adversarial, perceived, cfg.mu1, cfg.mu2)  # equation (5)
-            descend(attack, parts["adam"], lr)
+            descend(attack, parts["adam"], lr, keep_graph=cfg.mu1 > 0)
             seen["attack"] += attack.detach()
             if cfg.mu1 > 0:
                 with precision(device):
-                    objective = losses.discriminator_objective(discriminator(x), discriminator(x_hat.detach()))
+                    objective = losses.discriminator_objective(discriminator(x), fake)
                 descend(-objective, parts["discriminator_adam"], lr / 4)  # equation (3); at Dec^a's rate D wins at once
                 seen["discriminator"] += objective.detach()
         return {name: total.item() / steps for name, total in seen.items()}

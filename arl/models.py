@@ -230,12 +230,12 @@ def adam(module: nn.Module, beta1: float = 0.9) -> torch.optim.AdamW:
     return torch.optim.AdamW(module.parameters(), betas=(beta1, 0.999), weight_decay=1e-4, fused=True)
 
 
-def descend(loss: Tensor, optimiser: torch.optim.Optimizer, lr: float) -> None:
-    """One step down `loss` at learning rate `lr`."""
+def descend(loss: Tensor, optimiser: torch.optim.Optimizer, lr: float, keep_graph: bool = False) -> None:
+    """One step of the optimiser's own parameters down `loss` at learning rate `lr`; `keep_graph` where another loss shares it."""
     for group in optimiser.param_groups:
         group["lr"] = lr
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward(inputs=[p for group in optimiser.param_groups for p in group["params"]], retain_graph=keep_graph)
     optimiser.step()
 
 

@@ -127,18 +127,18 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
                     v_hat = decoder(z)
                     adversarial = perceived = 0.0
                     if cfg.simulated_mu1 > 0:
-                        with fixed(discriminator):
-                            adversarial = losses.adversarial_loss(discriminator(v_hat), cfg.gan_loss)
+                        fake = discriminator(v_hat)  # for both players: D changes only after Dec has used it
+                        adversarial = losses.adversarial_loss(fake, cfg.gan_loss)
                     if cfg.simulated_mu2 > 0:
                         perceived = losses.perceptual_distance(g(v_hat), g(v), g.scale)
                     attack = losses.attacker_loss(
                         losses.pixel_loss(v_hat, v), adversarial, perceived, cfg.simulated_mu1, cfg.simulated_mu2
                     )
-                descend(attack, parts["decoder_adam"], cfg.simulated_lr)
+                descend(attack, parts["decoder_adam"], cfg.simulated_lr, keep_graph=cfg.simulated_mu1 > 0)
                 seen["adversary"] += attack.detach()
                 if cfg.simulated_mu1 > 0:  # D, equation (3)
                     with precision(device):
-                        objective = losses.discriminator_objective(discriminator(v), discriminator(v_hat.detach()))
+                        objective = losses.discriminator_objective(discriminator(v), fake)
                     descend(-objective, parts["discriminator_adam"], cfg.simulated_lr)
                     seen["discriminator"] += objective.detach()
 
