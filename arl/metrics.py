@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812, its usual name
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 Interval = dict[str, Any]  # value, low, high
 
@@ -50,6 +49,8 @@ def ssim(x_hat: Tensor, x: Tensor) -> Tensor:
 
     The mean is over windows that lie inside the image, as in the paper of SSIM and in scikit-image; torchmetrics also counts the border.
     """
+    from torchmetrics.functional.image import structural_similarity_index_measure  # here, as it takes two seconds
+
     fast = [t.float().contiguous(memory_format=torch.channels_last).split(256) for t in (x_hat, x)]  # four times
     maps = [
         structural_similarity_index_measure(*pair, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True)
