@@ -189,7 +189,14 @@ def figure4(cfg: RunConfig, encoder: Run, points: int) -> dict[str, Any]:
 
     Kept in the store.
     """
-    spec = {"kind": "map", "version": 1, "encoder": encoder.id, "points": points, "bootstrap": cfg.bootstrap}
+    spec = {
+        "kind": "map",
+        "version": 2,
+        "encoder": encoder.id,
+        "layer": cfg.layer,
+        "points": points,
+        "bootstrap": cfg.bootstrap,
+    }
 
     def make(run: Run) -> dict[str, Any]:
         z = reduced(features(cfg, encoder, photographs(cfg)))
