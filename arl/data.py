@@ -45,7 +45,7 @@ from tqdm import tqdm
 
 from arl import faces
 from arl.config import ATTRIBUTES, ConfigError, RunConfig, project_root
-from arl.runs import KEEP_MEMORY, cores, run_id, runs_root, say, write_atomically, write_json
+from arl.runs import KEEP_MEMORY, cores, file_sha256, run_id, runs_root, say, write_atomically, write_json
 
 EXTRA_FIRST_IDENTITY = 1_000_000  # rendered people of the extra data: nobody of X1, X2 or T
 EXTRA_PER_IDENTITY = 8
@@ -424,7 +424,7 @@ def _load(folder: Path, tell: bool = False) -> FaceData | None:
             problem = f"found {size} bytes where {was['bytes']} were written"
         elif mtime == was["mtime_ns"]:  # as it was when its SHA-256 was taken
             continue
-        elif _sha256(path) == was["sha256"]:  # a copy from elsewhere: checked once
+        elif file_sha256(path) == was["sha256"]:  # a copy from elsewhere: checked once
             was["mtime_ns"] = mtime
             write_json(folder / "meta.json", meta)
             continue
@@ -504,7 +504,7 @@ def _build(folder: Path, spec: dict[str, Any], source: _Source, progress: bool, 
     write_atomically(folder / "labels.safetensors", labels)
     meta = dict(images=len(keep), image_size=size, attribute_names=source.attribute_names, title=title, spec=spec)
     meta["files"] = {
-        path.name: dict(bytes=path.stat().st_size, mtime_ns=path.stat().st_mtime_ns, sha256=_sha256(path))
+        path.name: dict(bytes=path.stat().st_size, mtime_ns=path.stat().st_mtime_ns, sha256=file_sha256(path))
         for path in (images, folder / "labels.safetensors")
     }
     write_json(folder / "meta.json", meta)
@@ -519,11 +519,6 @@ def _write_at(path: Path, offset: int, values: np.ndarray) -> None:
         file.write(np.ascontiguousarray(values, dtype=np.uint8).tobytes())
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -777,7 +772,7 @@ def _folder(
     if len(tables) > 1:
         raise ConfigError(f"{parameter}: found {' and '.join(p.name for p in tables)} in {root}, accepted: one of them")
     with ThreadPoolExecutor() as pool:
-        sums = pool.map(_sha256, [*paths, *tables])
+        sums = pool.map(file_sha256, [*paths, *tables])
         lines = [f"{name} {digest}" for name, digest in zip([*names, *(t.name for t in tables)], sums, strict=True)]
     fingerprint = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 

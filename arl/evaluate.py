@@ -39,7 +39,7 @@ def run(cfg: RunConfig) -> Run:
     The row's result holds, for each metric, `value`, `low`, `high` (95 % bootstrap interval over the images of T) and, for privacy,
     `floors` and `ceilings`; and what it was measured on: data, g, C, the ids of its runs.
     """
-    # A C, g or extra data that cannot be used is refused now, not after hours of training.
+    # A g or extra data that cannot be used is refused now, C a few lines below: not after hours of training.
     perceptual_id(cfg), open_extra(cfg)
     if (row := find(cfg)) is not None and all(map(sound, [row, *parts(row).values()])):
         return row

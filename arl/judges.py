@@ -3,7 +3,6 @@
 Each has a `name`, which stands in every output, and the recogniser a `spec`, which goes into run ids.
 """
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from arl.config import ConfigError, RunConfig
 from arl.data import FaceData, batches, open_rendered
 from arl.models import Normalise, adam, descend, generator, initialised, one_cycle, precision, residual
-from arl.runs import Run, obtain, pack, run_id, unpack
+from arl.runs import Run, file_sha256, obtain, pack, run_id, unpack
 
 # -- g ------------------------------------------------------------------------------------------------------------
 
@@ -103,7 +102,7 @@ def perceptual(cfg: RunConfig, device: torch.device) -> Perceptual | None:
 def perceptual_id(cfg: RunConfig) -> str:
     """What tells one g from another in run ids: a file by its content, not by its path. Raises `ConfigError` where there is none."""
     named = cfg.perceptual in ("random", "imagenet", "none")
-    name = cfg.perceptual if named else _sha256(_weights_file(cfg.perceptual))
+    name = cfg.perceptual if named else file_sha256(_weights_file(cfg.perceptual))[:12]
     return f"{name}-2"  # a version: raise it when a g or its scale changes
 
 
@@ -140,7 +139,7 @@ def _vgg16_weights(source: str) -> tuple[dict[str, Tensor], str]:
         raise ConfigError(
             f"perceptual: {path} cannot be read as weights ({_first_line(error)}), accepted: .pth or .safetensors"
         ) from None
-    return state, f"VGG16 conv1–conv5, weights {path.name} ({_sha256(path)})"
+    return state, f"VGG16 conv1–conv5, weights {path.name} ({file_sha256(path)[:12]})"
 
 
 # -- C ------------------------------------------------------------------------------------------------------------
@@ -380,11 +379,11 @@ class OnnxRecogniser:
             raise ConfigError(
                 f"recogniser: {path} gives {tuple(found[0].shape)} for 2 faces, accepted: one embedding a face"
             )
-        self.name = f"{path.name} (ONNX, {_sha256(path)})"
+        self.name = f"{path.name} (ONNX, {file_sha256(path)[:12]})"
         self.middle_name = (
             "second output" if len(self.session.get_outputs()) > 1 else "embedding, as the file has one output"
         )
-        self.spec = {"kind": "onnx", "sha256": _sha256(path), "version": 1}
+        self.spec = {"kind": "onnx", "sha256": file_sha256(path)[:12], "version": 1}
 
     def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = F.interpolate(x.float(), size=self.size, mode="bilinear", antialias=True).clamp(0, 1)
@@ -400,9 +399,3 @@ class OnnxRecogniser:
 
 def _first_line(error: Exception) -> str:
     return (str(error) or repr(error)).splitlines()[0]
-
-
-def _sha256(path: Path) -> str:
-    """The first twelve digits of a file's hash: who used which weights."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

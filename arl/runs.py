@@ -15,6 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,18 @@ def run_id(spec: dict[str, Any]) -> str:
     """`KIND-` and twelve hexadecimal digits: a hash of `spec`, which must hold "kind"."""
     text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"{spec['kind']}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, read again only when its size or time has changed."""
+    stat = path.stat()
+    return _file_sha256(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _file_sha256(path: Path, *_: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class DamagedError(ValueError):
