@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from arl.config import ConfigError, RunConfig
+from arl.config import ConfigError, RunConfig, first_line
 from arl.data import FaceData, batches, open_rendered
 from arl.models import Normalise, adam, descend, generator, initialised, one_cycle, precision, residual
 from arl.runs import Run, file_sha256, obtain, pack, run_id, unpack
@@ -93,7 +93,7 @@ def perceptual(cfg: RunConfig, device: torch.device) -> Perceptual | None:
                 layer.load_state_dict({k: state[f"features.{i}.{k}"] for k in ("weight", "bias")})
             except (KeyError, RuntimeError) as error:
                 raise ConfigError(
-                    f"perceptual: {cfg.perceptual} has no fitting features.{i} ({_first_line(error)}), "
+                    f"perceptual: {cfg.perceptual} has no fitting features.{i} ({first_line(error)}), "
                     "accepted: the weights of torchvision's vgg16"
                 ) from None
     return g.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
@@ -123,7 +123,7 @@ def _vgg16_weights(source: str) -> tuple[dict[str, Tensor], str]:
             ), "VGG16 conv1–conv5, ImageNet weights"
         except (OSError, RuntimeError) as error:  # offline; a download with another hash
             raise ConfigError(
-                f"perceptual: the ImageNet weights of VGG16 could not be downloaded ({_first_line(error)}), "
+                f"perceptual: the ImageNet weights of VGG16 could not be downloaded ({first_line(error)}), "
                 "accepted: 'random', or the path of their file"
             ) from None
     path = _weights_file(source)
@@ -137,7 +137,7 @@ def _vgg16_weights(source: str) -> tuple[dict[str, Tensor], str]:
             raise TypeError(f"it holds a {type(state).__name__}")
     except Exception as error:  # a damaged file raises almost anything
         raise ConfigError(
-            f"perceptual: {path} cannot be read as weights ({_first_line(error)}), accepted: .pth or .safetensors"
+            f"perceptual: {path} cannot be read as weights ({first_line(error)}), accepted: .pth or .safetensors"
         ) from None
     return state, f"VGG16 conv1–conv5, weights {path.name} ({file_sha256(path)[:12]})"
 
@@ -357,7 +357,7 @@ class OnnxRecogniser:
             self.mean, self.std = float(meta.get("mean", 0.5)), float(meta.get("std", 0.5))
         except Exception as error:
             raise ConfigError(
-                f"recogniser: {path} cannot be loaded ({_first_line(error)}), accepted: an ONNX model"
+                f"recogniser: {path} cannot be loaded ({first_line(error)}), accepted: an ONNX model"
             ) from None
         inputs = self.session.get_inputs()
         shape = inputs[0].shape
@@ -373,7 +373,7 @@ class OnnxRecogniser:
             found = self.embed(torch.zeros(2, 3, 32, 32))
         except Exception as error:
             raise ConfigError(
-                f"recogniser: {path} cannot be run ({_first_line(error)}), accepted: any batch of faces"
+                f"recogniser: {path} cannot be run ({first_line(error)}), accepted: any batch of faces"
             ) from None
         if len(found[0]) != 2:
             raise ConfigError(
@@ -395,7 +395,3 @@ class OnnxRecogniser:
             torch.from_numpy(np.concatenate([f[i] for f in found])).flatten(1) for i in range(min(2, len(found[0])))
         ]
         return outputs[0], outputs[-1]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or repr(error)).splitlines()[0]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from arl.config import UserError
+from arl.config import UserError, first_line
 from arl.data import FaceData
 from arl.plots import different_people
 
@@ -52,7 +52,7 @@ def read(name: str, content: bytes) -> Image.Image:
     except (UnidentifiedImageError, Image.DecompressionBombError):
         raise refuse("found no photograph in it") from None
     except Exception as error:  # decoders raise almost anything for a damaged file
-        raise refuse(f"cannot be read ({_first_line(error)})") from None
+        raise refuse(f"cannot be read ({first_line(error)})") from None
     if image.width * image.height > PIXELS:
         raise refuse(f"found {image.width} × {image.height} pixels")
     if min(image.size) < SIDE:
@@ -68,7 +68,7 @@ def read(name: str, content: bytes) -> Image.Image:
         image.thumbnail((ENOUGH, ENOUGH))
         return image
     except Exception as error:
-        raise refuse(f"is damaged ({_first_line(error)})") from None
+        raise refuse(f"is damaged ({first_line(error)})") from None
 
 
 def align(name: str, image: Image.Image, size: int, eyes: Eyes = RENDERED_EYES) -> Photograph:
@@ -163,7 +163,3 @@ def eyes_of(data: FaceData) -> Eyes:
         return RENDERED_EYES
     left, right = np.median(np.array(found), axis=0) / data.images.shape[-1]
     return tuple(left.tolist()), tuple(right.tolist())
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or repr(error)).splitlines()[0]
