@@ -572,18 +572,23 @@ def _decode(blob: bytes | np.ndarray, size: int) -> np.ndarray:
     return F.interpolate(x, (size, size), mode="bilinear", antialias=True)[0].numpy()
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """A photograph as its camera was held, on white, in RGB."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow's own conversion cuts off at 255
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
 def _open_image(path: Path, size: int, centre: float) -> np.ndarray:
     """A square of one photograph, upright, on white, uint8 (3, size, size); `centre` places it, 0 at the top."""
     with Image.open(path) as image:
-        image = ImageOps.exif_transpose(image)
         if image.mode == "F":
             raise ValueError("its pixels are floats, whose white is unknown")
-        if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow's own conversion cuts off at 255
-            image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("RGB")
+        image = upright(image)
         side = min(image.size)
         left, top = (image.width - side) // 2, round((image.height - side) * centre)
         image = image.crop((left, top, left + side, top + side))

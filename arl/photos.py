@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from arl.config import UserError, first_line
-from arl.data import FaceData
+from arl.data import FaceData, upright
 from arl.plots import different_people
 
 ENOUGH = 1600  # pixels a side that are kept of a larger photograph
@@ -58,13 +58,7 @@ def read(name: str, content: bytes) -> Image.Image:
     if min(image.size) < SIDE:
         raise UserError(f"{name}: found {image.width} × {image.height} pixels, accepted: at least {SIDE} a side")
     try:
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow's own conversion cuts off at 255
-            image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("RGB")
+        image = upright(image)
         image.thumbnail((ENOUGH, ENOUGH))
         return image
     except Exception as error:
