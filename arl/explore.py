@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from arl.attack import Features, load_decoder, recognised
 from arl.config import ATTRIBUTES, PRESETS, RunConfig, UserError, project_root
 from arl.data import FaceData, attribute_names, open_data, pictures, split
-from arl.evaluate import PRIVACY
+from arl.evaluate import PRIVACY, parts
 from arl.judges import Recogniser, RenderedRecogniser, embed_all, recogniser
 from arl.models import Decoder, backbone, cut, decoder_width, precision, prepare, tap_shape
 from arl.plots import different_people
@@ -55,7 +55,7 @@ class Row:
 
     def of(self, kind: str) -> Run:
         """The stored run that this row was measured on: `encoder`, `decoder` or `features`."""
-        return Run(self.run.folder.with_name(self.result["runs"][kind]))
+        return parts(self.run)[kind]
 
 
 class Store:

@@ -106,9 +106,8 @@ def readable(cfg: RunConfig, row: Run) -> dict[str, dict[str, Interval]]:
 
     Sources: Z; X̂; the skin's mean colour in X̂; and, as a yardstick, the photograph X itself. Kept in the store.
     """
-    return obtain({"kind": "probes", "version": 1, "row": row.id}, lambda _: {"read": _readable(cfg, row)}).result[
-        "read"
-    ]
+    run = obtain({"kind": "probes", "version": 1, "row": row.id}, lambda _: {"read": _readable(cfg, row)})
+    return run.result["read"]
 
 
 def _readable(cfg: RunConfig, row: Run) -> dict[str, dict[str, Interval]]:
