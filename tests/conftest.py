@@ -7,6 +7,8 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["ARL_THREADS"] = "1"
 
+from arl import evaluate
+
 
 @pytest.fixture(scope="session")
 def session_store(tmp_path_factory):
@@ -18,6 +20,23 @@ def session_store(tmp_path_factory):
 def shared_store(session_store, monkeypatch):
     monkeypatch.setenv("ARL_RUNS", str(session_store))
     return session_store
+
+
+@pytest.fixture(scope="module")
+def rows_of(session_store, tmp_path_factory):
+    """Makes a store with these rows and no others, which would be nearer; the faces are the session's."""
+
+    def make(*cfgs):
+        root = tmp_path_factory.mktemp("rows")
+        (session_store / "data").mkdir(exist_ok=True)
+        (root / "data").symlink_to(session_store / "data")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ARL_RUNS", str(root))
+            for cfg in cfgs:
+                evaluate.run(cfg)
+        return root
+
+    return make
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import nbformat
 import pytest
 from PIL import Image
 
-from arl import evaluate, explore, notebooks
+from arl import explore, notebooks
 from arl.config import RunConfig
 
 HERE = lab.CHROMIUM is not None and importlib.util.find_spec("playwright") is not None
@@ -32,16 +32,9 @@ SMALL = {"preset": "tiny", "people": 4, "side": 3, "counted": 200}  # where a no
 
 
 @pytest.fixture(scope="module")
-def store(session_store, tmp_path_factory):
+def store(rows_of):
     """Three tiny rows, and what the notebooks in JupyterLab add: they come last, as nearer rows would mislead the others."""
-    root = tmp_path_factory.mktemp("browser")
-    (session_store / "data").mkdir(exist_ok=True)
-    (root / "data").symlink_to(session_store / "data")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ARL_RUNS", str(root))
-        for fields in ({}, {"lambda1": 1}, {"lambda2": 1}):
-            evaluate.run(TINY.but(**fields))
-    return root
+    return rows_of(TINY, TINY.but(lambda1=1), TINY.but(lambda2=1))
 
 
 @pytest.fixture(scope="module")

@@ -27,16 +27,9 @@ SETTINGS = ({}, {"lambda1": 1}, {"lambda1": 10, "mu2": 1}, {"lambda1": 1, "seed"
 
 
 @pytest.fixture(scope="module")
-def rows(session_store, tmp_path_factory):
-    """Four tiny rows, made once; the store that holds them and no others, which would be nearer."""
-    root = tmp_path_factory.mktemp("explore")
-    (session_store / "data").mkdir(exist_ok=True)
-    (root / "data").symlink_to(session_store / "data")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ARL_RUNS", str(root))
-        for fields in SETTINGS:
-            evaluate.run(TINY.but(**fields))
-    return root
+def rows(rows_of):
+    """Four tiny rows, made once."""
+    return rows_of(*(TINY.but(**fields) for fields in SETTINGS))
 
 
 @pytest.fixture
