@@ -68,11 +68,12 @@ def save_figure(figure: Figure, name: str, preset: str, runs: Sequence[Run], num
 
 
 def reconstruction_grid(
-    images: dict[str, Tensor], notes: dict[str, Sequence[str]] | None = None, width: float = 7.0
+    images: dict[str, Tensor], notes: dict[str, Sequence[str]] | None = None, notes_are: str = "", width: float = 7.0
 ) -> Figure:
     """One row of pictures for each entry of `images`, named at its left: (n, 3, S, S) in [0, 1], n the same in all.
 
-    `notes`: for an entry of `images`, a short text under each of its pictures, such as a similarity. `width` in inches.
+    `notes`: for an entry of `images`, a short text under each of its pictures, such as a similarity; `notes_are` says below all what
+    they are. `width` in inches.
     """
     n = len(next(iter(images.values())))
     label = 1.15
@@ -105,6 +106,8 @@ def reconstruction_grid(
                 axes.text(
                     0.5, -0.02, notes[name][i], transform=axes.transAxes, ha="center", va="top", fontsize=6.5, color=INK
                 )
+    if notes_are:
+        figure.text(label / width, -0.01, notes_are, ha="left", va="top", fontsize=7, color=INK)
     return figure
 
 
@@ -256,7 +259,7 @@ def compare(rows: dict[str, Run], index: np.ndarray) -> Figure:
         measured, _ = row.load()
         similarity = dict(zip(measured["t"].tolist(), measured["face_similarity"].tolist(), strict=True))
         notes[name] = [f"{similarity[int(i)]:.2f}" for i in index]
-    return reconstruction_grid(shown, notes)
+    return reconstruction_grid(shown, notes, "numbers: face similarity to the input (better ↓)")
 
 
 def tsne_panels(panels: dict[str, dict[str, Any]]) -> Figure:
@@ -303,7 +306,7 @@ def information_planes(
     traits = list(read[0]["Z"])
     hollow = [row.result["config"]["mu2"] > 0 for row in rows]
     figure = plt.figure(figsize=(7.0, 4.9))
-    above = figure.add_gridspec(1, 3, top=0.98, bottom=0.64, left=0.085, right=0.99, wspace=0.1)
+    above = figure.add_gridspec(1, 3, top=0.98, bottom=0.66, left=0.085, right=0.99, wspace=0.1)
     below = figure.add_gridspec(1, max(1, len(traits)), top=0.42, bottom=0.15, left=0.085, right=0.99, wspace=0.12)
     titles = {
         "pixel_bits": "bits a pixel value, X̂ on X\n← better",
@@ -320,7 +323,7 @@ def information_planes(
         axis.margins(0.12)
     figure.axes[0].set_ylabel("share of the labels'\ninformation in f(Z)\nbetter →", fontsize=8)
     keys = axis.get_legend_handles_labels()
-    figure.legend(*keys, loc="center", ncols=min(5, len(rows)), fontsize=7, frameon=False, bbox_to_anchor=(0.53, 0.505))
+    figure.legend(*keys, loc="center", ncols=min(5, len(rows)), fontsize=7, frameon=False, bbox_to_anchor=(0.53, 0.515))
 
     looks = {"Z": ("o", "-", COLOURS[0]), "X̂": ("s", "--", COLOURS[1]), "skin of X̂": ("^", ":", COLOURS[2])}
     axis = None
