@@ -1,17 +1,13 @@
-"""Invented people: a small, vectorised portrait renderer that labels its own pictures.
+"""Invented people who know their own attributes: who they are, and what each photograph of them shows. `arl.portrait` draws them.
 
 Every number of a picture is a hash of (seed, domain, person, photograph, name of the number), so any slice of a
-data set can be made anywhere and is the same slice. A picture is made in six steps, one section each below:
+data set can be made anywhere and is the same slice:
 
-    streams -> person -> photograph -> attributes -> traits (attributes turned into geometry, colour, light)
-    -> geometry (a head of elliptic sections plus a height field) -> materials, back to front -> light -> camera
+    streams -> person -> photograph -> attributes -> traits (attributes turned into geometry, colour, light) -> pictures
 
-Lengths are head units: 1 unit is half the width of the face, about 70 mm; the origin is midway between the pupils,
-x to the right, y down, z towards the viewer. Proportions follow usual anthropometry (pupils 63 mm apart,
-mouth 51 mm wide, pupil to chin 110 mm). The crop is that of aligned CelebA cut to its middle 178 pixels.
-
-Frequencies are those commonly reported from CelebA's list_attr_celeba.txt (Liu, Luo, Wang and Tang, "Deep Learning
-Face Attributes in the Wild", ICCV 2015). No picture, landmark or weight of CelebA is used.
+The crop is that of aligned CelebA cut to its middle 178 pixels. Frequencies are those commonly reported from CelebA's
+list_attr_celeba.txt (Liu, Luo, Wang and Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015). No picture, landmark
+or weight of CelebA is used.
 
 Two labels are opinions, here as there. *Young* means an age below 40 years. *Attractive* is the sign of `_attractive`,
 a fixed sum over other visible traits: it imitates the habits of CelebA's annotators and claims nothing about beauty.
@@ -23,13 +19,13 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr, ndtri
 from tqdm.auto import tqdm
 
 from arl.config import ATTRIBUTES
+from arl.portrait import develop, paint
 
-VERSION = 3  # of the pictures: raised whenever one byte of them changes, so that stored sets are made anew
+VERSION = 4  # of the pictures: raised whenever one byte of them changes, so that stored sets are made anew
 DOMAINS = ("standard", "shifted")
 INDEX = {name: i for i, name in enumerate(ATTRIBUTES)}
 
@@ -305,10 +301,16 @@ def _force(a, z, force):
 # -- traits: attributes and latents turned into geometry, colour and light ----------------------------------------
 
 # sRGB of skin from fair to dark, evenly spaced in perceived lightness; the first is for Pale_Skin alone.
-SKIN = np.array([(250, 226, 206), (232, 196, 172), (224, 178, 148), (200, 144, 108), (160, 104, 74), (112, 70, 48),
-                 (72, 45, 33)])  # fmt: skip
-HAIR = {"Black_Hair": (22, 19, 19), "chestnut": (58, 34, 28), "Brown_Hair": (98, 68, 44), "auburn": (126, 58, 32),
-        "sandy": (150, 124, 92), "Blond_Hair": (198, 164, 108), "Gray_Hair": (182, 182, 184)}  # fmt: skip
+SKIN = np.array([(250, 229, 214), (236, 203, 183), (222, 182, 157), (200, 151, 121), (164, 114, 88), (118, 80, 61),
+                 (78, 53, 42)])  # fmt: skip
+HAIR = {"Black_Hair": (22, 19, 19), "chestnut": (58, 34, 28), "Brown_Hair": (98, 68, 44), "auburn": (104, 56, 38),
+        "sandy": (150, 124, 92), "Blond_Hair": (196, 166, 120), "Gray_Hair": (182, 182, 184)}  # fmt: skip
+# What is worn, and what stands behind people: black, white, denim, red; walls, wood, sky, leaves, night.
+CLOTH = [(24, 24, 27), (30, 30, 34), (38, 44, 66), (60, 78, 108), (112, 116, 122), (196, 194, 190), (226, 224, 220), (128, 38, 44),
+         (46, 78, 66), (92, 94, 70), (96, 62, 84), (178, 132, 138)]  # fmt: skip
+SUIT = [(26, 27, 31), (34, 38, 52), (66, 68, 74), (48, 42, 40)]
+SCENES = [(216, 212, 204), (178, 170, 158), (142, 144, 146), (96, 98, 102), (56, 54, 56), (30, 30, 36), (146, 120, 92), (92, 70, 54),
+          (136, 160, 186), (92, 118, 150), (88, 108, 74), (52, 70, 50), (150, 92, 78), (120, 40, 44)]  # fmt: skip
 IRIS = np.array([(46, 28, 18), (80, 50, 28), (92, 78, 44), (74, 92, 72), (76, 100, 122), (98, 122, 144)])
 
 
@@ -325,6 +327,14 @@ def _ramp(table, position):
     return table[i] * (1 - f) + table[i + 1] * f
 
 
+def _near(table, stream, name, spread):
+    """Linear colours (N, 3) near one of a table of 8-bit sRGB: brighter or darker by about `spread`, the hue a little."""
+    u = stream.uniform(name) * len(table)
+    shade = spread * stream.normal(name + " shade")[:, None]
+    tint = 0.05 * np.stack([stream.normal(f"{name} {c}") for c in "rgb"], 1)
+    return np.clip(_linear(np.asarray(table) / 255.0)[u.astype(int)] * np.exp(shade + tint), 0.002, 0.9)
+
+
 def parameters(seed=0, people=0, photos=0, *, domain="standard", force=None, traits=None):
     """Everything that draws photograph `photos[i]` of person `people[i]`: two dicts of arrays (N, ...).
 
@@ -339,15 +349,27 @@ def parameters(seed=0, people=0, photos=0, *, domain="standard", force=None, tra
     z = _extra_latents(_latents(person, photo), person)
     a, _ = _decide(z, person, _limits())
     a = _force(a, z, force or {})
-    t = _traits(a, z, person, photo, domain)
-    for name, value in (traits or {}).items():
+    t = _traits(a, z, person, photo, domain, traits or {})
+    for name in traits or {}:
         if name not in t:
             raise ValueError(f"traits: unknown trait {name!r}; accepted are {', '.join(sorted(t))}")
-        t[name] = np.broadcast_to(np.asarray(value, np.float64), t[name].shape).copy()
     return a, t
 
 
-def _traits(a, z, person, photo, domain):
+class _Given(dict):
+    """A dict that keeps the values `given` whatever is set: what is derived from a trait then follows the given one."""
+
+    def __init__(self, given):
+        super().__init__()
+        self.given = given
+
+    def __setitem__(self, name, value):
+        if name in self.given:
+            value = np.broadcast_to(np.asarray(self.given[name], np.float64), np.shape(value)).copy()
+        super().__setitem__(name, value)
+
+
+def _traits(a, z, person, photo, domain, given):
     shifted = domain == "shifted"
     n = a["Male"].shape[0]
     f = {name: np.broadcast_to(value, (n,)).astype(np.float64) for name, value in a.items()}
@@ -359,102 +381,114 @@ def _traits(a, z, person, photo, domain):
     def shot(name, sd=1.0):
         return sd * np.clip(photo.normal("trait " + name), -2.2, 2.2) + np.zeros(n)
 
-    t = {}
+    def chance(stream, name):
+        return stream.uniform(name) + np.zeros(n)
+
+    t = _Given(given)
     young = f["Young"]
-    u = person.uniform("age") + np.zeros(n)
+    u = chance(person, "age")
     t["age"] = np.where(young > 0, 18 + 17 * u, 47 + 30 * u)
     if shifted:
         t["age"] = np.where(young > 0, 24 + 13 * u, 52 + 30 * u)
+    elder = 1 - young
     old = np.clip((t["age"] - 35) / 40, 0, 1)
-    chubby, oval = f["Chubby"], f["Oval_Face"]
+    chubby, oval, smile = f["Chubby"], f["Oval_Face"], f["Smiling"]
+    lips, open_ = f["Big_Lips"], f["Mouth_Slightly_Open"]
 
     # skull and jaw
-    t["skull_width"] = 1.0 + body("skull", 0.055) + 0.085 * chubby + 0.02 * male + 0.01 - 0.095 * oval
-    t["skull_top"] = 1.54 + body("skull top", 0.06)
-    t["skull_depth"] = 1.08 + body("skull depth", 0.05)
-    t["chin"] = (
-        1.50 + 0.09 * male + body("chin", 0.06) - 0.02 + 0.16 * oval - 0.02 * chubby + 0.05 * f["Mouth_Slightly_Open"]
-    )
-    t["jaw_power"] = 2.55 + 0.35 * male + body("jaw", 0.42) + 0.12 - 0.7 * oval + 0.5 * chubby
-    t["jaw_round"] = 0.66 - 0.04 * male + body("jaw round", 0.06) + 0.06 * oval - 0.14 * chubby
-    t["asymmetry"] = body("asymmetry", 0.012) * np.exp(-0.35 * z["harmony"])
-    t["lopsided"] = body("lopsided", 0.014) * np.exp(-0.35 * z["harmony"])
+    t["skull_width"] = 1.0 + body("skull", 0.058) + 0.075 * chubby + 0.015 * male - 0.07 * oval
+    t["skull_top"] = 1.55 + body("skull top", 0.06)
+    t["skull_depth"] = 1.24 + body("skull depth", 0.06)
+    t["chin"] = 1.47 + 0.06 * male + body("chin", 0.075) + 0.16 * oval - 0.03 * chubby + 0.05 * open_ + 0.02 * elder
+    t["jaw_power"] = np.clip(2.75 + 0.35 * male + body("jaw", 0.45) - 0.55 * oval + 0.35 * chubby, 1.8, 4.2)
+    t["jaw_round"] = 0.54 - 0.03 * male + body("jaw round", 0.055) + 0.06 * oval - 0.07 * chubby
+    t["temple"], t["zygoma"] = 0.03 + body("temple", 0.015), 0.005 + body("zygoma", 0.025)
+    t["cheek"] = body("cheek", 0.026) + 0.085 * chubby - 0.02 * oval - 0.01 * old
+    t["gonion"] = body("gonion", 0.038) - 0.02 + 0.045 * male - 0.03 * oval + 0.02 * chubby
+    t["chin_width"] = body("chin width", 0.09) + 0.08 * male - 0.10 * oval
+    t["profile"] = body("profile", 0.04)
+    t["forehead"] = 0.03 + body("forehead", 0.02)
+    t["asymmetry"] = body("asymmetry", 0.010) * np.exp(-0.35 * z["harmony"])
+    t["lopsided"] = body("lopsided", 0.012) * np.exp(-0.35 * z["harmony"])
 
     # eyes and brows
-    t["eye_x"] = 0.455 + body("eye distance", 0.036)
-    t["eye_width"] = 0.215 + body("eye width", 0.018)
-    narrow, smile = f["Narrow_Eyes"], f["Smiling"]
+    t["eye_x"] = 0.446 + body("eye distance", 0.035)
+    t["eye_width"] = 0.192 + body("eye width", 0.017)
+    narrow = f["Narrow_Eyes"]
     squint = np.clip(shot("squint", 0.12), -0.1, 0.25)
     t["eye_open"] = (
-        (0.120 + body("eye open", 0.012))
-        * (1 - 0.08 * (1 - young))
-        * (1 - 0.06 * smile * (1 - narrow) - squint * 0.2)
-        * (1 - 0.64 * narrow)
+        (0.085 - 0.005 * male + body("eye open", 0.009))
+        * (1 - 0.08 * elder)
+        * (1 - 0.10 * smile * (1 - narrow) - squint * 0.25)
+        * (1 - 0.70 * narrow)
     )
-    t["eye_tilt"] = 0.06 + body("eye tilt", 0.07)
-    t["lid"] = 0.075 + body("lid", 0.03) - 0.03 * (1 - young)
+    t["eye_tilt"] = 0.045 + body("eye tilt", 0.075)
+    t["lid"] = np.clip(0.068 + body("lid", 0.030) - 0.02 * elder, 0.022, 0.14)
     t["iris_tone"] = np.clip(1.6 - 1.5 * z["melanin"] + body("iris", 0.9), 0, 5)
-    t["gaze_x"], t["gaze_y"] = shot("gaze x", 0.018), shot("gaze y", 0.01)
+    t["pupil"] = 0.034 + shot("pupil", 0.004)
+    t["gaze_x"], t["gaze_y"] = shot("gaze x", 0.014), shot("gaze y", 0.008)
     bushy, arched = f["Bushy_Eyebrows"], f["Arched_Eyebrows"]
-    t["brow_y"] = -0.31 + body("brow y", 0.055) + 0.03 * male - 0.07 * arched
-    t["brow_thick"] = 0.047 + body("brow thick", 0.009) + 0.010 * male + 0.055 * bushy
-    t["brow_dark"] = 0.74 + body("brow dark", 0.09) + 0.2 * bushy
-    t["brow_arch"] = 0.035 + body("brow arch", 0.02) + 0.20 * arched
-    t["brow_tilt"] = 0.01 + body("brow tilt", 0.05) + shot("brow tilt", 0.01)
-    t["brow_x"], t["brow_length"] = 0.43 + body("brow x", 0.035), 0.29 + body("brow length", 0.028)
-    t["socket"], t["orbit"] = (
-        0.13 + body("socket", 0.035),
-        np.clip(0.24 + body("orbit", 0.11) + 0.2 * (1 - young), 0.05, 0.7),
-    )
-    t["brow_ridge"] = 0.035 + 0.05 * male + body("brow ridge", 0.012)
-    t["bags"] = 0.04 + 0.12 * (1 - young) + 0.9 * f["Bags_Under_Eyes"]
+    t["brow_y"] = -0.255 + body("brow y", 0.052) + 0.035 * male - 0.045 * arched
+    t["brow_drop"] = 0.02 * narrow
+    t["brow_thick"] = 0.034 + body("brow thick", 0.008) + 0.014 * male + 0.034 * bushy
+    t["brow_dark"] = 0.60 + body("brow dark", 0.11) + 0.06 * male + 0.24 * bushy
+    t["brow_arch"] = 0.040 + body("brow arch", 0.028) + 0.165 * arched - 0.01 * male
+    t["brow_tilt"] = 0.035 + body("brow tilt", 0.030) + shot("brow tilt", 0.008)
+    t["brow_x"], t["brow_length"] = 0.495 + body("brow x", 0.028), 0.335 + body("brow length", 0.032)
+    t["socket"] = 0.12 + body("socket", 0.04)
+    t["orbit"] = np.clip(0.30 + body("orbit", 0.18) + 0.2 * elder, 0.05, 0.8)
+    t["brow_ridge"] = 0.035 + 0.045 * male + body("brow ridge", 0.012)
+    t["bags"] = 0.03 + 0.10 * elder + 0.75 * f["Bags_Under_Eyes"]
 
     # nose
     big, pointy = f["Big_Nose"], f["Pointy_Nose"]
-    t["nose_length"] = 0.64 + 0.03 * male + body("nose length", 0.055) + 0.06 * big + 0.05 * pointy
-    t["nose_width"] = 1.0 + body("nose width", 0.1) + 0.44 * big - 0.33 * pointy + 0.04 * male
-    t["nose_height"] = 0.27 + body("nose height", 0.03) + 0.07 * big + 0.10 * pointy
-    t["bridge"] = 0.42 + body("bridge", 0.16)
+    t["nose_length"] = 0.595 + 0.045 * male + body("nose length", 0.060) + 0.05 * big + 0.06 * pointy
+    t["nose_width"] = 1.0 + body("nose width", 0.105) + 0.42 * big - 0.34 * pointy + 0.08 * male
+    t["nose_height"] = 0.222 + 0.012 * male + body("nose height", 0.042) + 0.06 * big + 0.10 * pointy
+    t["nose_ball"] = 1.0 + body("nose ball", 0.10) + 0.36 * big - 0.40 * pointy
+    t["nose_turn"] = body("nose turn", 0.03)
+    t["nose_hump"] = body("nose hump", 0.6)
+    t["bridge"] = 0.36 + body("bridge", 0.16)
     t["nostril"] = 1.0 + body("nostril", 0.15) + 0.25 * big - 0.2 * pointy
 
     # mouth
-    lips, open_ = f["Big_Lips"], f["Mouth_Slightly_Open"]
-    t["mouth_y"] = 0.98 + 0.03 * male + body("mouth y", 0.055) + 0.02 * big
-    t["mouth_width"] = 0.345 + body("mouth width", 0.035) + smile * (0.11 + shot("smile width", 0.012))
-    t["lip_upper"] = (0.056 + body("lip upper", 0.011) + 0.088 * lips) * (1 - 0.2 * smile) * (1 - 0.22 * (1 - young))
-    t["lip_lower"] = (0.078 + body("lip lower", 0.012) + 0.1 * lips) * (1 - 0.12 * smile) * (1 - 0.22 * (1 - young))
-    t["cupid"] = 0.35 + body("cupid", 0.15)
+    t["mouth_y"] = t["nose_length"] + 0.295 - 0.02 * big - 0.02 * pointy + body("mouth y", 0.046)
+    t["mouth_width"] = 0.348 + body("mouth width", 0.036) + 0.015 * male + smile * (0.100 + shot("smile width", 0.012))
+    thin = 1 - 0.20 * elder
+    t["lip_upper"] = (0.062 + body("lip upper", 0.014) - 0.010 * male + 0.074 * lips) * (1 - 0.22 * smile) * thin
+    t["lip_lower"] = (0.098 + body("lip lower", 0.018) - 0.012 * male + 0.100 * lips) * (1 - 0.14 * smile) * thin
+    t["cupid"] = 1.0 + body("cupid", 0.4)
     t["smile"] = smile * (0.85 + shot("smile", 0.12)) + (1 - smile) * np.clip(shot("mouth", 0.08) - 0.05, -0.2, 0.05)
-    t["mouth_open"] = open_ * (0.085 + 0.05 * photo.uniform("open")) * (1 + 0.15 * smile)
-    t["philtrum"] = 0.03 + body("philtrum", 0.008)
+    t["mouth_open"] = open_ * (0.080 + 0.05 * photo.uniform("open")) * (1 + 0.25 * smile)
+    t["mouth_tilt"] = body("mouth tilt", 0.008) + shot("mouth tilt", 0.006)
+    t["philtrum"] = 0.016 + body("philtrum", 0.005)
 
     # cheeks, chin, age
-    t["cheekbone"] = 0.03 + body("cheekbone", 0.012) + 0.15 * f["High_Cheekbones"]
-    t["cheek_fat"] = 0.02 + body("cheek fat", 0.015) + 0.16 * chubby + 0.05 * (1 - young)
-    t["chin_bump"] = 0.07 + body("chin bump", 0.03) + 0.02 * male
-    t["cleft"] = np.maximum(body("cleft", 0.02) - 0.015, 0)
+    t["cheekbone"] = 0.025 + body("cheekbone", 0.012) + 0.125 * f["High_Cheekbones"]
+    t["cheek_fat"] = 0.02 + body("cheek fat", 0.015) + 0.17 * chubby + 0.03 * elder
+    t["chin_bump"] = 0.075 + body("chin bump", 0.03) + 0.02 * male
+    t["cleft"] = np.maximum(body("cleft", 0.018) - 0.015, 0)
     t["double_chin"] = f["Double_Chin"]
-    t["wrinkle"] = np.where(young > 0, 0.0, 0.6 + 0.4 * old + body("wrinkle", 0.06))
-    t["fold"] = 0.12 + 0.55 * smile + 0.9 * t["wrinkle"] + 0.15 * chubby
+    t["wrinkle"] = np.where(young > 0, 0.0, 0.62 + 0.38 * old + body("wrinkle", 0.06))
+    t["sag"] = elder * np.clip(0.5 + 0.5 * old + body("sag", 0.2), 0, 1.3)
+    t["fold"] = 0.25 + 0.70 * smile + 0.9 * t["wrinkle"] + 0.15 * chubby
     t["ear_size"] = 1.0 + body("ear size", 0.08) + 0.1 * old
     t["ear_out"] = 0.06 + body("ear out", 0.025)
+    t["neck_width"] = 0.66 + 0.10 * male + body("neck", 0.03) + 0.10 * chubby
 
     # skin
     tone = 1.35 + 4.4 * ndtr(z["melanin"] * 1.15 + (0.35 if shifted else -0.35))
     t["skin_tone"] = np.where(f["Pale_Skin"] > 0, 0.35 * person.uniform("pale"), tone)
-    t["ruddy"] = 0.5 + body("ruddy", 0.25)
-    t["mottle"] = (
-        np.clip(0.5 - 0.22 * z["harmony"], 0.1, 1.1)
-        * (1 - 0.5 * f["Heavy_Makeup"])
-        * (1 + 0.6 * (1 - young) + 0.6 * old)
-    )
+    t["ruddy"] = np.clip(0.9 + body("ruddy", 0.35), 0.2, 1.7) * np.where(f["Pale_Skin"] > 0, 0.4, 1)
+    makeup = f["Heavy_Makeup"]
+    t["mottle"] = np.clip(0.9 - 0.25 * z["harmony"], 0.3, 1.6) * (1 - 0.5 * makeup) * (1 + 0.2 * elder + 0.3 * old)
     t["freckles"] = np.clip(body("freckles") - 1.1, 0, 1) * (t["skin_tone"] < 2.5)
+    t["spots"] = elder * np.clip(0.4 + body("spots", 0.3), 0, 1)
     for i in range(3):
         t[f"mole_x{i}"] = person.uniform(f"mole x{i}", -0.8, 0.8) + np.zeros(n)
         t[f"mole_y{i}"] = person.uniform(f"mole y{i}", -0.7, 1.3) + np.zeros(n)
-        t[f"mole_r{i}"] = np.clip(body(f"mole r{i}", 0.018) - 0.006, 0, 0.035)
+        t[f"mole_r{i}"] = np.clip(body(f"mole r{i}", 0.016) - 0.006, 0, 0.03)
     t["rosy"] = f["Rosy_Cheeks"]
-    makeup = f["Heavy_Makeup"]
     t["makeup"] = makeup * (1 + shot("makeup", 0.08))
     t["lipstick"] = f["Wearing_Lipstick"]
     t["lipstick_hue"] = np.clip(0.5 + shot("lipstick", 0.28), 0, 1)
@@ -466,18 +500,27 @@ def _traits(a, z, person, photo, domain):
     t["receding"] = f["Receding_Hairline"]
     t["bangs"] = f["Bangs"]
     wavy, straight = f["Wavy_Hair"], f["Straight_Hair"]
-    style = person.uniform("cut") + np.zeros(n)
+    style = chance(person, "cut")
     plain = (1 - wavy) * (1 - straight)
     long_f = np.where(plain > 0, 0.0, np.where(style < 0.12, 0.35, np.where(style < 0.3, 1.35, 2.3)))
-    long_m = np.where(plain > 0, -0.05, np.where(style < 0.7, 0.25, np.where(style < 0.9, 0.7, 1.7)))
+    long_m = np.where(plain > 0, -0.05, np.where(style < 0.7, 0.25, np.where(style < 0.9, 0.8, 1.7)))
     t["hair_length"] = np.where(male > 0, long_m, long_f) + body("hair length", 0.06)
     t["curly"] = plain * np.where(male > 0, style > 0.85, style > 0.7)
     t["wavy"], t["straight"] = wavy, straight
-    t["hair_volume"] = (0.09 + 0.05 * wavy + 0.03 * (1 - male) + 0.13 * t["curly"] * (1 - 0.4 * male)
-                        + np.abs(body("hair volume", 0.035)) + shot("hair volume", 0.01)) * (1 - t["bald"])  # fmt: skip
-    t["hairline"] = -1.02 + body("hairline", 0.06) - 0.15 * t["receding"] - 0.03 * male
-    t["peak"] = body("peak", 0.06)
-    t["part"] = body("part", 0.35)
+    hairy = 1 - t["bald"]
+    full = (
+        0.05 * wavy
+        + 0.15 * t["curly"] * (1 - 0.4 * male)
+        + np.abs(body("hair volume", 0.05))
+        + shot("hair volume", 0.008)
+    )
+    t["hair_top"] = (0.115 + full + 0.02 * male) * hairy
+    t["hair_side"] = (0.055 + 0.045 * (1 - male) + (0.5 + 0.3 * (1 - male)) * full) * hairy
+    t["hairline"] = -1.03 + body("hairline", 0.055) - 0.17 * t["receding"] - 0.02 * male
+    t["peak"] = body("peak", 0.05)
+    t["temples"] = 0.04 + 0.08 * male + body("temples", 0.04)
+    t["part"] = body("part", 0.6)
+    t["fringe"] = -0.52 + body("fringe", 0.045)
     t["goatee"], t["mustache"], t["beard"] = f["Goatee"], f["Mustache"], f["beard"]
     t["stubble"], t["sideburns"] = f["5_o_Clock_Shadow"], f["Sideburns"]
     hair = np.zeros((n, 3))
@@ -487,43 +530,50 @@ def _traits(a, z, person, photo, domain):
     hair[none] = np.where(
         (t["age"][none] > 45)[:, None], _linear(np.array([0.5] * 3)), _linear(np.array([0.2, 0.15, 0.13]))
     )
-    hair *= np.exp(body("hair tone", 0.12) + shot("hair tone", 0.04))[:, None]
-    t["hair_rgb"] = hair * np.exp(np.stack([body("hair red", 0.05), np.zeros(n), -body("hair red", 0.08)], 1))
-    dark = _ramp([(30, 22, 18), (90, 62, 42)], np.clip(t["hair_rgb"].mean(1) * 3, 0, 1))
-    t["brow_rgb"] = dark + (1 - young)[:, None] * 0.3 * (np.array([0.15, 0.13, 0.11]) - dark)
+    hair *= np.exp(body("hair tone", 0.14) + shot("hair tone", 0.04))[:, None]
+    t["hair_rgb"] = hair * np.exp(np.stack([body("hair red", 0.06), np.zeros(n), -body("hair red", 0.09)], 1))
+    bright = t["hair_rgb"].mean(1)
+    dark = _ramp([(28, 21, 18), (66, 46, 33), (104, 76, 54)], np.clip(bright * 5, 0, 2))
+    t["brow_rgb"] = dark + elder[:, None] * 0.3 * (np.array([0.15, 0.13, 0.11]) - dark)
+    t["lash_rgb"] = 0.30 * dark
     t["beard_rgb"] = np.where(
-        f["Gray_Hair"][:, None] > 0, t["hair_rgb"] * 0.75, np.minimum(t["hair_rgb"], 0.12) * 0.7 + 0.008
+        f["Gray_Hair"][:, None] > 0,
+        t["hair_rgb"] * 0.75,
+        t["hair_rgb"] * (0.75 * np.minimum(1, 0.11 / bright))[:, None] + 0.004,
+    )
+    t["shaven"] = (
+        male * (1 - 0.6 * f["beard"]) * (0.05 + 0.10 * np.clip(1 - bright * 6, 0, 1)) * (1 + body("shaven", 0.25))
     )
     skin = _ramp(SKIN, t["skin_tone"])
-    t["skin_rgb"] = skin * np.exp(np.stack([body("skin red", 0.03), np.zeros(n), body("skin blue", 0.05)], 1))
+    t["skin_rgb"] = skin * np.exp(np.stack([body("skin red", 0.03), np.zeros(n), body("skin blue", 0.06)], 1))
     # age: less blood and more yellow in the skin, grey in the brows
-    t["skin_rgb"] *= 1 - (1 - young)[:, None] * np.array([0.07, 0.04, 0.16])
+    t["skin_rgb"] *= 1 - elder[:, None] * np.array([0.06, 0.05, 0.13])
     t["iris_rgb"] = _ramp(IRIS, t["iris_tone"])
-    lip = np.stack([skin[:, 0] * 0.86, skin[:, 1] * 0.62, skin[:, 2] * 0.66], 1)
-    stick = _ramp([(150, 20, 34), (196, 22, 48), (214, 44, 92), (170, 40, 70)], 3 * t["lipstick_hue"])
-    t["lip_rgb"] = np.where(t["lipstick"][:, None] > 0, stick, lip)
-    t["lid_rgb"] = _ramp([(40, 34, 44), (70, 50, 70), (90, 58, 44), (50, 62, 84)], 3 * t["shadow_hue"])
+    lip = skin * np.array([0.80, 0.56, 0.60]) * (1 + 0.10 * body("lip tone"))[:, None]
+    stick = _ramp([(138, 34, 44), (176, 36, 50), (196, 66, 92), (150, 54, 72)], 3 * t["lipstick_hue"])
+    t["lip_rgb"] = np.where(
+        t["lipstick"][:, None] > 0, stick * (0.55 + 0.45 * np.sqrt(skin.mean(1) / 0.4))[:, None], lip
+    )
+    t["lid_rgb"] = _ramp([(46, 36, 42), (74, 52, 66), (92, 62, 48), (56, 60, 78)], 3 * t["shadow_hue"])
+    t["lid_rgb"] = np.minimum(t["lid_rgb"], 0.5 * skin)
 
     # clothes and things worn
     t["necktie"], t["necklace"], t["earrings"] = f["Wearing_Necktie"], f["Wearing_Necklace"], f["Wearing_Earrings"]
     t["glasses"] = f["Eyeglasses"]
-    t["rim"] = np.clip(0.032 + body("rim", 0.008), 0.022, 0.05)
-    t["lens_w"], t["lens_h"] = 0.33 + body("lens w", 0.02), 0.22 + body("lens h", 0.03)
-    t["lens_round"] = 2.5 + person.uniform("lens round", 0, 3) + np.zeros(n)
-    t["rim_rgb"] = _ramp(
-        [(16, 14, 14), (40, 26, 20), (70, 38, 20), (60, 56, 54)], 3 * person.uniform("rim rgb") + np.zeros(n)
-    )
-    cloth = np.stack([photo.uniform(f"cloth {c}") + np.zeros(n) for c in "rgb"], 1)
-    cloth = 0.35 * cloth + 0.65 * cloth.mean(1, keepdims=True)
-    suit = _linear(np.array([0.16, 0.17, 0.2])) * (0.4 + 1.2 * cloth)
-    t["cloth_rgb"] = np.where(t["necktie"][:, None] > 0, suit, _linear(0.06 + 0.8 * cloth))
+    t["rim"] = np.clip(0.027 + body("rim", 0.008), 0.018, 0.044)
+    t["lens_w"], t["lens_h"] = 0.33 + body("lens w", 0.022), 0.235 + body("lens h", 0.03)
+    t["lens_round"] = 2.3 + person.uniform("lens round", 0, 2.2) + np.zeros(n)
+    t["rim_rgb"] = _ramp([(16, 14, 14), (40, 26, 20), (70, 38, 20), (60, 56, 54)], 3 * chance(person, "rim rgb"))
+    cloth = _near(CLOTH, photo, "cloth", 0.22)
+    t["cloth_rgb"] = np.where(t["necktie"][:, None] > 0, _near(SUIT, photo, "cloth", 0.12), cloth)
     t["tie_rgb"] = _ramp([(120, 16, 24), (24, 40, 110), (90, 20, 90), (20, 20, 24), (150, 110, 20)],
-                         4 * photo.uniform("tie") + np.zeros(n))  # fmt: skip
-    t["metal_rgb"] = _ramp([(232, 190, 90), (225, 225, 230)], photo.uniform("metal") + np.zeros(n))
-    t["hat_kind"] = np.floor(3 * photo.uniform("hat kind") + np.zeros(n))
-    hat = np.stack([photo.uniform(f"hat {c}") + np.zeros(n) for c in "rgb"], 1)
-    t["hat_rgb"] = _linear(0.08 + 0.7 * (0.45 * hat + 0.55 * hat.mean(1, keepdims=True)))
-    t["neckline"] = 2.0 + 0.25 * photo.uniform("neckline") + np.zeros(n)
+                         4 * chance(photo, "tie"))  # fmt: skip
+    t["metal_rgb"] = _ramp([(232, 190, 90), (225, 225, 230)], chance(photo, "metal"))
+    t["hat_kind"] = np.floor(3 * chance(photo, "hat kind"))
+    t["hat_rgb"] = _near(CLOTH, photo, "hat", 0.22)
+    t["neckline"] = 1.98 + 0.22 * chance(photo, "neckline")
+    t["neck_cut"] = chance(photo, "neck cut")
+    t["shoulder"] = 0.42 - 0.06 * male + body("shoulder", 0.05)
 
     # pose, camera, light
     t["yaw"] = shot("yaw", 0.17)
@@ -531,678 +581,32 @@ def _traits(a, z, person, photo, domain):
     t["roll"] = shot("roll", 0.045)
     t["zoom"] = np.exp(shot("zoom", 0.035))
     t["centre_x"], t["centre_y"] = 0.5 + shot("cx", 0.01), 0.45 + shot("cy", 0.012)
-    az = shot("light azimuth", 0.45)
+    az = shot("light azimuth", 0.40)
     el = 0.5 + np.clip(shot("light height", 0.2), -0.4, 0.45)
     t["light_x"], t["light_y"] = np.sin(az) * np.cos(el), -np.sin(el)
     t["light_z"] = np.cos(az) * np.cos(el)
-    hard = photo.uniform("hard") + np.zeros(n)
+    hard = chance(photo, "hard")
     if shifted:
         hard = 0.4 + 0.6 * hard
     t["hard"] = hard
     t["key"] = 0.55 + 0.5 * hard
-    warm = shot("warm", 0.07) + (-0.06 if shifted else 0.02)
+    warm = shot("warm", 0.06) + (-0.06 if shifted else 0.0)
     t["key_rgb"] = np.exp(np.stack([warm, np.zeros(n), -1.3 * warm], 1))
-    t["ambient_rgb"] = (0.52 - 0.26 * hard)[:, None] * np.exp(
+    t["ambient_rgb"] = (0.56 - 0.26 * hard)[:, None] * np.exp(
         np.stack([-0.5 * warm, np.zeros(n), 0.6 * warm + 0.03], 1)
     )
     t["exposure"] = (
-        np.exp(shot("exposure", 0.08) + (-0.12 if shifted else 0.0)) * (0.30 / (t["skin_rgb"].mean(1) + 0.12)) ** 0.47
+        np.exp(shot("exposure", 0.10) + (-0.12 if shifted else 0.0)) * (0.345 / (t["skin_rgb"].mean(1) + 0.12)) ** 0.47
     )
-    t["blur"] = np.where(f["Blurry"] > 0, 0.0148 + 0.0025 * photo.uniform("blur"), 0.0045 * photo.uniform("blur"))
+    t["blur"] = np.where(f["Blurry"] > 0, 0.0148 + 0.0025 * photo.uniform("blur"), 0.0040 * photo.uniform("blur"))
     t["noise"] = 0.006 + 0.010 * photo.uniform("noise") + (0.012 if shifted else 0.0) + np.zeros(n)
-    t["scene"] = photo.uniform("scene") + np.zeros(n)
-    base = np.stack([photo.uniform(f"scene {c}") + np.zeros(n) for c in "rgb"], 1)
-    other = np.stack([photo.uniform(f"scene b{c}") + np.zeros(n) for c in "rgb"], 1)
-    t["scene_rgb"] = _linear(0.05 + 0.85 * (0.2 * base + 0.8 * base.mean(1, keepdims=True)))
-    t["scene_rgb2"] = _linear(0.05 + 0.85 * (0.28 * other + 0.72 * other.mean(1, keepdims=True)))
+    t["scene"] = chance(photo, "scene")
+    t["scene_rgb"] = _near(SCENES, photo, "scene colour", 0.35)
+    t["scene_rgb2"] = _near(SCENES, photo, "scene colour 2", 0.35)
     for i in range(8):
-        t[f"phase{i}"] = photo.uniform(f"phase {i}") + np.zeros(n)
-        t[f"hair_phase{i}"] = person.uniform(f"hair phase {i}") + np.zeros(n)
+        t[f"phase{i}"] = chance(photo, f"phase {i}")
+        t[f"hair_phase{i}"] = chance(person, f"hair phase {i}")
     return t
-
-
-# -- geometry -----------------------------------------------------------------------------------------------------
-
-UNITS = 4.25  # head units across the picture at zoom 1: pupils 0.9 / 4.25 of the width apart, as in aligned CelebA
-ROWS = 512  # of the tables over height that describe a head's horizontal sections
-
-
-def _smooth(x, low, high):
-    """Smoothstep from 0 below `low` to 1 above `high`."""
-    s = np.clip((x - low) * (1.0 / (high - low)), 0, 1)
-    return s * s * (3 - 2 * s)
-
-
-def _where(condition):
-    """1 where true, 0 elsewhere, as float32: to NumPy a truth value times a Python number is float64."""
-    return condition.astype(np.float32)
-
-
-def _bump(x, y, cx, cy, rx, ry):
-    """A hill of height 1 with the shape of exp(-(r/rx)^2), zero beyond 2 rx, at a fifth of its cost."""
-    u, v = (x - cx) * (0.5 / rx), (y - cy) * (0.5 / ry)
-    s = np.maximum(1 - (u * u + v * v), 0)
-    s = s * s
-    return s * s
-
-
-def _ridge(x, width):
-    """A soft line of half-width `width` along x = 0."""
-    u = x * (0.5 / width)
-    s = np.maximum(1 - u * u, 0)
-    s = s * s
-    return s * s
-
-
-@lru_cache(maxsize=1)
-def _bank():
-    """Periodic noise tiles (512, 512) float32 of standard deviation 1: white, fine, cloudy, and strands."""
-    white = np.random.Generator(np.random.Philox(20200207)).standard_normal((512, 512))
-
-    def tile(sigma_u, sigma_v):
-        image = gaussian_filter(white, (sigma_u, sigma_v), mode="wrap")
-        return (image / image.std()).astype(np.float32)
-
-    return {"white": tile(0, 0), "fine": tile(2, 2), "cloud": tile(14, 14), "strand": tile(1.2, 24)}
-
-
-def _noise(name, u, v):
-    """Noise of the bank at (u, v), in tile widths; strands run along v."""
-    rows, columns = (u * 512).astype(np.int32) & 511, (v * 512).astype(np.int32) & 511
-    return _bank()[name].take(rows * 512 + columns)
-
-
-def _sections(t):
-    """Tables (6, B, ROWS) over height: the head's horizontal sections, ellipses of half-axes w across and d deep.
-
-    Seen under a yaw, an ellipse has half-width a and a point of it at sine s of a lies at w (s cos f - c sin f)
-    across and d (c cos f + s sin f) deep: so the columns are a, w cos f, w sin f, d cos f, d sin f, and the
-    length of the outline per unit of height.
-    """
-    y = np.linspace(-2.4, 2.6, ROWS, dtype=np.float32)[None]
-    top, chin, width, depth, power, roundness, yaw = (
-        v[:, :, 0] for v in (t.skull_top, t.chin, t.skull_width, t.skull_depth, t.jaw_power, t.jaw_round, t.yaw)
-    )
-    widest = -0.25
-    up = np.clip((widest - y) / (widest + top), 0, 1)
-    down = np.clip((y - widest) / (chin - widest), 0, 1)
-    w = width * np.where(y < widest, np.sqrt(1 - up**2.7), (1 - down**power) ** roundness)
-    w = w * (1 - 0.035 * np.exp(-(((y + 0.35) / 0.2) ** 2)))  # temples
-    d = depth * np.where(y < widest, np.sqrt(1 - up**3.0), np.sqrt(1 - down**9) * (1 + 0.06 * down))
-    a = np.sqrt((w * np.cos(yaw)) ** 2 + (d * np.sin(yaw)) ** 2) + 1e-4
-    cos_f, sin_f = w * np.cos(yaw) / a, d * np.sin(yaw) / a
-    slope = np.gradient(a, y[0, 1] - y[0, 0], axis=1)
-    columns = (a, w * cos_f, w * sin_f, d * cos_f, d * sin_f, np.sqrt(1 + slope**2))
-    return np.stack(columns).astype(np.float32)
-
-
-def _lookup(tables, y):
-    """Columns of `_sections` at heights y (B, H, W), linearly interpolated: a list of (B, H, W)."""
-    position = np.clip((y + 2.4) * (ROWS / 5.0), 0, ROWS - 2)
-    i = position.astype(np.int32)
-    position -= i.astype(np.float32)
-    i += (np.arange(len(y), dtype=np.int32) * ROWS)[:, None, None]
-    found = []
-    for table in tables:
-        step = np.zeros_like(table)
-        np.subtract(table[:, 1:], table[:, :-1], out=step[:, :-1])
-        at = step.take(i)
-        at *= position
-        at += table.take(i)
-        found.append(at)
-    return found
-
-
-def _nose(t, x, y):
-    """Height of the nose above the face: a bridge that widens downwards, a tip, two wings."""
-    along = np.clip((y + 0.16) / (t.nose_length + 0.16), 0, 1.2)
-    bridge = along * (t.bridge + (1 - t.bridge) * along) * (1 - _smooth(y, t.nose_length - 0.06, t.nose_length + 0.09))
-    across = _ridge(x, 0.10 + 0.10 * t.nose_width * along * along)
-    wings = 0.38 * _bump(np.abs(x), y, 0.175 * t.nose_width, t.nose_length - 0.07, 0.085 * t.nose_width, 0.10)
-    tip = 0.22 * _bump(x, y, 0, t.nose_length - 0.10, 0.12 * t.nose_width, 0.13)
-    return t.nose_height * (0.85 * bridge * across + wings + tip)
-
-
-class _Canvas:
-    """The picture while it is painted: pixel grids in head units, and colour, slope, depth and gloss by layers."""
-
-    def __init__(self, t, size):
-        self.size = size
-        self.px = UNITS / (size * t.zoom)  # one pixel in head units
-        grid = np.arange(size, dtype=np.float32) + 0.5
-        # sx, sy: upright screen coordinates; hx, hy: turned with the head; x, y: those of the frontal face
-        self.sx = (grid[None, None, :] - t.centre_x * size) * self.px
-        self.sy = (grid[None, :, None] - t.centre_y * size) * self.px
-        c, s = np.cos(t.roll), np.sin(t.roll)
-        self.hx, self.hy = c * self.sx + s * self.sy, c * self.sy - s * self.sx
-        shape = self.hx.shape
-        self.rgb = np.zeros((shape[0], 3, *shape[1:]), np.float32)
-        self.lit, self.nx, self.ny, self.gloss = (np.zeros(shape, np.float32) for _ in range(4))
-        self.depth = np.full(shape, -2.0, np.float32)
-
-    def edge(self, distance, soft=0.0):
-        """Coverage from a signed distance inwards: anti-aliasing over one pixel, plus `soft` head units."""
-        return np.clip(0.5 + distance / (self.px + soft), 0, 1)
-
-    def layer(self, cover, colour, slope_x, slope_y, depth, gloss=0.0):
-        """Blend a material over what is there, in linear light; slopes are of its depth, in units per unit."""
-        _tint(self.rgb, cover, colour)
-        for name, value in (("nx", slope_x), ("ny", slope_y), ("depth", depth), ("gloss", gloss)):
-            plane = getattr(self, name)
-            change = value - plane
-            change *= cover
-            plane += change
-        self.lit = np.maximum(self.lit, cover)
-
-
-def _tint(image, cover, colour):
-    change = colour - image
-    change *= cover[:, None]
-    image += change
-
-
-def _darken(image, amount, rgb=(1.0, 1.0, 1.0)):
-    for k in range(3):
-        image[:, k] *= np.maximum(1 - amount * rgb[k], 0.03)
-
-
-def _rgb(r, g, b):
-    """One linear colour that broadcasts over pictures (B, 3, H, W)."""
-    return np.array([r, g, b], np.float32)[:, None, None]
-
-
-def _pose(t, c):
-    """Map every pixel to the frontal face: adds to the canvas x, y, across, inside and the depth of the smooth head.
-
-    Yaw turns about the axis through the ears, pitch shears by the depth of a smooth head; both keep the pupils in
-    place, as the alignment of CelebA does. What stands out, the nose above all, moves by its height (parallax).
-    """
-    c.cos_yaw, c.sin_yaw = np.cos(t.yaw), np.sin(t.yaw)
-    c.sin_pitch = np.sin(t.pitch)
-    c.ex = c.hx + c.sin_yaw  # from the axis of the head
-    swell = -0.42 * c.ex * c.ex - 0.30 * (c.hy - 0.2) ** 2 + 0.012
-    c.ey = (c.hy - c.sin_pitch * swell) / np.cos(t.pitch)
-    tables = _sections(t)
-
-    def surface(x_view, y):
-        a, w_cos, w_sin, d_cos, d_sin, stretch = _lookup(tables, y)
-        s = np.clip(x_view / a, -0.999, 0.999)
-        k = np.sqrt(1 - s * s)
-        return a, stretch, s * w_cos - k * w_sin, k * d_cos + s * d_sin
-
-    c.a, stretch, x, _ = surface(c.ex, c.ey)
-    c.inside = np.minimum((c.a - np.abs(c.ex)) / stretch, np.minimum(t.chin - c.ey, c.ey + t.skull_top))
-    rise = _nose(t, x, c.ey)
-    y = c.ey - rise * c.sin_pitch
-    _, _, x, z = surface(c.ex - rise * c.sin_yaw, y)
-    c.smooth_depth = z * c.cos_yaw - x * c.sin_yaw
-    c.z = z
-    c.x = x * (1 + t.asymmetry * np.sign(x)) + t.lopsided * np.clip(y, 0, 2) * 0.5
-    c.y = y + t.asymmetry * x * 0.8
-    c.ax, c.side = np.abs(c.x), np.sign(x)
-
-
-def _mouth(t, c):
-    """Masks of lips, the gap between them and the line where they meet."""
-    m = SimpleNamespace()
-    m.y, m.width = t.mouth_y + 0.03 * t.mouth_open, t.mouth_width
-    arc = (c.x / m.width) ** 2
-    inner = np.clip(1 - arc, 0, 1)
-    bow = np.sqrt(inner)
-    middle = m.y - (0.155 * t.smile + 0.02) * (arc - 0.35) + 0.01 * (1 - arc)
-    m.gap_top = middle - t.mouth_open * 0.35 * inner
-    m.gap_bottom = middle + t.mouth_open * 0.65 * inner
-    m.top = m.gap_top - t.lip_upper * bow * (1 - t.cupid * _ridge(c.x, 0.055))
-    m.bottom = m.gap_bottom + t.lip_lower * (0.4 * bow + 0.6 * inner)
-    within = c.edge((m.width - c.ax) * 0.6, 0.02)
-    m.lips = c.edge(np.minimum(c.y - m.top, m.bottom - c.y), 0.012) * within
-    m.gap = c.edge(np.minimum(c.y - m.gap_top, m.gap_bottom - c.y), 0.004) * within * np.minimum(t.mouth_open * 40, 1)
-    m.line = _ridge(c.y - middle, 0.018 + 0.3 * c.px) * within * (1 - m.gap)
-    upper = _ridge(c.y - 0.5 * (m.top + m.gap_top), t.lip_upper * 0.6 + 0.01)
-    lower = _ridge(c.y - 0.5 * (m.bottom + m.gap_bottom), t.lip_lower * 0.55 + 0.01)
-    m.rise = m.lips * (0.035 * upper + 0.055 * lower) - 0.05 * m.gap
-    m.teeth = c.edge(np.minimum(c.y - m.gap_top - 0.006, m.gap_top + 0.09 - c.y), 0.01) * c.edge(
-        m.width * 0.8 - c.ax, 0.06
-    )
-    m.arc = arc
-    return m
-
-
-def _eyes(t, c):
-    """Masks of both eyes at once, in coordinates mirrored about the nose."""
-    e = SimpleNamespace()
-    e.qx = (c.ax - t.eye_x) / t.eye_width
-    e.qy = c.y + t.eye_tilt * (c.ax - t.eye_x) + 0.01
-    almond = np.clip(1 - e.qx * e.qx, 0, 1)
-    e.upper = -t.eye_open * np.sqrt(almond) * (1.0 - 0.12 * e.qx)
-    lower = 0.62 * t.eye_open * almond * (1 + 0.15 * e.qx) - 0.02 * np.maximum(t.smile, 0)
-    e.open = c.edge(np.minimum(e.qy - e.upper, lower - e.qy)) * (np.abs(e.qx) < 1)
-    e.gx = c.ax - t.eye_x + 0.01 - c.side * t.gaze_x
-    e.gy = e.qy + 0.012 - t.gaze_y
-    e.radius = np.sqrt(e.gx * e.gx + e.gy * e.gy)
-    e.lash = _ridge(e.qy - e.upper + 0.006, 0.020 + 0.012 * t.makeup + 0.25 * c.px) * (np.abs(e.qx) < 1.12)
-    e.lash_low = _ridge(e.qy - lower, 0.014 + 0.25 * c.px) * (np.abs(e.qx) < 1.05)
-    e.crease = _ridge(e.qy - e.upper + t.lid, 0.022 + 0.3 * c.px) * np.clip(1.2 - e.qx * e.qx, 0, 1)
-    return e
-
-
-def _brows(t, c):
-    b = (c.ax - t.brow_x) / t.brow_length
-    middle = t.brow_y - t.brow_arch * (0.5 - ((b - 0.25) / (0.9 + 0.7 * _where(b < 0.25))) ** 2) + t.brow_tilt * b
-    half = t.brow_thick * np.clip(1.05 - 0.55 * np.clip(b, -0.3, 2), 0.15, 1.2)
-    return c.edge(half - np.abs(c.y - middle), 0.035) * (1 - _smooth(np.abs(b), 0.85, 1.1))
-
-
-def _relief(t, c, mouth, brow):
-    """The face's named hills and hollows, each 0 to 1, and `depth`, what the light and the camera see."""
-    r = SimpleNamespace()
-    x, y, ax = c.x, c.y, c.ax
-    r.socket = _bump(ax, y, t.eye_x - 0.03, -0.03, 0.30, 0.17)
-    r.corner = _bump(ax, y, 0.2, -0.03, 0.11, 0.17)
-    r.apple = _bump(ax, y, 0.55, 0.36 - 0.03 * t.smile, 0.26, 0.20)
-    r.hollow = _bump(ax, y, 0.66, 0.80, 0.20, 0.24)
-    fold_x = 0.24 + 0.34 * np.clip((y - 0.55) / 0.6, 0, 1.2) + 0.05 * t.smile
-    r.fold = _ridge(ax - fold_x, 0.045) * _smooth(y, 0.5, 0.65) * (1 - _smooth(y, 1.0, 1.2))
-    r.bag = _bump(ax, y, t.eye_x - 0.02, 0.20, 0.19, 0.055)
-    r.chin_pit = _bump(x, y, 0, mouth.y + 0.24, 0.26, 0.07)
-    r.depth = (
-        c.smooth_depth + mouth.rise + 0.01 * brow + _nose(t, x, y)
-        + t.brow_ridge * _bump(ax, y, 0.40, -0.27, 0.40, 0.12)
-        - t.socket * r.socket - 0.07 * r.corner + 0.055 * _bump(ax, y, t.eye_x, 0.0, 0.18, 0.13)
-        + (t.cheekbone + 0.06 * np.maximum(t.smile, 0)) * r.apple
-        - (0.02 + 0.45 * t.cheekbone) * r.hollow
-        + t.cheek_fat * _bump(ax, y, 0.58, 0.72, 0.32, 0.36)
-        + 0.07 * _bump(x, y, 0, mouth.y, 0.42, 0.34)
-        + t.chin_bump * _bump(x, y, 0, t.chin - 0.2, 0.26, 0.18)
-        - t.cleft * _bump(x, y, 0, t.chin - 0.16, 0.04, 0.1)
-        - 0.05 * r.chin_pit - 0.035 * t.fold * r.fold
-        - t.philtrum * 0.6 * _bump(x, y, 0, t.nose_length + 0.15, 0.04, 0.1)
-        + 0.05 * t.bags * r.bag
-    )  # fmt: skip
-    return r
-
-
-def _slopes(depth, px):
-    """Central differences of a depth map (B, H, W) along x and y, in head units per head unit."""
-    dx, dy = np.empty_like(depth), np.empty_like(depth)
-    dx[:, :, 1:-1] = depth[:, :, 2:] - depth[:, :, :-2]
-    dx[:, :, 0], dx[:, :, -1] = dx[:, :, 1], dx[:, :, -2]
-    dy[:, 1:-1] = depth[:, 2:] - depth[:, :-2]
-    dy[:, 0], dy[:, -1] = dy[:, 1], dy[:, -2]
-    return np.clip(dx * (0.5 / px), -3, 3), np.clip(dy * (0.5 / px), -3, 3)
-
-
-# -- materials, back to front -------------------------------------------------------------------------------------
-
-
-def _scene(t, c):
-    """A blurred place behind the person: a gradient, soft panels and shelves, clouds of light (B, 3, H, W)."""
-    blend = _smooth(c.sy * np.cos(6.3 * t.phase4) + c.sx * np.sin(6.3 * t.phase4), -2.2, 2.2)
-    scale, wide = 0.022 * (1 + t.phase3), 0.25 + 0.5 * t.phase5
-    cloud = _noise("cloud", c.sx * scale + t.phase0, c.sy * scale + t.phase1)
-    panel = _smooth(np.sin(c.sx * (1.0 + 2.5 * t.phase2) + 6.3 * t.phase6), -wide, wide)
-    shelf = _smooth(np.sin(c.sy * (0.8 + 2.0 * t.phase7) + 6.3 * t.phase3), -wide, wide)
-    busy = _smooth(t.scene, 0.25, 0.6)
-    f = (1 - 0.6 * busy) * blend + 0.6 * busy * (0.6 * panel + 0.4 * shelf) + 0.22 * cloud * (0.3 + busy)
-    f = np.clip(f, 0, 1)[:, None]
-    return t.scene_rgb * (1 - f) + t.scene_rgb2 * f
-
-
-def _skin(t, c, mouth, eyes, brow, r):
-    """The colour (B, 3, H, W) of the whole face, before light: skin, folds, make-up, beard, lips, eyes."""
-    x, y, ax = c.x, c.y, c.ax
-    cloud = _noise("cloud", x * 0.18 + t.hair_phase0, y * 0.18 + t.hair_phase1)
-    fine = _noise("fine", x * 0.11 + t.hair_phase2, y * 0.11 + t.hair_phase3)
-    grain = _noise("white", x * 0.5 + t.hair_phase4, y * 0.5) * min(
-        c.size / 300, 1.0
-    )  # averaged out in a small picture
-    skin = t.skin_rgb * (1 + t.mottle * (0.06 * fine + 0.03 * cloud) + 0.02 * grain)[:, None]
-    blood = t.ruddy * (r.apple + 0.7 * _bump(x, y, 0, t.nose_length - 0.1, 0.2, 0.16)) + 0.15 * t.mottle * cloud
-    _darken(skin, np.clip(0.13 * blood, -0.2, 0.5), (0, 1, 0.95))
-    if t.rosy.any():  # here and below: what nobody in the batch has is not computed
-        _darken(skin, 0.66 * t.rosy * _bump(ax, y, 0.60, 0.44, 0.32, 0.27), (0.12, 0.75, 0.55))
-    if t.freckles.any():
-        freckles = _smooth(fine, 0.6, 1.4) * (r.apple + _bump(x, y, 0, 0.3, 0.4, 0.3))
-        _darken(skin, 0.5 * t.freckles * freckles, (0.5, 0.8, 1))
-    for i in range(3):
-        radius = vars(t)[f"mole_r{i}"]
-        if not radius.any():
-            continue
-        away = (x - vars(t)[f"mole_x{i}"]) ** 2 + (y - vars(t)[f"mole_y{i}"]) ** 2
-        mole = np.maximum(1 - away / (radius * radius + 0.3 * c.px**2), 0)
-        _darken(skin, mole * np.minimum(radius * radius / (0.1 * c.px**2), 0.8), (0.6, 0.8, 0.9))
-
-    # age: lines across the forehead, crow's feet, the fold from nose to mouth; then tired and deep-set eyes
-    aged = (0.12 * t.fold + 0.32 * t.wrinkle) * r.fold
-    if t.wrinkle.any():
-        lines = np.sin(y * 34 + 1.1 * cloud) ** 8 * _smooth(-y, 0.5, 0.62) * (1 - _smooth(-y, 0.9, 1.0))
-        crow = np.sin((y + 0.02) * 60 / (0.5 + ax)) ** 6 * _bump(ax, y, 0.82, 0.02, 0.1, 0.16)
-        frown = _bump(ax, y, 0.085, -0.30, 0.025, 0.12)
-        aged = t.wrinkle * (0.6 * lines * _ridge(x, 0.5) + 0.7 * crow + 0.35 * frown) + aged
-    _darken(skin, aged, (0.7, 0.9, 1))
-    under = 0.75 * _bump(ax, y, t.eye_x - 0.03, 0.18, 0.21, 0.075)
-    pouch = 0.6 * _ridge(y - 0.285 + 0.5 * (ax - t.eye_x) ** 2, 0.04) * _ridge(ax - t.eye_x, 0.18)
-    _darken(skin, t.bags * (under + pouch), (0.7, 0.9, 0.75))
-    _darken(skin, t.orbit * (r.socket + r.corner), (0.75, 0.95, 1))
-
-    # what no light reaches: nostrils, beside the wings, under the lip
-    nostril = _bump(ax, y, 0.095 * t.nose_width, t.nose_length - 0.005, 0.055 * t.nostril, 0.033)
-    _darken(skin, 1.1 * nostril, (0.8, 0.9, 0.95))
-    wing = _bump(ax, y, 0.255 * t.nose_width, t.nose_length - 0.08, 0.03, 0.10)
-    below = _bump(x, y, 0, mouth.bottom + 0.05, 0.2, 0.035)
-    _darken(skin, 0.35 * wing + 0.22 * r.chin_pit + 0.18 * below, (0.75, 0.95, 1))
-
-    if t.makeup.any():
-        lid = t.makeup * _bump(ax, eyes.qy, t.eye_x + 0.02, -0.12, 0.20, 0.085)
-        _tint(skin, np.clip(0.85 * lid, 0, 1), t.lid_rgb)
-        _darken(skin, 0.25 * t.makeup * _bump(ax, y, 0.68, 0.5, 0.2, 0.16), (0.2, 0.7, 0.5))
-    if any(grown.any() for grown in (t.beard, t.mustache, t.goatee, t.sideburns, t.stubble)):
-        _tint(skin, _beard(t, c, mouth, grain), t.beard_rgb)
-    hairs = _noise("strand", (ax + 0.5 * y) * 0.30, (0.5 * ax - y) * 0.30)
-    _tint(skin, np.clip(brow * t.brow_dark * (1 + 0.14 * hairs), 0, 1), t.brow_rgb)
-
-    _tint(skin, mouth.lips * (0.62 + 0.34 * t.lipstick), t.lip_rgb * (1 + 0.08 * fine[:, None]))
-    _darken(skin, 0.7 * mouth.line, (0.8, 1, 1))
-    throat = np.broadcast_to(_rgb(0.045, 0.012, 0.012), skin.shape).copy()
-    gaps = 1 - 0.4 * min(c.size / 300, 1.0) * np.cos(x * 30) ** 16
-    _tint(throat, mouth.teeth * gaps * (0.95 - 0.5 * np.clip(mouth.arc, 0, 1)), _rgb(0.70, 0.64, 0.56))
-    _tint(skin, mouth.gap, throat)
-
-    ball = np.broadcast_to(_rgb(0.52, 0.47, 0.45), skin.shape).copy()
-    ball *= np.clip(0.6 + t.skin_rgb.mean(1, keepdims=True), 0, 1)
-    _darken(ball, 0.65 * (1 - np.clip((eyes.qy - eyes.upper) / 0.09, 0, 1)))  # the lid's shadow
-    rings = 0.6 + 0.9 * np.clip(eyes.gy + 0.03, 0, 0.09) / 0.09 - 0.5 * _where(eyes.radius > 0.070)
-    _tint(ball, c.edge(0.088 - eyes.radius), t.iris_rgb * np.clip(rings, 0.25, 2)[:, None])
-    _tint(ball, c.edge(0.036 - eyes.radius), np.float32(0.006))
-    glint = np.sqrt((eyes.gx * c.side - 0.03 * np.sign(t.light_x)) ** 2 + (eyes.gy + 0.035) ** 2)
-    _tint(ball, 0.9 * c.edge(0.020 + 0.1 * c.px - glint), np.float32(1.1))
-    _tint(skin, eyes.open, ball)
-    _tint(skin, eyes.lash * np.clip(0.78 + 0.15 * t.makeup, 0, 0.95), t.brow_rgb * 0.35)
-    _darken(skin, (0.30 + 0.4 * t.makeup) * eyes.lash_low + 0.34 * eyes.crease * (1 - eyes.open), (0.8, 0.95, 1))
-    return skin
-
-
-def _beard(t, c, mouth, grain):
-    """Coverage (B, H, W) of facial hair: stubble, moustache, goatee, sideburns and beard, each with its region."""
-    y, ax = c.y, c.ax
-    lips = _smooth(y, mouth.top - 0.02, mouth.top + 0.01) * (1 - _smooth(y, mouth.bottom - 0.01, mouth.bottom + 0.02))
-    under_nose = _smooth(y, t.nose_length + 0.08, t.nose_length + 0.14)
-    moustache = under_nose * (1 - _smooth(ax, mouth.width * 0.9, mouth.width * 1.2))
-    moustache = moustache * (1 - _smooth(y, mouth.top - 0.01, mouth.top + 0.05))
-    corners = _smooth(0.09 - np.abs(ax - mouth.width * 1.05), 0, 0.05) * _smooth(y, mouth.top - 0.15, mouth.top)
-    corners = corners * (y < mouth.bottom + 0.3)
-    chin = _smooth(y, mouth.bottom + 0.05, mouth.bottom + 0.11) * (1 - _smooth(ax, 0.26, 0.36))
-    cheek_line = 0.98 - 0.60 * ax * ax + 0.30 * (1 - ax)
-    jaw = _smooth(y - cheek_line + 0.22, 0, 0.16) * _smooth(y, 0.42, 0.6)
-    shade = np.maximum(jaw, under_nose * (ax < mouth.width + 0.1))
-    burns = _smooth(ax, 0.67, 0.80) * _smooth(y, -0.45, -0.30) * (1 - _smooth(y, 0.72, 1.0))
-    full = np.maximum(0.88 * t.beard * np.maximum(jaw, 0.2 * moustache), 0.94 * t.mustache * moustache)
-    full = np.maximum(full, 0.90 * t.goatee * np.maximum(chin, t.mustache * corners))
-    full = np.maximum(full, 0.92 * t.sideburns * burns) * (1 + 0.35 * grain)
-    cover = np.maximum(full, 0.44 * t.stubble * shade * (1 + 0.9 * grain))
-    return np.clip(cover, 0, 0.96) * (1 - lips * (ax < mouth.width))
-
-
-def _body(t, c):
-    """Neck, clothes, collar and tie; they roll half as far as the head does."""
-    x = 0.5 * (c.sx + c.ex)
-    across_x = np.abs(x)
-    flat = np.zeros_like(x)
-    width = 0.60 + 0.08 * _smooth(t.jaw_power, 2.3, 3.1) + 0.8 * t.cheek_fat
-    neck = c.edge(width + 0.30 * np.clip(c.hy - 1.75, 0, 1) ** 2 - across_x) * (c.hy > 0.6)
-    u = np.clip(x / (width + 0.1), -0.97, 0.97)
-    c.layer(neck, t.skin_rgb * 0.92, -0.8 * u / np.sqrt(1 - u * u), flat - 0.15, -0.35 - 0.3 * u * u)
-
-    chest = t.neckline - 0.09 * t.necktie
-    neckline = np.where(across_x < 0.75, chest - 0.88 * x * x, chest - 0.31)
-    shoulder = 1.78 + 0.33 * np.maximum(across_x - 0.62, 0) + 0.25 * np.maximum(across_x - 1.3, 0) ** 2
-    cloth = c.edge(np.minimum(c.hy * 0.3 + c.sy * 0.7 - shoulder, c.sy - neckline), 0.02)
-    weave = _noise("cloud", c.sx * 0.12 + t.phase0, c.sy * 0.12 + t.phase1)
-    stripes = 1 + 0.35 * _where(t.phase6 > 0.85) * np.sign(np.sin(c.sx * 22 + 6 * t.phase2)) * (1 - t.necktie)
-    colour = t.cloth_rgb * ((1 + 0.12 * weave) * stripes)[:, None]
-    c.layer(cloth, colour, -0.35 * x + 0.1 * weave, flat - 0.2, -0.55)
-    if t.necktie.any():
-        shirt = c.edge(0.46 - 0.42 * np.maximum(c.sy - 1.95, 0) - across_x) * c.edge(c.sy - 1.78 - 0.1 * across_x)
-        c.layer(t.necktie * shirt, _rgb(0.80, 0.80, 0.84) * (1 - 0.2 * across_x)[:, None], -0.3 * x, flat - 0.1, -0.45)
-        tie = c.edge(0.12 + 0.25 * np.abs(c.sy - 2.05) - across_x) * c.edge(c.sy - 1.86)
-        pattern = 1 + 0.5 * np.sign(np.sin((c.sx + c.sy) * 26)) * (t.phase3 > 0.5)
-        c.layer(t.necktie * tie, t.tie_rgb * pattern[:, None], -2.0 * x, flat, -0.4, 0.2)
-
-
-def _necklace(t, c):
-    if not t.necklace.any():
-        return
-    x, y = 0.5 * (c.sx + c.ex), c.sy
-    line = y - 2.10 + 0.55 * (x / 0.72) ** 2
-    worn = t.necklace * (np.abs(x) < 0.80)
-    _darken(c.rgb, 0.6 * worn * _ridge(line - 0.07, 0.07), (0.8, 0.95, 1))  # its shadow
-    beads = c.edge(0.05 - np.abs(line)) * (0.8 + 0.2 * np.sin(x * 40))
-    c.layer(worn * beads, t.metal_rgb, 0 * x, 0 * x - 0.5, -0.3, 1.0)
-    pendant = c.edge(0.095 - np.sqrt(x * x + (y - 2.19) ** 2))
-    c.layer(t.necklace * pendant, t.metal_rgb, -5 * x, -5 * (y - 2.19), -0.3, 1.0)
-
-
-def _ears(t, c, near_side):
-    """Both ears: drawn before the head, and once more after it (`near_side`) for the one turned to the camera."""
-    covered = _smooth(t.hair_length, 0.2, 0.5) * (1 - t.bald)
-    for sign in (-1.0, 1.0):
-        near = _smooth(-sign * c.sin_yaw, 0.10, 0.30) * (1 - covered)
-        centre = sign * (t.skull_width * c.cos_yaw * 0.985 + 0.7 * t.ear_out * (1 - near))
-        half = (0.115 + 0.30 * np.maximum(-sign * c.sin_yaw, 0)) * t.ear_size
-        u, v = (c.ex - centre) / half, (c.ey - 0.18) / (0.30 * t.ear_size)
-        r = np.sqrt(u * u + v * v * np.clip(1 + 0.25 * v, 0.5, 1.5))
-        colour = t.skin_rgb * _rgb(1.0, 0.86, 0.84) * (1 - 0.55 * _bump(u, v, 0.1 * sign, 0.05, 0.45, 0.5))[:, None]
-        cover = c.edge((1 - r) * half) * (near if near_side else 1)
-        c.layer(cover, colour, -0.6 * u + 0.3 * sign, -0.4 * v, 0.1 if near_side else -0.05)
-
-
-def _double_chin(t, c):
-    if not t.double_chin.any():
-        return
-    under = c.ey - t.chin
-    pouch = c.edge(np.minimum(0.33 - 0.40 * c.ex * c.ex - under, 0.74 - np.abs(c.ex)), 0.02)
-    pouch = t.double_chin * pouch * (1 - c.edge(c.inside)) * (c.ey > 1.0)
-    c.layer(pouch, t.skin_rgb * 0.95, -1.1 * c.ex, -5.5 * (under - 0.02), 0.45)
-    curve = 0.20 * (1 - np.sqrt(np.clip(1 - (c.ex / 0.8) ** 2, 0, 1)))
-    _darken(c.rgb, 0.8 * _ridge(under - 0.02 + curve, 0.06) * pouch, (0.75, 0.95, 1))
-
-
-def _hair(t, c):
-    """Cover behind and before the face, colour and slopes of the hair on the head."""
-    ex, y = c.ex, c.ey
-    long_hair = _smooth(t.hair_length, 0.5, 1.3)
-    widest = -0.25
-    polar = np.arctan2(ex, 0.35 - np.minimum(y, 0.2))
-    rough = _noise("cloud", polar * 0.12 + t.hair_phase0, y * 0.12 + t.hair_phase1)
-    wave = y * 7.5 + 1.5 * np.tanh(8 * (ex - 0.3 * t.part)) + 2.0 * rough + 6 * t.hair_phase5
-
-    # silhouette: the head's own, larger by the hair, falling to `hair_length`
-    wide = t.skull_width * np.sqrt(c.cos_yaw**2 + (1.1 * c.sin_yaw) ** 2) + t.hair_volume + 0.02
-    high = t.skull_top + widest + 1.15 * t.hair_volume + 0.02
-    u, v = ex / wide, np.minimum(y - widest, 0) / high
-    r = (u * u * np.sqrt(np.abs(u)) + v * v * np.sqrt(np.abs(v)) + 1e-9) ** 0.4  # a superellipse
-    below = np.clip(y - widest, 0, 3)
-    fall = long_hair * (0.10 * t.wavy + 0.04) * _smooth(below, 0.2, 1.6) - (1 - long_hair) * 0.10 * below
-    ragged = (0.03 + 0.05 * t.curly + 0.03 * t.wavy) * rough
-    ragged = ragged + 0.035 * t.wavy * np.sin(wave) * _smooth(y, -0.6, 0.6)
-
-    # strands fall to both sides of the parting where hair is combed, and run back from the forehead where cropped
-    combed = t.straight + t.wavy + long_hair > 0
-    fan = np.sqrt(np.clip((y + high - widest + 0.1) / (high + 0.5), 0.02, 1))
-    across = np.where(combed, 0.6 * (ex - 0.4 * t.part) / fan + 0.06 * t.wavy * np.sin(wave), 0.45 * polar)
-    along = np.where(combed, 0.12 * y, 0.25 * r)
-    strands = _noise("strand", 0.6 * across + t.hair_phase2, along + t.hair_phase3)
-    if t.curly.any():
-        curls = _noise("fine", ex * 0.10 + t.hair_phase2, y * 0.10)
-        strands = strands + t.curly * (1.1 * curls - strands)
-    outline = (1 + fall - r) * wide + ragged + 0.012 * strands
-    ends = t.hair_length + 0.12 * rough - y + 0.15 * (1 - u * u)
-    behind = c.edge(np.minimum(outline, 0.8 * ends), 0.015 + 0.03 * t.curly) * (1 - t.bald)
-
-    # hairline: high in the middle, lower at the temples; a receding one goes back in two bays
-    ax = np.abs(ex - 0.03 * np.sign(t.part)) / np.maximum(c.a, 0.3)
-    line = t.hairline + 0.46 * ax**4 + 0.55 * ax**10 + t.peak * _ridge(ex, 0.25)
-    line = line - t.receding * 0.36 * _ridge(ax - 0.52, 0.6)
-    fringe = -0.44 + 0.10 * (ex - t.part) * np.sign(t.part) + 0.05 * (1 - 0.7 * t.curly) * strands - 0.1 * ax**2
-    line = np.where(t.bangs > 0, np.maximum(line, fringe), line) + 0.025 * strands + 0.02 * rough
-    top = c.edge(line - y, 0.03)
-    curtain = c.edge((ax - 0.90 + 0.03 * t.wavy * np.sin(wave) - 0.10 * long_hair * _smooth(y, -0.6, 0.4)) * c.a, 0.02)
-    curtain = (
-        curtain * _smooth(t.hair_length - y, -0.05, 0.1) * _smooth(y, -0.7, -0.4) * _smooth(t.hair_length, -0.3, 0.3)
-    )
-    bared = np.maximum(
-        t.necklace, t.double_chin
-    )  # hair falls behind the shoulders where the neck has something to show
-    before = np.maximum(top, curtain * (1 - bared * _smooth(y, 1.15, 1.5))) * behind
-    if t.bald.any():
-        wreath = _smooth(ax, 0.88, 0.95) * _smooth(y, -0.6, -0.4) * (1 - _smooth(y, 0.1, 0.25))
-        before = np.maximum(before, 0.6 * t.bald * (wreath * (np.abs(ex) < c.a + 0.03)))
-
-    sheen = _ridge(r - 0.78 - 0.04 * strands, 0.2) * (0.2 + 0.5 * t.straight) * (1 - t.curly)
-    ripple = 0.45 * t.wavy * np.sin(wave + 9 * r)
-    tone = np.exp(np.clip(0.20 * strands + ripple + 0.1 * rough, -1, 1)) * (1 + 0.9 * sheen)
-    tone = tone * (1 - 0.35 * _smooth(r, 0.9, 1.05))
-    bend = -1.05 / np.sqrt(np.clip(1.15 - r * r, 0.12, 2))
-    return SimpleNamespace(behind=behind, before=before, rgb=t.hair_rgb * tone[:, None] + (0.012 * sheen)[:, None],
-                           slope_x=u * bend + 0.25 * strands, slope_y=v * bend + 0.1 * ripple)  # fmt: skip
-
-
-def _earrings(t, c):
-    """Hoops of gold or drops of silver, at the lobes and over whatever hair there is."""
-    if not t.earrings.any():
-        return
-    v = c.ey - 0.60
-    for sign in (-1.0, 1.0):
-        u = c.ex - sign * (t.skull_width * c.cos_yaw + t.ear_out + 0.02)
-        drop = np.maximum(0.06 - np.sqrt(u * u + v * v), 0.05 - np.sqrt(1.5 * u * u + 0.25 * (v - 0.17) ** 2))
-        hoop = 0.028 - np.abs(np.sqrt(u * u + (v - 0.13) ** 2) - 0.11)
-        shape = c.edge(np.where(t.metal_rgb[:, 2] > 0.4, drop, hoop))
-        c.layer(t.earrings * shape, t.metal_rgb, 0 * v, -1.5 * v, 0.2, 1.2)
-
-
-def _hat(t, c):
-    """A knitted cap, a cap with a peak, or a hat with a brim, by `hat_kind` 0, 1, 2."""
-    if not t.hat.any():
-        return
-    x, y = c.ex, c.ey
-    knitted, brimmed = _where(t.hat_kind == 0), _where(t.hat_kind == 2)
-    wide = t.skull_width + 0.14 + 0.04 * brimmed
-    rim = -0.66 + 0.05 * knitted - 0.22 * (x / wide) ** 2 * (0.9 * knitted - 0.5)
-    u, v = np.abs(x) / wide, np.maximum(-(y + 0.60), 0) / (t.skull_top - 0.40 + 0.1 * brimmed)
-    power = 2.4 + 1.6 * brimmed
-    r = (u**power + v**power + 1e-9) ** (1 / power)
-    knit = 1 + knitted * (0.18 * np.sin(x * 26) - 0.25 * _where(np.abs(y - rim + 0.14) < 0.02))
-    band = 1 - 0.6 * brimmed * (y > rim - 0.24)
-    crown = t.hat * c.edge(np.minimum((1 - r) * wide, rim - y))
-    c.layer(crown, t.hat_rgb * (knit * band)[:, None], -1.4 * x / wide, 0.9 * v, 0.9 - 0.4 * u * u)
-    brim_w, brim_h = (0.83 + 0.71 * brimmed) * wide, 0.20 - 0.03 * brimmed
-    brim = (1 - (x / brim_w) ** 2 - ((y + 0.64) / brim_h) ** 2) * brim_h * 0.6
-    c.layer(t.hat * (1 - knitted) * c.edge(brim), t.hat_rgb * 0.75, -0.2 * x, 0 * x + 0.6, 1.35)
-
-
-def _glasses(t, c):
-    """Rims in a plane before the eyes, bridge and temples; returns the light (B, H, W) that the lenses throw back."""
-    if not t.glasses.any():
-        return np.zeros_like(c.ex)
-    x, y, p = np.abs((c.hx - 0.12 * c.sin_yaw) / c.cos_yaw), c.ey, t.lens_round
-    lx, ly = np.abs(x - 0.455) / t.lens_w, np.abs(y - 0.1 * c.sin_pitch - 0.04) / t.lens_h
-    q = (lx**p + ly**p + 1e-9) ** (1 / p)
-    rim = c.edge(t.rim - np.abs(1 - q) * t.lens_h)
-    rim = rim + c.edge(0.9 * t.rim - np.abs(y + 0.02)) * (x < 0.455 - t.lens_w)
-    rim = rim + c.edge(0.8 * t.rim - np.abs(y + 0.04)) * (x > 0.455 + t.lens_w) * (np.abs(c.ex) < c.a)
-    lens = t.glasses * c.edge((1 - q) * t.lens_h)
-    _darken(c.rgb, 0.10 * lens)
-    c.layer(t.glasses * np.clip(rim, 0, 1), t.rim_rgb, 0 * x, 0 * x, 1.3, 0.6)
-    return 0.1 * lens * _smooth(ly - 0.5 * lx + 0.3 * _where(y < 0.04), 0.4, 1.2)
-
-
-# -- light --------------------------------------------------------------------------------------------------------
-
-
-def _shadow(t, c):
-    """Share of the key light (B, H, W) that arrives: a march over the depth map, softer with distance."""
-    batch, size = len(c.depth), c.size
-    rows = np.arange(size, dtype=np.int32)
-    base = (np.arange(batch, dtype=np.int32) * (size * size))[:, None, None]
-    flat = c.depth.reshape(-1)
-    blocked = np.zeros_like(c.depth)
-    for step in (0.07, 0.14, 0.24, 0.38):  # head units: from the nose's length down to its wings
-        columns = np.clip(rows[None, None, :] + np.rint(t.light_x * step / c.px).astype(np.int32), 0, size - 1)
-        lines = np.clip(rows[None, :, None] + np.rint(t.light_y * step / c.px).astype(np.int32), 0, size - 1)
-        above = flat[base + lines * size + columns] - c.depth - t.light_z * step - 0.015
-        blocked = np.maximum(blocked, np.clip(above * (7.0 / (0.3 + step)), 0, 1))
-    return 1 - blocked * (0.35 + 0.5 * t.hard)
-
-
-def _shade(t, c, scene):
-    """Lambert with a soft reddish edge, ambient light from above, gloss and cast shadows: linear (B, 3, H, W)."""
-    norm = 1 / np.sqrt(1 + c.nx**2 + c.ny**2)
-    towards = -c.nx * t.light_x - c.ny * t.light_y + t.light_z
-    shadow = _shadow(t, c)
-    sky = 0.80 + 0.25 * c.ny * norm
-    light = np.empty_like(c.rgb)
-    for k, wrap in enumerate((0.26, 0.14, 0.10)):  # light scattered in skin comes out red beyond the edge of shade
-        direct = np.maximum((towards * norm + wrap) * (1.15 / (1 + wrap)), 0) * shadow
-        light[:, k] = t.key * t.key_rgb[:, k] * direct + t.ambient_rgb[:, k] * sky
-    half = np.sqrt(t.light_x**2 + t.light_y**2 + (t.light_z + 1) ** 2)
-    mirror = np.clip((towards + 1) * norm / half, 0, 1) ** 2
-    mirror = mirror * mirror
-    mirror = mirror * mirror
-    light_back = (mirror**3 * shadow * c.gloss * (0.03 + 0.12 * t.hard))[:, None]
-    lit = c.lit[:, None]
-    return (c.rgb * light + light_back) * lit + 0.75 * scene * (1 - lit)
-
-
-def _paint(t, size):
-    """Linear pictures (B, 3, size, size) float32 of traits `t`, each (B, 1, 1) or (B, 3, 1, 1) float32."""
-    c = _Canvas(t, size)
-    _pose(t, c)
-    mouth, eyes, brow = _mouth(t, c), _eyes(t, c), _brows(t, c)
-    relief, hair = _relief(t, c, mouth, brow), _hair(t, c)
-    c.rgb[:] = scene = _scene(t, c)
-    c.layer(hair.behind, hair.rgb * 0.55, hair.slope_x, hair.slope_y, -0.6, 0.1)
-    _body(t, c)
-    _ears(t, c, near_side=False)
-    oil = 0.6 + 0.4 * mouth.lips + 2.2 * eyes.open
-    c.layer(c.edge(c.inside), _skin(t, c, mouth, eyes, brow, relief), *_slopes(relief.depth, c.px), relief.depth, oil)
-    _ears(t, c, near_side=True)
-    _double_chin(t, c)
-    _necklace(t, c)
-    hanging = _smooth(c.ey, 0.2, 0.9)  # below the jaw there is no head to lie on
-    hair_depth = relief.depth + 0.6 * t.hair_volume + hanging * (0.45 - relief.depth)
-    c.layer(hair.before, hair.rgb, hair.slope_x, hair.slope_y, hair_depth)
-    _earrings(t, c)
-    _hat(t, c)
-    glare = _glasses(t, c)
-    return (_shade(t, c, scene) + glare[:, None]) * t.exposure[:, None]
-
-
-# -- camera -------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1)
-def _srgb_table():
-    """sRGB of 4097 linear values from 0 to 1, with a slight shoulder so that highlights do not clip at once."""
-    x = np.arange(4097) / 4096.0
-    x = 1.10 * x / (1 + 0.10 * x)
-    return np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055).astype(np.float32)
-
-
-def _develop(linear, t, shot):
-    """Lens blur in linear light, sRGB, sensor noise, uint8."""
-    size = linear.shape[-1]
-    tile, offset = _bank()["white"], shot.uniform("grain", 0, 1 << 40).astype(np.int64)
-    number = np.arange(size)
-    for i, image in enumerate(linear):
-        sigma = float(t.blur[i, 0, 0]) * size
-        if sigma > 0.25:
-            linear[i] = gaussian_filter(image, (0, sigma, sigma), truncate=3.0, mode="nearest")
-    srgb = _srgb_table()[np.clip(linear * 4096, 0, 4096).astype(np.int32)]
-    for i in range(len(linear)):
-        for k in range(3):
-            rows, columns = number + (offset[i] >> (9 * k)), number + (offset[i] >> (9 * k + 5))
-            srgb[i, k] += t.noise[i, 0, 0] * tile[np.ix_(rows & 511, columns & 511)]
-    return np.clip(srgb * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 # -- pictures -----------------------------------------------------------------------------------------------------
@@ -1227,7 +631,8 @@ def render_params(seed=0, people=0, photos=0, size=64, *, domain="standard", for
         part = slice(i, i + batch)
         _, shot = _streams(seed, domain, people[part], photos[part])
         columns = _columns({k: v[part] for k, v in t.items()})
-        images[part] = _develop(_paint(columns, size), columns, shot)
+        grain = shot.uniform("grain", 0, 1 << 40).astype(np.int64)
+        images[part] = develop(paint(columns, size), columns, grain)
     return images, np.stack([a[name] for name in ATTRIBUTES], 1)
 
 
@@ -1301,9 +706,9 @@ def montage(images, columns):
 # What the sliders move, and between which bounds: head units, radians, or 0 to 1.
 SLIDERS = {
     "yaw": (-0.5, 0.5), "pitch": (-0.2, 0.2), "light_x": (-0.9, 0.9), "smile": (-0.3, 1.2), "mouth_open": (0, 0.16),
-    "skin_tone": (0, 6), "chin": (1.3, 1.75), "jaw_power": (1.8, 3.8), "eye_x": (0.38, 0.54), "eye_open": (0.04, 0.15),
-    "eye_tilt": (-0.1, 0.25), "brow_y": (-0.45, -0.2), "nose_width": (0.5, 1.7), "nose_length": (0.5, 0.85),
-    "mouth_width": (0.25, 0.5), "wrinkle": (0, 1), "hair_volume": (0, 0.4),
+    "skin_tone": (0, 6), "chin": (1.3, 1.75), "jaw_power": (1.8, 3.8), "eye_x": (0.36, 0.54), "eye_open": (0.02, 0.12),
+    "eye_tilt": (-0.1, 0.25), "brow_y": (-0.38, -0.12), "nose_width": (0.5, 1.7), "nose_length": (0.45, 0.85),
+    "mouth_width": (0.25, 0.5), "wrinkle": (0, 1), "hair_top": (0, 0.4),
 }  # fmt: skip
 
 

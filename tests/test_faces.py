@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from arl import faces
+from arl import faces, portrait
 from arl.config import ATTRIBUTES
 
 # Percent positive as commonly reported from CelebA's list_attr_celeba.txt (Liu et al., ICCV 2015), in its order.
@@ -52,6 +52,21 @@ def test_batch_size_changes_no_byte(small, batch):
     again = faces.render(6, 3, 32, seed=5, batch=batch)
     assert np.array_equal(again.images, small.images)
     assert np.array_equal(again.attributes, small.attributes)
+
+
+def test_no_picture_depends_on_its_neighbours():
+    """Parts of a picture are computed in rectangles that hold them in a whole batch: alone, the picture is the same."""
+    people, photos = np.repeat(np.arange(60), 2), np.tile(np.arange(2), 60)
+    worn = {
+        name: np.arange(120) % 7 == i
+        for i, name in enumerate(("Wearing_Hat", "Eyeglasses", "Double_Chin", "Wearing_Necktie"))
+    }
+    together, _ = faces.render_params(8, people, photos, 40, force=worn)
+    for i in range(0, 120, 3):
+        one, _ = faces.render_params(
+            8, people[i], photos[i], 40, force={name: value[i] for name, value in worn.items()}
+        )
+        assert np.array_equal(one[0], together[i]), f"person {people[i]}, photograph {photos[i]}"
 
 
 def test_a_larger_set_begins_with_the_smaller(small):
@@ -184,7 +199,9 @@ def test_attribute_shows_where_it_belongs(name):
     if box is None:
         assert change.mean() > least
         return
-    left, top, right, bottom = ((np.array(box) * 64 / faces.UNITS) + 64 * np.array([0.5, 0.45] * 2)).round().astype(int)
+    left, top, right, bottom = (
+        ((np.array(box) * 64 / portrait.UNITS) + 64 * np.array([0.5, 0.45] * 2)).round().astype(int)
+    )
     inside = np.zeros((64, 64), bool)
     inside[max(top, 0) : bottom, max(left, 0) : right] = True
     assert change[inside].mean() > least
@@ -202,6 +219,13 @@ def test_blurry_pictures_are_blurred():
 def test_forcing_keeps_labels_consistent():
     a, _ = faces.parameters(1, np.arange(50), force={"Blond_Hair": True, "Goatee": True})
     assert not (a["Black_Hair"] | a["Brown_Hair"] | a["Gray_Hair"] | a["Bald"] | a["No_Beard"]).any()
+
+
+def test_a_given_trait_changes_what_is_derived_from_it():
+    fair, dark = (faces.render_params(4, np.arange(4), 0, 48, traits={"skin_tone": tone})[0] for tone in (1.0, 5.5))
+    cheek = np.s_[:, :, 26:30, 17:21]
+    assert fair[cheek].mean() > dark[cheek].mean() + 40
+    assert {"yaw", *faces.SLIDERS} <= set(faces.parameters(4, 0)[1])
 
 
 def test_shifted_domain_is_older_and_darker():
