@@ -1,13 +1,15 @@
 """What an adversary does to a frozen encoder: a fresh decoder Dec^a, equation (5), and the feature attack M, equation (10).
 
 The adversary owns X2 (and perhaps extra images), may query Enc without limit, and sees Z standardised per channel with X2's
-statistics. Enc is frozen, so Z is computed once. Both attackers train to a plateau of their loss on a tenth of X2 held out.
+statistics. Enc is frozen, so Z is computed once. Both attackers train to a plateau of their loss on a tenth of X2 held out. What is
+held, tested and kept is the mean of their weights over the last steps: it recovers more than the weights of any one step do.
 """
 
 import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from arl.models import (
     adam,
     decoder_width,
     descend,
+    follow,
     generator,
     initialised,
     precision,
@@ -34,7 +37,8 @@ from arl.models import (
 from arl.protect import TrainingError, identified, load_encoder
 from arl.runs import Run, Tensors, obtain, pack, say, unpack
 
-CUTS, FACTOR = 2, 0.2  # a plateau cuts the learning rate to a fifth, twice, and then ends training
+CUTS, FACTOR = 1, 0.2  # a plateau cuts the learning rate to a fifth, the next one ends training
+TIE = 5e-3  # validation losses nearer than this, relative, are equal
 CACHE_BYTES = 4 << 30  # features beyond this are encoded anew for each batch
 
 
@@ -47,7 +51,7 @@ def attack_decoder(cfg: RunConfig, encoder_run: Run) -> Run:
 
 def decoder_spec(cfg: RunConfig, encoder: str) -> dict[str, Any]:
     """What defines the Dec^a of `cfg` against the run `encoder`."""
-    spec = {"kind": "decoder", "version": 2 if cfg.mu1 > 0 else 1, "encoder": encoder, **cfg.attack_fields()}
+    spec = {"kind": "decoder", "version": 3, "encoder": encoder, **cfg.attack_fields()}
     return identified(spec, cfg, open_extra(cfg))
 
 
@@ -60,7 +64,7 @@ def attack_features(cfg: RunConfig, encoder_run: Run, recogniser: Recogniser) ->
 
 def features_spec(cfg: RunConfig, encoder: str, recogniser: dict[str, Any]) -> dict[str, Any]:
     """What defines the M of `cfg` against the run `encoder`, which imitates the recogniser with that `spec`."""
-    spec = {"kind": "features", "version": 1, "encoder": encoder, "recogniser": recogniser}
+    spec = {"kind": "features", "version": 2, "encoder": encoder, "recogniser": recogniser}
     return identified(spec | cfg.feature_attack_fields(), cfg, open_extra(cfg))
 
 
@@ -161,11 +165,13 @@ def _train_decoder(
         decoder = Decoder(features.shape, cfg.image_size, decoder_width(cfg)).to(
             device, memory_format=torch.channels_last
         )
-        discriminator = Discriminator(cfg.image_size, 32).to(device, memory_format=torch.channels_last)
+        discriminator = Discriminator(cfg.image_size, cfg.discriminator, decoder_width(cfg)).to(
+            device, memory_format=torch.channels_last
+        )
     g = perceptual(cfg, device) if cfg.mu2 > 0 else None
     if g is not None:
         g.calibrate(data.images, owned, cfg.seed)
-    parts: dict[str, Any] = {"model": decoder, "adam": adam(decoder)}
+    parts: dict[str, Any] = {"model": decoder, "average": deepcopy(decoder), "adam": adam(decoder)}
     if cfg.mu1 > 0:
         parts |= {"discriminator": discriminator, "discriminator_adam": adam(discriminator, beta1=0.5)}
 
@@ -173,7 +179,8 @@ def _train_decoder(
         decoder.train()
         seen: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
         shuffled = generator(cfg.seed, 12, epoch)
-        for rows, x in batches(data.images, owned, cfg.batch_size, device=device, generator=shuffled, drop_last=True):
+        mine = batches(data.images, owned, cfg.batch_size, device=device, generator=shuffled, drop_last=True)
+        for step, (rows, x) in enumerate(mine, (epoch - 1) * steps):
             mirrored = bool(torch.rand((), generator=shuffled) < 0.5)
             x = x.flip(-1) if mirrored else x
             with precision(device):
@@ -186,6 +193,7 @@ def _train_decoder(
                     perceived = losses.perceptual_distance(g(x_hat), g(x), g.scale)
                 attack = losses.attacker_loss(pixel, adversarial, perceived, cfg.mu1, cfg.mu2)  # equation (5)
             descend(attack, parts["adam"], lr, keep_graph=cfg.mu1 > 0)
+            follow(parts["average"], decoder, step)
             seen["attack"] += attack.detach()
             if cfg.mu1 > 0:
                 with precision(device):
@@ -196,18 +204,18 @@ def _train_decoder(
 
     @torch.no_grad()
     def validate() -> float:  # (5) without the GAN's term, whose value is relative to a moving D
-        decoder.eval()
+        average = parts["average"].eval()
         total = torch.zeros((), device=device)
         for rows, x in batches(data.images, held_out, 256, device=device):
             with precision(device):
-                x_hat = decoder(features.of(rows + len(owned), x))
+                x_hat = average(features.of(rows + len(owned), x))
                 perceived = losses.perceptual_distance(g(x_hat), g(x), g.scale) if cfg.mu2 > 0 else 0.0
                 total += losses.attacker_loss(losses.pixel_loss(x_hat, x), 0.0, perceived, 0.0, cfg.mu2) * len(x)
         return total.item() / len(held_out)
 
     state = _to_plateau(run, cfg, parts, learn, validate)
     result = {"checkpoint": True, "shape": features.shape, "g": g.name if g is not None else "none", **state}
-    run.save(pack(model=decoder, standardise=features.standardise), epoch=state["epoch"], result=result)
+    run.save(pack(model=parts["average"], standardise=features.standardise), epoch=state["epoch"], result=result)
     return result
 
 
@@ -222,29 +230,31 @@ def _train_feature_map(
     features = Features(encoder, data, np.concatenate([owned, held_out]), device)
     with initialised(cfg.seed, 21):
         m = FeatureMap(features.shape, c.shape[1]).to(device, memory_format=torch.channels_last)
-    parts: dict[str, Any] = {"model": m, "adam": adam(m)}
+    parts: dict[str, Any] = {"model": m, "average": deepcopy(m), "adam": adam(m)}
 
     def learn(epoch: int, lr: float) -> dict[str, float]:
         m.train()
         total, shuffled = torch.zeros((), device=device), generator(cfg.seed, 22, epoch)
-        for rows, x in batches(data.images, owned, cfg.batch_size, device=device, generator=shuffled, drop_last=True):
+        mine = batches(data.images, owned, cfg.batch_size, device=device, generator=shuffled, drop_last=True)
+        for step, (rows, x) in enumerate(mine, (epoch - 1) * steps):
             with precision(device):
                 loss = losses.feature_attack_loss(m(features.of(rows, x)), c[owned[rows]])  # equation (10)
             descend(loss, parts["adam"], lr)
+            follow(parts["average"], m, step)
             total += loss.detach()
         return {"attack": total.item() / steps}
 
     @torch.no_grad()
     def validate() -> float:
-        m.eval()
+        average = parts["average"].eval()
         total = torch.zeros((), device=device)
         for rows, x in batches(data.images, held_out, 256, device=device):
-            total += losses.feature_attack_loss(m(features.of(rows + len(owned), x)), c[held_out[rows]]) * len(x)
+            total += losses.feature_attack_loss(average(features.of(rows + len(owned), x)), c[held_out[rows]]) * len(x)
         return total.item() / len(held_out)
 
     state = _to_plateau(run, cfg, parts, learn, validate)
     result = {"checkpoint": True, "shape": features.shape, "dimension": c.shape[1], "C": recogniser.name, **state}
-    run.save(pack(model=m, standardise=features.standardise), epoch=state["epoch"], result=result)
+    run.save(pack(model=parts["average"], standardise=features.standardise), epoch=state["epoch"], result=result)
     return result
 
 
@@ -255,13 +265,17 @@ def _to_plateau(
     learn: Callable[[int, float], dict[str, float]],
     validate: Callable[[], float],
 ) -> dict[str, Any]:
-    """Train `parts["model"]` until its validation loss no longer falls, keep its best weights; a checkpoint an epoch."""
-    state: dict[str, Any] = {"epoch": 0, "cuts": 0, "waited": 0, "best": None, "best_epoch": 0}
-    best: Tensors = {}
+    """Train `parts["model"]` until the validation loss of `parts["average"]` no longer falls, and leave its chosen weights there.
+
+    Of the epochs whose loss is within `TIE` of the lowest the last is chosen: the few images held out cannot tell them apart, and which of
+    them is lowest is chance, while the recogniser sees more in the later ones. A checkpoint an epoch.
+    """
+    state: dict[str, Any] = {"epoch": 0, "cuts": 0, "waited": 0, "lowest": None, "chosen": None, "chosen_epoch": 0}
+    chosen: Tensors = {}
     if (kept := run.resume()) is not None:
         tensors, state = kept
         unpack(tensors, **parts)
-        best = {name: t for name, t in tensors.items() if name.startswith("best/")}
+        chosen = {name: t for name, t in tensors.items() if name.startswith("chosen/")}
     while state["epoch"] < cfg.attack_epochs and state["cuts"] <= CUTS:
         state["epoch"] += 1
         lr = cfg.attack_lr * FACTOR ** state["cuts"]
@@ -269,20 +283,27 @@ def _to_plateau(
         loss = validate()
         if not all(math.isfinite(v) for v in (*line.values(), loss)):
             raise TrainingError(f"attack: a loss is no longer finite (attack_lr={cfg.attack_lr:g}); try half of it")
-        if state["best"] is None or loss < state["best"] * (1 - 1e-3):
-            state |= {"best": loss, "best_epoch": state["epoch"], "waited": 0}
-            best = {name: t.clone() for name, t in pack(best=parts["model"]).items()}
+        if state["lowest"] is None or loss <= state["lowest"] * (1 + TIE):
+            state |= {"chosen": loss, "chosen_epoch": state["epoch"]}
+            chosen = {name: t.clone() for name, t in pack(chosen=parts["average"]).items()}
+        if state["lowest"] is None or loss < state["lowest"] * (1 - 1e-3):
+            state |= {"lowest": loss, "waited": 0}
         else:
             state["waited"] += 1
             if state["waited"] >= cfg.attack_patience:
                 state |= {"cuts": state["cuts"] + 1, "waited": 0}
         run.log(epoch=state["epoch"], **line, validation=loss, lr=lr)
-        run.save(pack(**parts) | best, **state)
-    unpack(best, best=parts["model"])
+        run.save(pack(**parts) | chosen, **state)
+    unpack(chosen, chosen=parts["average"])
     plateau = state["cuts"] > CUTS
     if not plateau:
         say(f"{run.id}  ended at attack_epochs={cfg.attack_epochs} before its plateau: a longer attack may leak more")
-    return {"epoch": state["epoch"], "plateau": plateau, "validation": state["best"], "best_epoch": state["best_epoch"]}
+    return {
+        "epoch": state["epoch"],
+        "plateau": plateau,
+        "validation": state["chosen"],
+        "chosen_epoch": state["chosen_epoch"],
+    }
 
 
 def _adversary_data(cfg: RunConfig, data: FaceData, extra: FaceData | None) -> tuple[FaceData, np.ndarray, np.ndarray]:

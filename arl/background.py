@@ -122,7 +122,7 @@ class Training:
         unit = self._unit(runs)
         for i, kind in enumerate(STAGES):
             cost, epochs = self._usual[kind][0] or (unit * COST[kind] if unit else None), self._usual[kind][1]
-            run = next((run for run in runs if _kind(run) == kind), None)
+            run = next((run for run in reversed(runs) if _kind(run) == kind), None)
             epoch = len(run.metrics) if run else 0
             cost = (self._pace(run) if run else None) or cost
             known = known or cost is not None
@@ -135,7 +135,7 @@ class Training:
     def _runs(self, lines: list[str]) -> list[Run]:
         """The runs that it has worked on, in order, each marked with the time at which an epoch of it was first seen."""
         ids = dict.fromkeys(
-            m[0] for line in lines if (m := re.match(r"(recogniser|encoder|decoder|features)-[0-9a-f]{12}", line))
+            m[0] for line in lines if (m := re.match(r"(recogniser|warm|encoder|decoder|features)-[0-9a-f]{12}", line))
         )
         runs = [Run(runs_root() / id) for id in ids]
         for run in runs:
@@ -174,7 +174,8 @@ class Training:
 
 
 def _kind(run: Run) -> str:
-    return run.id.partition("-")[0]
+    kind = run.id.partition("-")[0]
+    return "encoder" if kind == "warm" else kind
 
 
 def _usual(kind: str, cfg: RunConfig) -> tuple[float | None, int]:
@@ -183,16 +184,19 @@ def _usual(kind: str, cfg: RunConfig) -> tuple[float | None, int]:
     wanted |= {"epochs": cfg.epochs} if kind == "encoder" else {"attack_epochs": cfg.attack_epochs, "layer": cfg.layer}
     seconds, epochs = [], []
     for run in stored():
-        if _kind(run) != kind or run.result is None or not (n := len(run.metrics)):
+        if not run.id.startswith(f"{kind}-") or run.result is None or not (n := len(run.metrics)):
             continue
         spec = run.spec
+        own = (
+            max(1, n - cfg.warm_epochs) if kind == "encoder" else n
+        )  # its first epochs are those of a run of their own
         if any(spec.get(name) != value for name, value in wanted.items()):
             continue
         if kind == "encoder" and ("lambda1" in spec) != cfg.protected:
             continue
         epochs.append(n)
         took = [(run.folder / name).stat().st_mtime for name in ("config.json", "metrics.jsonl")]
-        if 0.01 * n < took[1] - took[0] < 3600 * n:  # a copied store forgets its times
-            seconds.append((took[1] - took[0]) / n)
+        if 0.01 * own < took[1] - took[0] < 3600 * own:  # a copied store forgets its times
+            seconds.append((took[1] - took[0]) / own)
     most = cfg.epochs if kind == "encoder" else min(cfg.attack_epochs, PLATEAU[kind])
     return statistics.median(seconds) if seconds else None, round(statistics.median(epochs)) if epochs else most

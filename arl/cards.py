@@ -289,10 +289,10 @@ CURVES = {
 
 def curves(id: str, metrics: Sequence[dict[str, Any]]) -> str:
     """The metrics of a run so far, a small axis each."""
-    names = [name for name in CURVES if metrics and name in metrics[0]]
+    names = [name for name in CURVES if metrics and name in metrics[-1]]
     figures = []
     for name in names:
-        values = [float(m[name]) for m in metrics]
+        values = [float(m[name]) for m in metrics if name in m]
         low, high = min(values), max(values)
         across, up = max(1, len(values) - 1), (high - low) or 1.0
         path = " ".join(f"{4 + 142 * i / across:.1f},{50 - 40 * (v - low) / up:.1f}" for i, v in enumerate(values))

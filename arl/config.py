@@ -90,11 +90,13 @@ class RunConfig(BaseModel):
     simulated_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = (
         4e-3  # of Dec and D inside training, constant; see protect.py
     )
+    simulated_steps: Count = 2  # steps of Dec and D for each step of Enc and f
+    warm: Annotated[float, Field(ge=0, lt=1)] = 0.5  # the share of `epochs` before the adversary enters: (6) alone
 
     # -- the real adversary, Dec^a (5) --------------------------------------------------------------------------
     mu1: Weight = 0.0  # of the GAN loss (2)
     mu2: Weight = 0.0  # of the perceptual distance (4)
-    discriminator: Literal["dcgan", "none"] = "dcgan"
+    discriminator: Literal["patch", "dcgan", "none"] = "patch"
     gan_loss: Literal["non-saturating", "minimax"] = "non-saturating"  # minimax: (2) to the letter
 
     # -- judges -------------------------------------------------------------------------------------------------
@@ -104,12 +106,12 @@ class RunConfig(BaseModel):
     # -- schedule -----------------------------------------------------------------------------------------------
     seed: Annotated[int, Field(ge=0)] = 0
     batch_size: Annotated[int, Field(ge=2)] = 32
-    epochs: Count = 8
+    epochs: Count = 10
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = (
-        1e-3  # of Enc and f at its highest; it rises and falls in one cycle
+        3e-3  # of Enc and f at its highest; it rises and falls in one cycle
     )
-    attack_epochs: Count = 100  # at most; a plateau ends it earlier
-    attack_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-3
+    attack_epochs: Count = 150  # at most; a plateau ends it earlier
+    attack_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4e-3
     attack_patience: Count = 3  # epochs without a better validation loss before the rate is cut, then the end
     recogniser_identities: Annotated[int, Field(ge=4)] = 300
     recogniser_per_identity: Annotated[int, Field(ge=2)] = 20
@@ -132,7 +134,7 @@ class RunConfig(BaseModel):
         for name in ("mu1", "simulated_mu1"):
             if getattr(self, name) > 0 and self.discriminator == "none":
                 raise ValueError(
-                    f"{name}: found {getattr(self, name):g} with discriminator='none', accepted: 0, or discriminator='dcgan'"
+                    f"{name}: found {getattr(self, name):g} with discriminator='none', accepted: 0, or discriminator=patch|dcgan"
                 )
         for name in ("mu2", "simulated_mu2", "lambda2"):
             if getattr(self, name) > 0 and self.perceptual == "none":
@@ -169,13 +171,27 @@ class RunConfig(BaseModel):
         """Whether training is adversarial at all. Without λ no decoder takes part, and one network serves all layers."""
         return self.lambda1 > 0 or self.lambda2 > 0
 
+    @property
+    def warm_epochs(self) -> int:
+        """The epochs before the adversary enters: the same for every λ and layer, so they are trained once."""
+        return int(self.warm * self.epochs)
+
     def encoder_fields(self) -> dict[str, Any]:
         """The fields that define Enc and f."""
         names = ["attributes", "encoder", "encoder_weights", "x1", "x2", "split", "seed", "batch_size", "epochs", "lr"]
         names += ["width"] if self.encoder == "small" else []
         names += ["extra", "extra_images"] if self.extra == "both" else []
         if self.protected:
-            names += ["layer", "lambda1", "lambda2", "simulated_mu1", "simulated_mu2", "simulated_lr"]
+            names += [
+                "layer",
+                "lambda1",
+                "lambda2",
+                "simulated_mu1",
+                "simulated_mu2",
+                "simulated_lr",
+                "simulated_steps",
+                "warm",
+            ]
             names += ["perceptual"] if self.lambda2 > 0 or self.simulated_mu2 > 0 else []
             names += ["discriminator", "gan_loss"] if self.simulated_mu1 > 0 else []
         return self._pick(names)
@@ -202,7 +218,7 @@ class RunConfig(BaseModel):
 PRESETS: dict[str, dict[str, Any]] = {
     # Seconds: for tests and for a first look at the code's path. Its numbers mean nothing.
     "tiny": dict(
-        image_size=32, identities=20, per_identity=10, x1=0.5, x2=0.3, width=8, batch_size=16, epochs=2,
+        image_size=32, identities=20, per_identity=10, x1=0.5, x2=0.3, width=8, batch_size=16, epochs=3,
         attack_epochs=3, attack_patience=1, extra_images=40, recogniser_identities=12, recogniser_per_identity=6,
         recogniser_epochs=2, bootstrap=100,
     ),

@@ -471,7 +471,8 @@ def live(run: Run, cfg: RunConfig, n: int = 8) -> bytes | None:
         standardise, shape = _standardise(encoder_run.folder, cfg)
         encoder, _ = load_encoder(cfg, encoder_run)
         decoder = Decoder(shape, cfg.image_size, decoder_width(cfg))
-        unpack(tensors, model=decoder)
+        part = "average" if any(name.startswith("average/") for name in tensors) else "model"  # unfinished, finished
+        unpack(tensors, **{part: decoder})
         encoder = nn.Sequential(encoder, standardise)
     decoder.requires_grad_(False).eval().to(device)
     with precision(device):

@@ -127,16 +127,24 @@ class Decoder(nn.Module):
 
 
 class Discriminator(nn.Sequential):
-    """D: images (B, 3, S, S) to logits (B,) of being real; strided convolutions as in DCGAN, without batch statistics."""
+    """D: images (B, 3, S, S) to logits of being real, without batch statistics.
 
-    def __init__(self, image_size: int, width: int):
+    `patch`: a map of logits (B, 1, h, w), h and w from 4 to 8, each for its own patch of the image (PatchGAN; Isola et al., CVPR 2017).
+    `dcgan`: one logit an image (B,); with few public images it learns them by heart.
+    """
+
+    def __init__(self, image_size: int, kind: str, width: int = 16):
+        patch = kind == "patch"
         steps: list[nn.Module] = []
         channels = 3
-        for i in range(4):
-            out = width * 2**i
+        for i in range(max(1, round(math.log2(image_size / 6))) if patch else 4):
+            out = width * 2 ** min(i, 3)
             steps += [nn.Conv2d(channels, out, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
             channels = out
-        steps += [nn.Flatten(), nn.Linear(channels * (image_size // 16) ** 2, 1), nn.Flatten(0)]
+        if patch:
+            steps += [nn.Conv2d(channels, 1, 3, padding=1)]
+        else:
+            steps += [nn.Flatten(), nn.Linear(channels * (image_size // 16) ** 2, 1), nn.Flatten(0)]
         super().__init__(*steps)
 
 
@@ -237,6 +245,17 @@ def descend(loss: Tensor, optimiser: torch.optim.Optimizer, lr: float, keep_grap
     optimiser.zero_grad(set_to_none=True)
     loss.backward(inputs=[p for group in optimiser.param_groups for p in group["params"]], retain_graph=keep_graph)
     optimiser.step()
+
+
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, step: int, memory: float = 0.99) -> None:
+    """Move `average` towards `model`: its weights' exponential mean over some 1 / (1 − memory) steps, over fewer at the start."""
+    weight = max(1 - memory, 9 / (10 + step))
+    for mean, now in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(now, weight)
+        else:
+            mean.copy_(now)
 
 
 def one_cycle(progress: float) -> float:

@@ -125,14 +125,15 @@ def training_curves(run: Run) -> Figure:
         "attack": "attacker's loss (5) or (10), training",
         "validation": "attacker's loss, held-out X2",
     }
-    names = [name for name in titles if name in lines[0]]
+    names = [name for name in titles if name in lines[-1]]
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(7.0, 1.9 * rows), squeeze=False, layout="constrained")
     for axis, name in zip(axes.flat, names, strict=False):
+        measured = [m for m in lines if name in m]  # in its first epochs Enc may be without an adversary
         axis.plot(
-            [m["epoch"] for m in lines],
-            [m[name] for m in lines],
+            [m["epoch"] for m in measured],
+            [m[name] for m in measured],
             color=COLOURS[0],
             marker=".",
             markersize=4,
@@ -141,6 +142,7 @@ def training_curves(run: Run) -> Figure:
         axis.set_title(titles[name], fontsize=8)
         axis.tick_params(labelsize=7)
         axis.set_xlabel("epoch", fontsize=7)
+        axis.set_xlim(0.5, lines[-1]["epoch"] + 0.5)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes.flat[len(names) :]:

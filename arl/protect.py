@@ -1,10 +1,11 @@
 """The protector: adversarial training of Enc and f against a simulated adversary, equations (5), (6) and (9).
 
-Training alternates as in Figure 2: (a) Dec and D learn on a batch of X2 by (5) while Enc is fixed; (b) Enc and f learn on a batch of
+Training alternates as in Figure 2: (a) Dec and D learn on batches of X2 by (5) while Enc is fixed; (b) Enc and f learn on a batch of
 X1 by (9) while Dec is fixed. Without λ there is no adversary, and one network serves every layer.
 
-Dec learns faster than Enc and never slows down (`simulated_lr`, constant). At one rate for both, Enc outran Dec: Dec reconstructed no more
-than the mean face, yet a fresh Dec^a got *more* out of the features than without protection, as Enc had scrambled them, not emptied them.
+The adversary must not be outrun. At one pace for both, Dec soon reconstructed no more than the mean face, yet a fresh Dec^a got *more*
+out of the features than without protection: Enc had scrambled them, not emptied them. So Dec takes `simulated_steps` for each of Enc's,
+at a constant rate; and it enters after a time of (6) alone, `warm`, when Enc has found its features and slows down.
 """
 
 import math
@@ -37,7 +38,7 @@ from arl.models import (
     prepare,
     tap_shape,
 )
-from arl.runs import Run, obtain, pack, say, unpack
+from arl.runs import Run, obtain, pack, say, unpack, write_atomically
 
 
 class TrainingError(UserError):
@@ -53,7 +54,7 @@ def train_encoder(cfg: RunConfig) -> Run:
 def encoder_spec(cfg: RunConfig) -> dict[str, Any]:
     """What defines the Enc and f of `cfg`: rows of the paper's tables with the same one share an encoder."""
     extra = open_extra(cfg) if cfg.extra == "both" else None
-    spec = {"kind": "encoder", "version": 1, "data": open_data(cfg).spec, **cfg.encoder_fields()}
+    spec = {"kind": "encoder", "version": 2, "data": open_data(cfg).spec, **cfg.encoder_fields()}
     return identified(spec, cfg, extra)
 
 
@@ -61,6 +62,13 @@ def identified(spec: dict[str, Any], cfg: RunConfig, extra: FaceData | None) -> 
     """`spec` with what its names stand for: g by its version or content, and the extra images, if it uses them."""
     g = {"perceptual": perceptual_id(cfg)} if "perceptual" in spec else {}
     return spec | g | ({"extra_data": extra.spec} if extra is not None else {})
+
+
+def _warm_run(cfg: RunConfig, data: FaceData, extra: FaceData | None) -> Run:
+    """The stored run of the first `cfg.warm_epochs`, utility alone: one for every λ and layer, and for no protection."""
+    plain = cfg.but(lambda1=0, lambda2=0)
+    spec = encoder_spec(plain) | {"kind": "warm", "until": cfg.warm_epochs}
+    return obtain(spec, lambda run: _train(run, plain, data, extra, until=cfg.warm_epochs))
 
 
 def load_encoder(cfg: RunConfig, run: Run) -> tuple[nn.Sequential, nn.Sequential]:
@@ -71,8 +79,12 @@ def load_encoder(cfg: RunConfig, run: Run) -> tuple[nn.Sequential, nn.Sequential
     return cut(net.requires_grad_(False).eval().to(prepare(), memory_format=torch.channels_last), cfg.layer)
 
 
-def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> dict[str, Any]:
+def _train(
+    run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None, until: int | None = None
+) -> dict[str, Any]:
+    """Train to `cfg.epochs`, or to epoch `until`, which may go on from there; returns the run's result."""
     device = prepare()
+    warm = _warm_run(cfg, data, extra) if until is None and cfg.warm_epochs else None
     names = attribute_names(data, cfg)
     x1, x2, _ = split(data, cfg)
     watched = x2[:1000]  # utility on images that Enc never learns from
@@ -87,7 +99,9 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
         encoder, classifier = cut(net, cfg.layer)
         z_shape = tap_shape(encoder, cfg.image_size)
         decoder = Decoder(z_shape, cfg.image_size, decoder_width(cfg)).to(device, memory_format=torch.channels_last)
-        discriminator = Discriminator(cfg.image_size, 32).to(device, memory_format=torch.channels_last)
+        discriminator = Discriminator(cfg.image_size, cfg.discriminator, decoder_width(cfg)).to(
+            device, memory_format=torch.channels_last
+        )
     g = perceptual(cfg, device) if cfg.protected and (cfg.lambda2 > 0 or cfg.simulated_mu2 > 0) else None
     if g is not None:
         g.calibrate(data.images, x2, cfg.seed)
@@ -101,9 +115,13 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
     if (kept := run.resume()) is not None:
         unpack(kept[0], **parts)
         start = kept[1]["epoch"]
+    elif warm is not None:
+        unpack(warm.load()[0], net=net, net_adam=parts["net_adam"])
+        write_atomically(run.folder / "metrics.jsonl", (warm.folder / "metrics.jsonl").read_bytes())
+        start = cfg.warm_epochs
 
     steps, _ = full_batches(x1, cfg, "X1"), full_batches(x2, cfg, "X2")
-    for epoch in range(start + 1, cfg.epochs + 1):
+    for epoch in range(start + 1, (until or cfg.epochs) + 1):
         net.train(), decoder.train()
         seen: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
         public = _endless(data, x2, cfg, epoch, device)
@@ -119,7 +137,9 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
         for step, (rows, x) in enumerate(private):
             lr = cfg.lr * one_cycle((epoch - 1 + step / steps) / cfg.epochs)
 
-            if cfg.protected:  # (a) the simulated adversary, equation (5), on public data; Enc fixed
+            for _ in range(
+                cfg.simulated_steps * cfg.protected
+            ):  # (a) the simulated adversary, (5), on public data; Enc fixed
                 with precision(device):
                     v = next(public)
                     with fixed(encoder), torch.no_grad():
@@ -135,12 +155,12 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
                         losses.pixel_loss(v_hat, v), adversarial, perceived, cfg.simulated_mu1, cfg.simulated_mu2
                     )
                 descend(attack, parts["decoder_adam"], cfg.simulated_lr, keep_graph=cfg.simulated_mu1 > 0)
-                seen["adversary"] += attack.detach()
+                seen["adversary"] += attack.detach() / cfg.simulated_steps
                 if cfg.simulated_mu1 > 0:  # D, equation (3)
                     with precision(device):
                         objective = losses.discriminator_objective(discriminator(v), fake)
-                    descend(-objective, parts["discriminator_adam"], cfg.simulated_lr)
-                    seen["discriminator"] += objective.detach()
+                    descend(-objective, parts["discriminator_adam"], cfg.simulated_lr / 4)
+                    seen["discriminator"] += objective.detach() / cfg.simulated_steps
 
             with precision(device), fixed(decoder):  # (b) the protector, equation (9), on private data; Dec fixed
                 z = encoder(x)
@@ -165,6 +185,9 @@ def _train(run: Run, cfg: RunConfig, data: FaceData, extra: FaceData | None) -> 
         run.log(epoch=epoch, **line)
         run.save(pack(**parts), epoch=epoch)
 
+    if until is not None:  # Enc goes on from here: its optimiser is kept
+        run.save(pack(**parts), epoch=until, result={"checkpoint": True, **run.metrics[-1]})
+        return {"checkpoint": True, **run.metrics[-1]}
     if abs(mcc := run.metrics[-1]["mcc"]) < 0.02:
         say(f"{run.id}  utility has collapsed (mean MCC {mcc:.3f}): a smaller lambda1 or lambda2 keeps more of it")
     result = {"checkpoint": True, "attributes": names, "g": g.name if g is not None else "none", **run.metrics[-1]}

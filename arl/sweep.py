@@ -161,17 +161,13 @@ def _judge_key(cfg: RunConfig) -> str:
 
 # Costs in units of training an unprotected encoder, as measured with the preset quick: for the order, and the estimate of the time left.
 def _encoder_cost(cfg: RunConfig) -> float:
-    return (
-        1.0
-        + 2.4 * cfg.protected
-        + 0.5 * (cfg.simulated_mu2 > 0)
-        + 0.6 * (cfg.lambda2 > 0)
-        + 3.0 * (cfg.simulated_mu1 > 0)
-    )
+    seen = 1 - cfg.warm_epochs / cfg.epochs  # the share of the epochs that the adversary sees
+    step = 1.3 + 0.5 * (cfg.simulated_mu2 > 0) + 1.0 * (cfg.simulated_mu1 > 0)
+    return 1.0 + seen * cfg.protected * (1.0 + step * cfg.simulated_steps + 0.6 * (cfg.lambda2 > 0))
 
 
 def _row_cost(cfg: RunConfig) -> float:
-    return 1.7 + 1.1 * (cfg.mu2 > 0) + 3.2 * (cfg.mu1 > 0)
+    return 1.5 + 1.0 * (cfg.mu2 > 0) + 1.0 * (cfg.mu1 > 0)
 
 
 def _minutes(seconds: float) -> str:

@@ -20,6 +20,7 @@ from arl import background, cards, evaluate, explore, photos, plots, widgets
 from arl.config import RunConfig, UserError, parse_settings
 from arl.data import open_data, split
 from arl.explore import Store, distance
+from arl.protect import encoder_spec
 from arl.runs import Run, run_id
 
 TINY = RunConfig.preset("tiny")
@@ -70,7 +71,7 @@ def test_distance_is_logarithmic_in_the_weights_and_zero_for_the_same_row():
         {"attributes": "Smiling"},
         {"extra": "adversary"},
         {"image_size": 48},
-        {"epochs": 3},
+        {"epochs": 4},
         {"data": "orl"},
     ],
 )
@@ -327,11 +328,10 @@ def until(true, seconds=120):
 
 def test_train_pause_resume_cancel_and_train_again(rows, stored):
     cfg = TINY.but(lambda1=3, epochs=40)
-    spec = {"kind": "encoder", "version": 1, "data": open_data(cfg).spec, **cfg.encoder_fields()}
-    encoder = Run(rows / run_id(spec))
+    encoder = Run(rows / run_id(encoder_spec(cfg)))
     training = background.Training(cfg)
     assert training.progress().state == "running" and training.progress().fraction == 0
-    until(lambda: len(encoder.metrics) >= 2)
+    until(lambda: len(encoder.metrics) >= cfg.warm_epochs + 2)
     training.pause()
     stat = Path(f"/proc/{training._process.pid}/stat")
     until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
@@ -347,7 +347,7 @@ def test_train_pause_resume_cancel_and_train_again(rows, stored):
     training.wait(30)
     assert training.state == "cancelled" and encoder.result is None
     done = len(encoder.metrics)
-    assert 2 < done < 40
+    assert cfg.warm_epochs + 2 < done < 40
 
     again = background.Training(cfg)
     fractions = []

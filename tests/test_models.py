@@ -52,7 +52,10 @@ def test_sizes(size):
         enc, _ = cut(backbone(cfg, 3), layer)
         shape = tap_shape(enc, size)
         assert Decoder(shape, size, 16).eval()(torch.randn(1, *shape)).shape == (1, 3, size, size)
-    assert Discriminator(size, 8)(torch.rand(5, 3, size, size)).shape == (5,)
+    x = torch.rand(5, 3, size, size)
+    assert Discriminator(size, "dcgan", 8)(x).shape == (5,)
+    logits = Discriminator(size, "patch", 8)(x)
+    assert logits.shape[:2] == (5, 1) and 4 <= logits.shape[2] == logits.shape[3] <= 8
 
 
 def test_a_decoder_standardises_so_that_shrinking_z_gains_nothing():
