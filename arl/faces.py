@@ -455,8 +455,8 @@ def _traits(a, z, person, photo, domain, given):
     t["mouth_y"] = t["nose_length"] + 0.295 - 0.02 * big - 0.02 * pointy + body("mouth y", 0.046)
     t["mouth_width"] = 0.348 + body("mouth width", 0.036) + 0.015 * male + smile * (0.100 + shot("smile width", 0.012))
     thin = 1 - 0.20 * elder
-    t["lip_upper"] = (0.062 + body("lip upper", 0.014) - 0.010 * male + 0.074 * lips) * (1 - 0.22 * smile) * thin
-    t["lip_lower"] = (0.098 + body("lip lower", 0.018) - 0.012 * male + 0.100 * lips) * (1 - 0.14 * smile) * thin
+    t["lip_upper"] = (0.070 + body("lip upper", 0.014) - 0.010 * male + 0.074 * lips) * (1 - 0.22 * smile) * thin
+    t["lip_lower"] = (0.104 + body("lip lower", 0.018) - 0.012 * male + 0.100 * lips) * (1 - 0.14 * smile) * thin
     t["cupid"] = 1.0 + body("cupid", 0.4)
     t["smile"] = smile * (0.85 + shot("smile", 0.12)) + (1 - smile) * np.clip(shot("mouth", 0.08) - 0.05, -0.2, 0.05)
     t["mouth_open"] = open_ * (0.080 + 0.05 * photo.uniform("open")) * (1 + 0.25 * smile)
@@ -549,7 +549,7 @@ def _traits(a, z, person, photo, domain, given):
     # age: less blood and more yellow in the skin, grey in the brows
     t["skin_rgb"] *= 1 - elder[:, None] * np.array([0.06, 0.05, 0.13])
     t["iris_rgb"] = _ramp(IRIS, t["iris_tone"])
-    lip = skin * np.array([0.80, 0.56, 0.60]) * (1 + 0.10 * body("lip tone"))[:, None]
+    lip = skin * np.array([0.76, 0.50, 0.53]) * (1 + 0.10 * body("lip tone"))[:, None]
     stick = _ramp([(138, 34, 44), (176, 36, 50), (196, 66, 92), (150, 54, 72)], 3 * t["lipstick_hue"])
     t["lip_rgb"] = np.where(
         t["lipstick"][:, None] > 0, stick * (0.55 + 0.45 * np.sqrt(skin.mean(1) / 0.4))[:, None], lip

@@ -209,8 +209,8 @@ def _nose(t, x, y):
     under = np.clip((v - tip + 0.04) / (1.10 - tip), 0, 1)
     line = line * (1 - under * under) ** 2 * _smooth(v, -0.42, 0.16)
     narrow = (0.070 + 0.030 * np.clip(rise, 0, 1) ** 2) * (0.75 + 0.25 * t.nose_width)
-    wide = (0.135 + 0.025 * np.clip(rise, 0, 1.1)) * (0.6 + 0.4 * t.nose_width)
-    spine = 0.26 * _ridge(x, narrow) + 0.74 * _ridge(x, wide)
+    wide = (0.145 + 0.030 * np.clip(rise, 0, 1.1)) * (0.6 + 0.4 * t.nose_width)
+    spine = 0.18 * _ridge(x, narrow) + 0.82 * _ridge(x, wide)
     ball = _bump(x, v, 0, tip - 0.03, 0.085 * t.nose_ball, 0.15)
     wing = _bump(ax, v, 0.138 * t.nose_width, 0.88, 0.058 * (0.5 + 0.5 * t.nose_width), 0.125)
     return t.nose_height * (0.90 * line * spine + 0.30 * ball + 0.50 * wing)
@@ -352,7 +352,7 @@ def _relief(t, f, m, e):
     f.apple = _bump(ax, y, 0.54, 0.36 - 0.05 * smile, 0.22, 0.19)
     d += (t.cheekbone + 0.055 * smile) * f.apple
     d += (0.03 + 0.6 * t.cheekbone) * _bump(ax, y, 0.74, 0.16, 0.22, 0.16)  # zygomatic arch
-    d -= (0.012 + 0.35 * t.cheekbone) * _bump(ax, y, 0.64, 0.76, 0.20, 0.26)
+    d -= (0.012 + 0.24 * t.cheekbone) * _bump(ax, y, 0.64, 0.76, 0.20, 0.26)
     d += t.cheek_fat * _bump(ax, y, 0.52, 0.74, 0.32, 0.34)
     d -= 0.05 * _bump(ax, y, 0.95, -0.30, 0.16, 0.30)  # temples
     d += t.forehead * _bump(x, y, 0, -0.75, 0.55, 0.30) + 0.0022 * t.mottle * f.speckle + 0.011 * f.cloud
@@ -383,7 +383,7 @@ def _relief(t, f, m, e):
     d += t.brow_ridge * _bump(ax, y, 0.40, -0.26, 0.34, 0.10) + 0.012 * e.brow
     e.socket = _bump(ax, y, t.eye_x - 0.02, -0.05, 0.27, 0.145)
     e.corner = _bump(ax, y, 0.205, -0.02, 0.085, 0.15)
-    d -= t.socket * e.socket + 0.075 * e.corner
+    d -= t.socket * e.socket + 0.050 * e.corner
     d += 0.085 * _bump(e.gx, e.gy, 0, 0, 0.17, 0.13)
     lid = _smooth(e.over, -0.004, 0.012) * (1 - np.clip(e.over / t.lid, 0, 1)) * _where(np.abs(e.qx) < 1.1)
     d += 0.026 * lid - 0.016 * e.cleft
@@ -425,7 +425,7 @@ def _skin(t, f):
             _darken(skin, mole * np.minimum(radius * radius / (0.1 * f.px**2), 0.75), (0.6, 0.8, 0.9))
     f.gloss += 0.35 * _bump(x, y, 0, -0.65, 0.5, 0.3) + 0.2 * f.apple
     n = f.nose
-    n.gloss += 0.7 * _bump(n.x, n.y, 0, 0.25, 0.12, 0.4)
+    n.gloss += 0.4 * _bump(n.x, n.y, 0, 0.25, 0.12, 0.4)
 
 
 def _age(t, f):
@@ -461,8 +461,8 @@ def _nostrils(t, f):
     hole = _bump(ax, tilt, 0.088 * t.nose_width, 0, 0.042 * t.nostril, 0.022 + 0.15 * n.px)
     _darken(n.skin, 0.95 * hole, (0.85, 0.95, 0.97))
     wing = _bump(ax, y, 0.222 * t.nose_width, base - 0.06, 0.026 + 0.15 * n.px, 0.075)
-    _darken(n.skin, 0.30 * wing, (0.75, 0.95, 1))
-    n.ao *= 1 - 0.45 * _bump(x, y, 0, base + 0.035, 0.17 * t.nose_width, 0.055)
+    _darken(n.skin, 0.36 * wing, (0.75, 0.95, 1))
+    n.ao *= 1 - 0.55 * _bump(x, y, 0, base + 0.025, 0.17 * t.nose_width, 0.055)
     n.ao *= 1 - 0.30 * _bump(ax, y, 0.24 * t.nose_width, base - 0.10, 0.06, 0.14)
     n.gloss *= 1 - hole
     low = f.low
@@ -510,7 +510,7 @@ def _beard(t, f):
 def _mouth(t, m):
     """Lips, the dark between them, teeth."""
     shine = 1 + 0.10 * m.speckle * m.fine
-    _tint(m.skin, m.lips * (0.66 + 0.30 * t.lipstick), t.lip_rgb * shine[:, None])
+    _tint(m.skin, m.lips * (0.80 + 0.16 * t.lipstick), t.lip_rgb * shine[:, None])
     _darken(m.skin, m.lips * 0.20 * _smooth(m.upper, -0.01, 0.02), (0.8, 1, 1))  # the upper lip looks down
     _darken(m.skin, 0.62 * m.line * (0.7 + 0.3 * m.arc), (0.75, 1, 1))
     throat = np.broadcast_to(_rgb(0.040, 0.012, 0.012), m.skin.shape).copy()
@@ -531,8 +531,8 @@ def _mouth(t, m):
 def _lids(t, e):
     """The skin about the eyes: sockets, bags, creases, eye shadow, and brows."""
     skin = e.skin
-    _darken(skin, 0.18 * t.orbit * e.socket + 0.42 * t.orbit * e.corner, (0.65, 0.95, 0.9))
-    e.ao *= 1 - 0.18 * e.socket - 0.30 * e.corner
+    _darken(skin, 0.20 * t.orbit * e.socket + 0.28 * t.orbit * e.corner, (0.65, 0.95, 0.9))
+    e.ao *= 1 - 0.20 * e.socket - 0.20 * e.corner
     _darken(skin, t.bags * (0.34 * e.bag + 0.55 * e.trough) + 0.07 * e.trough, (0.75, 0.95, 0.85))
     if t.makeup.any():
         lid = (
@@ -553,7 +553,7 @@ def _lids(t, e):
 def _eyes(t, e):
     """Eyeball, iris, pupil, lashes, the glint of the light."""
     skin, white = e.skin, np.clip(0.5 + 1.1 * t.skin_rgb.mean(1, keepdims=True), 0.55, 1)
-    ball = _rgb(0.47, 0.43, 0.41) * white * np.ones_like(e.x)[:, None]
+    ball = _rgb(0.40, 0.365, 0.345) * white * np.ones_like(e.x)[:, None]
     round_ = (e.gx / 0.20) ** 2
     _darken(ball, 0.42 * np.clip(round_, 0, 1), (0.8, 1, 1))
     _tint(
@@ -564,19 +564,19 @@ def _eyes(t, e):
     tone = (0.55 + 0.75 * inner - 0.95 * _smooth(inner, 0.78, 1.0) + spokes) * (
         0.8 + 2.2 * np.clip(e.gy + 0.02, 0, 0.08)
     )
-    _tint(ball, e.edge(0.083 - e.radius, 0.012), t.iris_rgb * np.clip(tone, 0.12, 2)[:, None])
+    _tint(ball, e.edge(0.083 - e.radius, 0.012), t.iris_rgb * np.clip(0.70 * tone, 0.08, 2)[:, None])
     _tint(ball, e.edge(t.pupil - e.radius, 0.008), np.float32(0.004))
-    lid_shade = 1 - np.clip((e.qy - e.upper) / 0.055, 0, 1)
-    _darken(ball, 0.68 * lid_shade)
+    lid_shade = 1 - np.clip((e.qy - e.upper) / 0.060, 0, 1)
+    _darken(ball, 0.75 * lid_shade)
     _tint(skin, e.cleft, ball)
     light = np.sign(t.light_x)
     glint = np.maximum(np.abs(e.gx * e.side - 0.024 * light), np.abs(e.gy + 0.030))
     glint = e.edge(0.016 + 0.05 * e.px - glint, 0.006) * np.minimum(0.020 / e.px, 1) * e.cleft
     _tint(skin, 0.85 * glint, np.float32(0.85))
     taper = _smooth(e.qx, -1.08, -0.45) * (1 - _smooth(e.qx, 1.02, 1.16 + 0.10 * t.makeup))
-    thick = 0.013 + 0.012 * t.makeup + 0.22 * e.px
+    thick = 0.017 + 0.010 * t.makeup + 0.24 * e.px
     lash = _ridge(e.over - 0.004 - 0.010 * t.makeup, thick) * (0.35 + 0.65 * taper) * _where(np.abs(e.qx) < 1.2)
-    _tint(skin, np.clip(lash * (0.66 + 0.28 * t.makeup) * np.minimum(0.055 / e.px, 1), 0, 0.95), t.lash_rgb)
+    _tint(skin, np.clip(lash * (0.80 + 0.15 * t.makeup) * np.minimum(0.060 / e.px, 1), 0, 0.95), t.lash_rgb)
     rim = _ridge(e.qy - e.lower, 0.012 + 0.25 * e.px) * _smooth(e.qx, -1.0, -0.2) * _where(np.abs(e.qx) < 1.06)
     _darken(skin, (0.20 + 0.35 * t.makeup) * rim, (0.75, 0.95, 1))
     e.gloss *= 1 - e.cleft
