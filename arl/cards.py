@@ -434,8 +434,17 @@ def figure(store: explore.Store, cfg: RunConfig, people: int = 8) -> Figure:
             alpha=1.0 if point.alike or point.row is row else 0.35,
             elinewidth=0.8,
         )
-    axis.set_xlabel("face similarity (left: more private)", fontsize=8)
-    axis.set_ylabel("mean MCC", fontsize=8)
+    kinds = {
+        "without protection": ("s", INK, 1.0),
+        "with": ("o", COLOURS[0], 1.0),
+        "chosen": ("o" if row.config.protected else "s", COLOURS[1], 1.0),
+        "another seed or layer": ("o", COLOURS[0], 0.35),
+    }
+    for name, (marker, colour, alpha) in kinds.items():
+        axis.plot([], [], marker, color=colour, alpha=alpha, label=name)
+    axis.legend(loc="lower right", fontsize=7, frameon=False)
+    axis.set_xlabel("← better   face similarity", fontsize=8)
+    axis.set_ylabel("mean MCC   better →", fontsize=8)
     axis.tick_params(labelsize=7)
     axis.spines[["top", "right"]].set_visible(False)
     index = explore.people(row, people)
