@@ -103,7 +103,7 @@ def _make(cfgs: Sequence[RunConfig], workers: int) -> None:
                 passed = time.monotonic() - start
                 left = (
                     f"about {_minutes(passed / done * max(total - done, 0))} left"
-                    if done > 0.1 * total
+                    if done > 0.03 * total
                     else "too early to say how long"
                 )
                 say(f"[{count}/{stages}] {_minutes(passed)} gone, {left} · {what}")
