@@ -137,9 +137,8 @@ def _train(
         for step, (rows, x) in enumerate(private):
             lr = cfg.lr * one_cycle((epoch - 1 + step / steps) / cfg.epochs)
 
-            for _ in range(
-                cfg.simulated_steps * cfg.protected
-            ):  # (a) the simulated adversary, (5), on public data; Enc fixed
+            # (a) the simulated adversary, equation (5), on public data; Enc fixed
+            for _ in range(cfg.simulated_steps if cfg.protected else 0):
                 with precision(device):
                     v = next(public)
                     with fixed(encoder), torch.no_grad():
