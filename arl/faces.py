@@ -502,8 +502,8 @@ def _traits(a, z, person, photo, domain, given):
     wavy, straight = f["Wavy_Hair"], f["Straight_Hair"]
     style = chance(person, "cut")
     plain = (1 - wavy) * (1 - straight)
-    long_f = np.where(plain > 0, 0.0, np.where(style < 0.12, 0.35, np.where(style < 0.3, 1.35, 2.3)))
-    long_m = np.where(plain > 0, -0.05, np.where(style < 0.7, 0.25, np.where(style < 0.9, 0.8, 1.7)))
+    long_f = np.where(plain > 0, 0.0, np.where(style < 0.12, 0.85, np.where(style < 0.3, 1.35, 2.3)))
+    long_m = np.where(plain > 0, -0.05, np.where(style < 0.7, 0.42, np.where(style < 0.9, 0.8, 1.7)))
     t["hair_length"] = np.where(male > 0, long_m, long_f) + body("hair length", 0.06)
     t["curly"] = plain * np.where(male > 0, style > 0.85, style > 0.7)
     t["wavy"], t["straight"] = wavy, straight

@@ -493,7 +493,9 @@ def _beard(t, f):
     chin = np.maximum(chin, 0.8 * _bump(x, y, 0, bottom + 0.05, 0.055, 0.06))
     edge = 1.02 - 0.52 * ax * ax + 0.22 * (1 - ax) + 0.02 * low.cloud  # where a beard begins on the cheek
     jaw = _smooth(y - edge + 0.20, 0, 0.22)
-    burns = _smooth(0.58 + 0.16 * y - low.front, 0, 0.13) * _smooth(low.front, 0.02, 0.16)  # before the ears
+    beside = _smooth(0.68 + 0.12 * y - low.front, 0, 0.12)  # before the ears
+    jaw = jaw * (1 - (1 - t.sideburns) * _smooth(0.82 - y, 0, 0.20) * beside)
+    burns = beside * _smooth(low.front, 0.02, 0.16)
     burns = burns * _smooth(y, -0.50, -0.1) * (1 - _smooth(y, 0.74, 0.92))
     shade = np.maximum(jaw, under_nose * (1 - _smooth(ax, t.mouth_width, t.mouth_width + 0.25)) * _smooth(y, 0.5, 0.7))
     full = np.maximum(0.92 * t.beard * np.maximum(jaw, 0.25 * lip), 0.95 * t.mustache * lip)
@@ -732,8 +734,10 @@ def _hair(t, c):
     r2 = u * u * (0.5 + 0.5 * np.abs(u)) + v * v * (0.4 + 0.6 * np.abs(v))
     r = np.sqrt(r2 + 1e-9)
     below = np.clip(y - widest, 0, 3)
-    wave = y * 5.5 + 1.2 * np.sign(ex) + 2.2 * rough + 1.2 * np.sin(4 * ex) + 6 * t.hair_phase5
-    ripple = np.sin(wave + 2.0 * np.abs(ex)) * t.wavy
+    wave = (
+        y * (5.5 + 4.5 * (1 - long_hair)) + 1.2 * np.sign(ex) + 2.2 * rough + 1.2 * np.sin(4 * ex) + 6 * t.hair_phase5
+    )
+    ripple = np.sin(wave + (2.0 + 5.0 * (1 - long_hair)) * np.abs(ex)) * t.wavy
     fall = long_hair * (0.10 * t.wavy + 0.03) * _smooth(below, 0.2, 1.6) - (1 - long_hair) * 0.12 * below
 
     # strands leave the parting and fall to both sides where hair is combed; they run back from the forehead where cropped
@@ -745,7 +749,7 @@ def _hair(t, c):
     short = 1 + 3.0 * (1 - combed)
     clumps = _noise("strand", across * 0.042 + t.hair_phase5, along * 0.10 * short + t.hair_phase0)
     locks = _noise("strand", across * 0.14 + t.hair_phase2, along * 0.16 * short + t.hair_phase3)
-    locks = 0.75 * clumps + 0.65 * locks
+    locks = (0.75 * clumps + 0.65 * locks) * (1 - 0.35 * t.straight)
     strands = _noise("strand", across * 0.32 + t.hair_phase6, along * 0.28 * short + t.hair_phase4)
     if t.curly.any():
         curls = _noise("fine", ex * 0.080 + t.hair_phase2, y * 0.080 + t.hair_phase3)
@@ -754,7 +758,9 @@ def _hair(t, c):
         strands = strands * (1 - 0.6 * t.curly)
     tuft = 0.6 * locks + 0.4 * strands
     ragged = (
-        (0.020 + 0.025 * t.curly) * rough + (0.018 + 0.022 * t.curly) * tuft + 0.03 * ripple * _smooth(y, -0.6, 0.6)
+        (0.020 + 0.025 * t.curly) * rough
+        + (0.018 + 0.022 * t.curly) * tuft
+        + ripple * np.maximum(0.04 * _smooth(y, -0.6, 0.6), 0.03 * (1 - long_hair))
     )
     ragged = ragged - 0.03 * t.part * ex * _smooth(-y, 0.6, 1.2)  # more hair on one side of the parting
     outline = (1 + fall - r) * wide + ragged
@@ -781,6 +787,7 @@ def _hair(t, c):
         * _smooth(t.hair_length - y, -0.05, 0.12)
         * _smooth(y, -0.75, -0.40)
         * _smooth(t.hair_length, -0.4, -0.15)
+        * (1 - t.sideburns)  # hair is put behind the ears
     )
     # hair falls behind the shoulders where the neck has something to show
     bared = np.maximum(t.necklace, t.double_chin)
@@ -792,7 +799,7 @@ def _hair(t, c):
     # colour: darker in the depth between locks, near the parting and below; lit along a band across the strands
     crown = _ridge(r - 0.70 - 0.05 * locks, 0.20)
     sheen = crown * (0.16 + 0.30 * t.straight + 0.20 * combed) * (1 - 0.8 * t.curly)
-    hollow = 0.20 * locks + (0.06 + 0.07 * c.fine) * strands + 0.30 * ripple + 0.06 * rough
+    hollow = 0.20 * locks + (0.06 + 0.07 * c.fine) * strands + (0.36 + 0.10 * (1 - long_hair)) * ripple + 0.06 * rough
     root = 0.35 * combed * _ridge(away, 0.05) * _smooth(-y, 0.6, 1.0)
     tone = np.exp(np.clip(hollow - root, -1.1, 0.9)) * (1 + 0.55 * sheen)
     bend = -0.95 / np.sqrt(np.clip(1.12 - r2, 0.14, 2))
