@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import papermill
+from IPython import get_ipython
 from papermill.exceptions import PapermillExecutionError
 
 from arl import experiments
@@ -64,6 +66,28 @@ def execute_all(names: Sequence[str], parameters: dict[str, Any]) -> Iterator[Pa
         finally:  # after a failure those that have begun are finished, no other one begins
             for job in jobs:
                 job.cancel()
+
+
+def check_parameters() -> None:
+    """In a notebook, after its imports: refuse what papermill injected and the notebook does not declare; papermill only warns.
+
+    Raises `NotebookError`.
+    """
+    cells = get_ipython().user_ns["In"]
+    declared = set(
+        re.findall(r"^(\w+): \w+ = ", "\n".join(cells), re.MULTILINE)
+    )  # the cell of parameters annotates each
+    injected = {
+        target.id
+        for cell in cells
+        if cell.startswith("# Parameters\n")
+        for line in ast.parse(cell).body
+        for target in getattr(line, "targets", ())
+    }
+    if unknown := sorted(injected - declared):
+        raise NotebookError(
+            f"{unknown[0]}: no such parameter, accepted by this notebook: {', '.join(sorted(declared))}"
+        )
 
 
 def _rows_ahead(chosen: dict[Path, dict[str, Any]], parameters: dict[str, Any]) -> list[RunConfig]:

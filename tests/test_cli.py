@@ -113,6 +113,12 @@ def test_unknown_parameters_are_refused_before_anything_runs(monkeypatch):
         list(execute_all([], {"lamda1": 1}))
 
 
+def test_a_notebook_refuses_what_papermill_would_only_warn_of(tmp_path):
+    path = ROOT / "notebooks" / "09_gallery.ipynb"
+    with pytest.raises(NotebookError, match=r"sized: no such parameter, accepted by this notebook: .*size, "):
+        execute(path, {"size": 32, "sized": 32})
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
 def test_notebooks_are_as_the_house_wants_them(path):
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
@@ -127,6 +133,7 @@ def test_notebooks_are_as_the_house_wants_them(path):
     assert all(not cell.outputs and cell.execution_count is None for cell in code), "no outputs: nbstripout"
     lines = [line for cell in code for line in cell.source.splitlines()]
     assert not any(line.lstrip().startswith(("def ", "class ")) for line in lines), "a def belongs to arl"
+    assert "notebooks.check_parameters()" in code[1].source
     (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", ())]
     names = set(papermill.inspect_notebook(str(path)))
     assigned = {
