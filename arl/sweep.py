@@ -167,7 +167,7 @@ def _encoder_cost(cfg: RunConfig) -> float:
 
 
 def _row_cost(cfg: RunConfig) -> float:
-    return 1.5 + 1.0 * (cfg.mu2 > 0) + 1.0 * (cfg.mu1 > 0)
+    return 2.0 + 1.0 * (cfg.mu2 > 0) + 1.0 * (cfg.mu1 > 0) + 1.0 * cfg.layer.startswith("conv")
 
 
 def _minutes(seconds: float) -> str:
