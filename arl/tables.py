@@ -248,7 +248,7 @@ def _name_points(axis: Axes, named: Sequence[tuple[str, tuple[float, float], str
     axis.figure.canvas.draw()  # the limits are final now
     scale = axis.figure.dpi / 72
     taken = list(axis.transData.transform([point for _, point, _ in named]) / scale)
-    angles = np.deg2rad(np.arange(45, 405, 22.5))
+    angles = np.deg2rad([a + b for a in range(0, 360, 90) for b in (45, 33, 57)])  # error bars lie along the axes
     for i, (name, point, colour) in enumerate(named):
         around = taken[i] + away * np.stack([np.cos(angles), np.sin(angles)], 1)
         others = np.array(taken[:i] + taken[i + 1 :])
