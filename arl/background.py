@@ -187,9 +187,8 @@ def _usual(kind: str, cfg: RunConfig) -> tuple[float | None, int]:
         if not run.id.startswith(f"{kind}-") or run.result is None or not (n := len(run.metrics)):
             continue
         spec = run.spec
-        own = (
-            max(1, n - cfg.warm_epochs) if kind == "encoder" else n
-        )  # its first epochs are those of a run of their own
+        # an encoder's first epochs are those of a run of their own
+        own = max(1, n - cfg.warm_epochs) if kind == "encoder" else n
         if any(spec.get(name) != value for name, value in wanted.items()):
             continue
         if kind == "encoder" and ("lambda1" in spec) != cfg.protected:

@@ -74,9 +74,8 @@ def check_parameters() -> None:
     Raises `NotebookError`.
     """
     cells = get_ipython().user_ns["In"]
-    declared = set(
-        re.findall(r"^(\w+): \w+ = ", "\n".join(cells), re.MULTILINE)
-    )  # the cell of parameters annotates each
+    # the cell of parameters annotates each
+    declared = set(re.findall(r"^(\w+): \w+ = ", "\n".join(cells), re.MULTILINE))
     injected = {
         target.id
         for cell in cells

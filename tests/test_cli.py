@@ -113,7 +113,7 @@ def test_unknown_parameters_are_refused_before_anything_runs(monkeypatch):
         list(execute_all([], {"lamda1": 1}))
 
 
-def test_a_notebook_refuses_what_papermill_would_only_warn_of(tmp_path):
+def test_a_notebook_refuses_what_papermill_would_only_warn_of(shared_store):
     path = ROOT / "notebooks" / "09_gallery.ipynb"
     with pytest.raises(NotebookError, match=r"sized: no such parameter, accepted by this notebook: .*size, "):
         execute(path, {"size": 32, "sized": 32})
