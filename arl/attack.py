@@ -20,22 +20,12 @@ from arl import losses
 from arl.config import RunConfig
 from arl.data import FaceData, batches, full_batches, open_data, open_extra, split, stack
 from arl.judges import Recogniser, embed_all, perceptual
-from arl.models import (
-    Decoder,
-    Discriminator,
-    FeatureMap,
-    Shape,
-    adam,
-    decoder_width,
-    descend,
-    follow,
-    generator,
-    initialised,
-    precision,
-    prepare,
-)
-from arl.protect import TrainingError, identified, load_encoder
-from arl.runs import Run, Tensors, obtain, pack, say, unpack
+from arl.machine import precision, prepare
+from arl.messages import say
+from arl.models import Decoder, Discriminator, FeatureMap, Shape, decoder_width
+from arl.protect import identified, load_encoder
+from arl.store import Run, Tensors, obtain, pack, unpack
+from arl.training import TrainingError, adam, descend, follow, generator, initialised
 
 CUTS, FACTOR = 1, 0.2  # a plateau cuts the learning rate to a fifth, the next one ends training
 TIE = 5e-3  # validation losses nearer than this, relative, are equal

@@ -6,7 +6,8 @@ import sys
 import click
 
 from arl import __version__
-from arl.config import PRESETS, RunConfig, UserError, parse_settings
+from arl.config import PRESETS, RunConfig, parse_settings
+from arl.messages import UserError
 
 PRESET = click.option(
     "--preset",
@@ -41,7 +42,7 @@ def run(preset: str, settings: tuple[str, ...]) -> None:
 @cli.command()
 def runs() -> None:
     """List the runs of the store, oldest first."""
-    from arl.plots import runs_text
+    from arl.paper.figures import runs_text
 
     click.echo(runs_text())
 
@@ -50,7 +51,7 @@ def runs() -> None:
 @click.argument("id")
 def show(id: str) -> None:
     """Show one run: what defines it, how far it is, what it ended with. ID may be a part of an id."""
-    from arl.runs import find
+    from arl.store import find
 
     found = find(id)
     click.echo(json.dumps({"id": found.id, "folder": str(found.folder), "defined by": found.spec}, indent=1))
@@ -65,7 +66,7 @@ def show(id: str) -> None:
 @click.argument("names", nargs=-1, metavar="[NOTEBOOK]...")
 def reproduce(preset: str, settings: tuple[str, ...], names: tuple[str, ...]) -> None:
     """Execute the notebooks in order (or those whose names start with NOTEBOOK); executed copies go to the store."""
-    from arl.notebooks import execute_all
+    from arl.workbook.notebooks import execute_all
 
     parameters = {"preset": preset, **parse_settings(settings)}
     RunConfig.preset(preset)
@@ -77,7 +78,7 @@ def reproduce(preset: str, settings: tuple[str, ...], names: tuple[str, ...]) ->
 @click.option("--port", type=click.IntRange(0, 65535), default=8866, show_default=True, help="0 for any free one.")
 def app(port: int) -> None:
     """Serve the explorer as a page without code, to this machine alone; prints the address."""
-    from arl.app import serve
+    from arl.workbook.app import serve
 
     serve(port)
 
@@ -90,6 +91,10 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (UserError, LookupError) as error:
+        sys.exit(f"arl: {error}")
+    except Exception as error:
+        if type(error).__name__ != "TrainingError":  # torch is not imported for a name
+            raise
         sys.exit(f"arl: {error}")
     except (click.Abort, KeyboardInterrupt):
         sys.exit("arl: interrupted; the same command goes on from the last epoch")

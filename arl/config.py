@@ -6,14 +6,11 @@ default one, `quick`. What a *stored* run depends on is a part of it: see `encod
 
 import json
 import math
-import platform
-import subprocess
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from arl.messages import ConfigError
 
 # CelebA's forty attributes, in the order of list_attr_celeba.txt (Liu et al., ICCV 2015).
 ATTRIBUTES: tuple[str, ...] = tuple(
@@ -36,19 +33,6 @@ def _names(value: Any) -> Any:
     if isinstance(value, str):
         return ATTRIBUTES if value == "all" else tuple(name for name in value.replace(",", " ").split())
     return value
-
-
-class UserError(Exception):
-    """Something that the user can mend; the message is one line that names it and says what is accepted."""
-
-
-def first_line(error: Exception) -> str:
-    """What `error` says, cut to its first line."""
-    return (str(error) or repr(error)).splitlines()[0]
-
-
-class ConfigError(UserError, ValueError):
-    """A configuration, or a file that it names, that cannot be used."""
 
 
 class RunConfig(BaseModel):
@@ -259,24 +243,3 @@ def parse_settings(settings: list[str] | tuple[str, ...]) -> dict[str, Any]:
             number = None
         fields[name.strip()] = number if isinstance(number, int | float) else value.strip()
     return fields
-
-
-def project_root() -> Path:
-    """The checkout that holds `notebooks/`, or the current folder for an installed package."""
-    root = Path(__file__).resolve().parents[1]
-    return root if (root / "notebooks").is_dir() else Path.cwd()
-
-
-@cache
-def made_with() -> dict[str, str]:
-    """The checkout's commit ("+" where files differ from it, "unknown" outside a checkout) and the versions at work."""
-    try:
-        git = ["git", "-C", str(project_root())]
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = [*git, "status", "--porcelain", "--", "arl", "notebooks"]
-        changed = subprocess.run(changed, capture_output=True, text=True, check=True).stdout.strip()
-        commit = head + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        commit = "unknown"
-    versions = {name: version(name) for name in ("arl", "torch", "torchvision")}
-    return {"commit": commit, **versions, "python": platform.python_version()}

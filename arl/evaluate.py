@@ -26,9 +26,10 @@ from arl.attack import (
 from arl.config import RunConfig
 from arl.data import FaceData, attribute_names, batches, open_data, open_extra, pictures, split, targets
 from arl.judges import Recogniser, embed_all, judge_spec, perceptual, perceptual_id, recogniser
-from arl.models import precision, prepare
+from arl.machine import precision, prepare
+from arl.messages import say
 from arl.protect import encoder_spec, load_encoder, train_encoder
-from arl.runs import Run, obtain, run_id, runs_root, say, sound
+from arl.store import Run, obtain, run_id, runs_root, sound
 
 PRIVACY = ("face_similarity", "feature_similarity", "ssim", "psnr")
 
@@ -87,8 +88,8 @@ def _recogniser_beside(cfg: RunConfig) -> subprocess.Popen | None:
         or (os.cpu_count() or 1) < 2
     ):
         return None
-    program = "import sys; from arl import config, judges, models; "
-    program += "judges.recogniser(config.RunConfig.model_validate_json(sys.argv[1]), models.prepare())"
+    program = "import sys; from arl import config, judges, machine; "
+    program += "judges.recogniser(config.RunConfig.model_validate_json(sys.argv[1]), machine.prepare())"
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen([sys.executable, "-c", program, cfg.model_dump_json()], **quiet)
 

@@ -18,31 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from arl import losses
-from arl.config import RunConfig, UserError
+from arl.config import RunConfig
 from arl.data import FaceData, attribute_names, batches, full_batches, open_data, open_extra, split, stack, targets
 from arl.judges import perceptual, perceptual_id
+from arl.machine import precision, prepare
+from arl.messages import say
 from arl.metrics import mean_mcc
-from arl.models import (
-    Decoder,
-    Discriminator,
-    adam,
-    backbone,
-    cut,
-    decoder_width,
-    descend,
-    fixed,
-    generator,
-    initialised,
-    one_cycle,
-    precision,
-    prepare,
-    tap_shape,
-)
-from arl.runs import Run, obtain, pack, say, unpack, write_atomically
-
-
-class TrainingError(UserError):
-    """Training that cannot go on; the message says why and what to try."""
+from arl.models import Decoder, Discriminator, backbone, cut, decoder_width, tap_shape
+from arl.store import Run, obtain, pack, unpack, write_atomically
+from arl.training import TrainingError, adam, descend, fixed, generator, initialised, one_cycle
 
 
 def train_encoder(cfg: RunConfig) -> Run:

@@ -16,11 +16,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 
 from arl import evaluate, judges
-from arl.config import RunConfig, UserError
+from arl.config import RunConfig
 from arl.data import open_data, open_extra
-from arl.models import prepare
+from arl.machine import KEEP_MEMORY, cores, prepare
+from arl.messages import UserError, say
 from arl.protect import encoder_spec, train_encoder
-from arl.runs import KEEP_MEMORY, Run, cores, run_id, runs_root, say
+from arl.store import Run, run_id, runs_root
 
 
 def run_all(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Run]:

@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge
 from arl import metrics
 from arl.config import RunConfig
 from arl.data import batches, open_data, split, targets
-from arl.models import prepare
+from arl.machine import prepare
 from arl.protect import load_encoder, train_encoder
 
 

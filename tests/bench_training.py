@@ -13,7 +13,9 @@ import torch
 from arl import losses
 from arl.config import RunConfig
 from arl.judges import perceptual
-from arl.models import Decoder, backbone, cut, decoder_width, fixed, prepare, tap_shape
+from arl.machine import prepare
+from arl.models import Decoder, backbone, cut, decoder_width, tap_shape
+from arl.training import fixed
 
 
 def rate(step, images, repeats=7):

@@ -17,8 +17,9 @@ import nbformat
 import pytest
 from PIL import Image
 
-from arl import explore, notebooks
 from arl.config import RunConfig
+from arl.workbook import choice as explore
+from arl.workbook import notebooks
 
 HERE = lab.CHROMIUM is not None and importlib.util.find_spec("playwright") is not None
 pytestmark = [

@@ -12,8 +12,8 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from arl import notebooks
-from arl.notebooks import NotebookError, execute, execute_all
+from arl.workbook import notebooks
+from arl.workbook.notebooks import NotebookError, execute, execute_all
 
 ROOT = Path(__file__).parents[1]
 

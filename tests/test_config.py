@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from arl.config import ATTRIBUTES, PRESETS, ConfigError, RunConfig, parse_settings
+from arl.config import ATTRIBUTES, PRESETS, RunConfig, parse_settings
+from arl.messages import ConfigError
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,8 +15,9 @@ from PIL import Image
 
 from arl import data as D  # noqa: N812
 from arl import faces
-from arl.config import ATTRIBUTES, ConfigError, RunConfig
+from arl.config import ATTRIBUTES, RunConfig
 from arl.data import attribute_names, batches, open_data, open_extra, open_rendered, split, targets
+from arl.messages import ConfigError
 
 # torchvision 0.29 announces that its decoders will move to torchcodec
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")

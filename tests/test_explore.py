@@ -16,12 +16,17 @@ import yaml
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from arl import background, cards, evaluate, explore, photos, plots, widgets
-from arl.config import RunConfig, UserError, parse_settings
+from arl import evaluate
+from arl.config import RunConfig, parse_settings
 from arl.data import open_data, split
-from arl.explore import Store, distance
+from arl.messages import UserError
+from arl.paper import figures as plots
 from arl.protect import encoder_spec
-from arl.runs import Run, run_id
+from arl.store import Run, run_id
+from arl.workbook import background, cards, photos
+from arl.workbook import choice as explore
+from arl.workbook import explorer as widgets
+from arl.workbook.choice import Store, distance
 
 TINY = RunConfig.preset("tiny")
 SETTINGS = ({}, {"lambda1": 1}, {"lambda1": 10, "mu2": 1}, {"lambda1": 1, "seed": 1})

@@ -5,8 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from arl import faces, portrait
+from arl import faces
 from arl.config import ATTRIBUTES
+from arl.faces import portrait
 
 # Percent positive as commonly reported from CelebA's list_attr_celeba.txt (Liu et al., ICCV 2015), in its order.
 CELEBA = (

@@ -9,10 +9,11 @@ import torchvision
 from safetensors.torch import save_file
 
 from arl import losses
-from arl.config import ConfigError, RunConfig
+from arl.config import RunConfig
 from arl.data import open_data, open_rendered
 from arl.judges import RENDERED_SEED, OnnxRecogniser, embed_all, perceptual, recogniser, verification_auc
-from arl.runs import Run, find
+from arl.messages import ConfigError
+from arl.store import Run, find
 
 CPU = torch.device("cpu")
 TINY = RunConfig.preset("tiny")

@@ -4,19 +4,8 @@ import pytest
 import torch
 
 from arl.config import LAYERS, RunConfig
-from arl.models import (
-    Decoder,
-    Discriminator,
-    FeatureMap,
-    backbone,
-    cut,
-    decoder_width,
-    fixed,
-    generator,
-    initialised,
-    one_cycle,
-    tap_shape,
-)
+from arl.models import Decoder, Discriminator, FeatureMap, backbone, cut, decoder_width, tap_shape
+from arl.training import fixed, generator, initialised, one_cycle
 
 SHAPES = {
     "small": [(16, 12, 12), (32, 6, 6), (64, 3, 3), (128, 3, 3), (128,), (128,)],

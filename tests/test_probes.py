@@ -7,9 +7,11 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
 
-from arl import evaluate, information, metrics, plots, probes
+from arl import evaluate, metrics
 from arl.config import RunConfig
 from arl.data import open_data, open_rendered, split
+from arl.paper import figures as plots
+from arl.paper import information, probes
 from arl.protect import train_encoder
 
 TINY = RunConfig.preset("tiny")

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from arl import runs
-from arl.runs import DamagedError, Run, find, obtain, pack, run_id, stored, unpack
+from arl.store import DamagedError, Run, find, obtain, pack, run_id, runs, stored, unpack
 
 SPEC = {"kind": "test", "lambda1": 1.0}
 
@@ -97,7 +96,7 @@ def test_two_processes_make_it_once(tmp_path):
     program = textwrap.dedent(f"""
         import time
         from pathlib import Path
-        from arl.runs import obtain
+        from arl.store import obtain
         def make(run):
             with open({str(tmp_path / "made")!r}, "a") as file:
                 file.write("x")
@@ -115,7 +114,7 @@ def test_kill_9_loses_nothing_and_blocks_nobody(tmp_path):
         import os, signal
         from pathlib import Path
         import torch
-        from arl.runs import obtain
+        from arl.store import obtain
         def make(run):
             kept = run.resume()
             start = kept[1]["epoch"] if kept else 0

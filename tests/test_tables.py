@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from arl import claims, evaluate, sweep, tables
-from arl.config import LAYERS, ConfigError, RunConfig, UserError
-from arl.experiments import every_row, find_rows, numbers, seeded, table1, table2, table3
+from arl import evaluate, sweep
+from arl.config import LAYERS, RunConfig
+from arl.messages import ConfigError, UserError
+from arl.paper import claims, tables
+from arl.paper.rows import every_row, find_rows, numbers, seeded, table1, table2, table3
 from arl.protect import encoder_spec
-from arl.runs import run_id, stored
+from arl.store import run_id, stored
 
 TINY = RunConfig.preset("tiny")
 METRICS = ("mean_mcc", "face_similarity")
@@ -138,7 +140,8 @@ def test_a_row_that_fails_is_named_after_the_others_are_made(tmp_path, monkeypat
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals as on Unix")
 def test_killed_in_the_middle_it_leaves_no_process_and_goes_on(tmp_path):
-    program = "from arl import experiments, sweep\nfrom arl.config import RunConfig\nif __name__ == '__main__':\n"
+    program = "from arl import sweep\nfrom arl.paper import rows as experiments\nfrom arl.config import RunConfig\n"
+    program += "if __name__ == '__main__':\n"
     program += "    sweep.run_all([r.cfg for r in experiments.table1(RunConfig.preset('tiny'))[:4]], workers=2)\n"
     (tmp_path / "many.py").write_text(program)
     environment = {**os.environ, "ARL_RUNS": str(tmp_path / "runs")}

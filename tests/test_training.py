@@ -14,10 +14,12 @@ import torch
 
 from arl import attack, evaluate, metrics
 from arl.attack import Features, attack_decoder
-from arl.config import LAYERS, ConfigError, RunConfig
+from arl.config import LAYERS, RunConfig
 from arl.data import open_data, open_extra, split, stack
-from arl.protect import TrainingError, _check, load_encoder, train_encoder
-from arl.runs import Run
+from arl.messages import ConfigError
+from arl.protect import _check, load_encoder, train_encoder
+from arl.store import Run
+from arl.training import TrainingError
 
 TINY = RunConfig.preset("tiny")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from arl.config import UserError, project_root
-from arl.runs import runs_root
+from arl.messages import UserError
+from arl.store import project_root, runs_root
 
 HOST = "127.0.0.1"
 UPLOAD = 64 << 20  # bytes of one message: a few photographs

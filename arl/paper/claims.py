@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from arl.config import LAYERS
-from arl.plots import COLOURS
-from arl.tables import Line, over_seeds
+from arl.paper.figures import COLOURS
+from arl.paper.tables import Line, over_seeds
 
 KEPT = 0.05  # mean MCC: what we count as "slightly", "not significantly"; the paper's own loss at #2 is 0.029
 

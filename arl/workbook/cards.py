@@ -13,11 +13,11 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from arl import explore
-from arl.background import settings
 from arl.config import RunConfig
-from arl.explore import SYMBOLS, WEIGHTS, Closer, Distance, Grid, Neighbour, Point, Row
-from arl.plots import COLOURS, INK, METRICS
+from arl.paper.figures import COLOURS, INK, METRICS
+from arl.workbook import choice as explore
+from arl.workbook.background import settings
+from arl.workbook.choice import SYMBOLS, WEIGHTS, Closer, Distance, Grid, Neighbour, Point, Row
 
 STYLE = """<style>
 .arl { --ink: var(--jp-ui-font-color1, #222); --soft: var(--jp-ui-font-color2, #666); --paper: var(--jp-layout-color1, #fff);

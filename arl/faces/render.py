@@ -1,4 +1,4 @@
-"""Invented people who know their own attributes: who they are, and what each photograph of them shows. `arl.portrait` draws them.
+"""Invented people who know their own attributes: who they are, and what each photograph of them shows. `arl.faces.portrait` draws them.
 
 Every number of a picture is a hash of (seed, domain, person, photograph, name of the number), so any slice of a
 data set can be made anywhere and is the same slice:
@@ -23,7 +23,7 @@ from scipy.special import ndtr, ndtri
 from tqdm.auto import tqdm
 
 from arl.config import ATTRIBUTES
-from arl.portrait import develop, paint
+from arl.faces.portrait import develop, paint
 
 VERSION = 4  # of the pictures: raised whenever one byte of them changes, so that stored sets are made anew
 DOMAINS = ("standard", "shifted")

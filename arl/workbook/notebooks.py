@@ -13,9 +13,11 @@ import papermill
 from IPython import get_ipython
 from papermill.exceptions import PapermillExecutionError
 
-from arl import experiments
-from arl.config import RunConfig, UserError, project_root
-from arl.runs import KEEP_MEMORY, cores, runs_root, say
+from arl.config import RunConfig
+from arl.machine import KEEP_MEMORY, cores
+from arl.messages import UserError, say
+from arl.paper import rows as experiments
+from arl.store import project_root, runs_root
 from arl.sweep import run_all, worker_count
 
 

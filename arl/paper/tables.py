@@ -18,9 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from arl.experiments import Row, seeded
-from arl.plots import COLOURS, METRICS, figures_folder, save_figure
-from arl.runs import Run, write_atomically
+from arl.paper.figures import COLOURS, METRICS, figures_folder, save_figure
+from arl.paper.rows import Row, seeded
+from arl.store import Run, write_atomically
 from arl.sweep import run_all
 
 NAMES = {key: (name, arrow, decimals) for key, name, arrow, decimals in METRICS}

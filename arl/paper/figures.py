@@ -14,10 +14,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from arl.config import ConfigError, RunConfig, made_with, project_root
+from arl.config import RunConfig
 from arl.data import FaceData, open_data, pictures
 from arl.evaluate import parts, reconstruct
-from arl.runs import Run, stored, write_json
+from arl.messages import ConfigError
+from arl.store import Run, made_with, project_root, stored, write_json
 
 # Name in a row's result, name in print, the direction that is better for the user whose face it is, decimals.
 METRICS = (

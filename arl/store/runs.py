@@ -13,7 +13,6 @@ safetensors and JSON only, so nothing read from disk can run code.
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -25,22 +24,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from arl.config import made_with, project_root
+from arl.messages import say
+from arl.store.provenance import made_with, project_root
 
 Tensors = dict[str, Tensor]
-
-# glibc returns large blocks to the kernel after every step and asks for them in the next. Processes with these in their
-# environment keep them: the same numbers, sooner.
-KEEP_MEMORY = {
-    "MALLOC_TRIM_THRESHOLD_": "268435456",
-    "MALLOC_TOP_PAD_": "67108864",
-    "MALLOC_MMAP_THRESHOLD_": "33554432",
-}
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def runs_root() -> Path:
@@ -262,11 +249,6 @@ def unpack(tensors: Tensors, **parts: nn.Module | torch.optim.Optimizer) -> None
                 for slot, t in slots.items():
                     if t.shape == p.shape:
                         slots[slot] = torch.empty_like(p, dtype=t.dtype).copy_(t)
-
-
-def say(line: str) -> None:
-    """One line of progress, at once, on standard error: standard output is for results."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def _digest(tensors: Tensors, state: dict[str, Any]) -> str:

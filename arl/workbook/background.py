@@ -15,7 +15,7 @@ import time
 from typing import Any, NamedTuple
 
 from arl.config import RunConfig
-from arl.runs import Run, runs_root, stored
+from arl.store import Run, runs_root, stored
 
 # A pipe that ends when this process does ends the training: a kernel that was killed leaves nobody at work.
 PROGRAM = """

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from arl.config import LAYERS, ConfigError, RunConfig
+from arl.config import LAYERS, RunConfig
+from arl.messages import ConfigError
 
 LAMBDA2S = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0)  # of Table 2
 # Where the paper says μ1 > 0. Calibrated at the quick preset without protection, seed 0: face similarity 0.326 with μ1 = 0, then 0.371 with
@@ -145,7 +146,7 @@ def _plain(cfg: RunConfig) -> RunConfig:
 
 
 def _paper(table: int) -> list[dict[str, str]]:
-    with (Path(__file__).parent / "paper" / f"table{table}.csv").open(newline="") as file:
+    with Path(__file__).with_name(f"table{table}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 

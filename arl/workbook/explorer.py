@@ -17,11 +17,13 @@ import ipywidgets as w
 from matplotlib.figure import Figure
 from PIL import Image
 
-from arl import cards, explore, photos
-from arl.background import Training
-from arl.config import ATTRIBUTES, LAYERS, PRESETS, RunConfig, UserError
-from arl.explore import FACES, SYMBOLS, WEIGHTS, Distance, Row, Store, essence
-from arl.runs import write_atomically
+from arl.config import ATTRIBUTES, LAYERS, PRESETS, RunConfig
+from arl.messages import UserError
+from arl.store import write_atomically
+from arl.workbook import cards, photos
+from arl.workbook import choice as explore
+from arl.workbook.background import Training
+from arl.workbook.choice import FACES, SYMBOLS, WEIGHTS, Distance, Row, Store, essence
 
 STEPS = (0.0, *(float(f"{digit * 10.0**power:.2g}") for power in range(-2, 2) for digit in (1, 1.5, 2, 3, 5, 7)), 100.0)
 SLIDERS = ("lambda1", "lambda2", "mu1", "mu2")

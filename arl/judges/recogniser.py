@@ -15,10 +15,13 @@ from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from arl.config import ConfigError, RunConfig, first_line
+from arl.config import RunConfig
 from arl.data import FaceData, batches, open_rendered
-from arl.models import Normalise, adam, descend, generator, initialised, one_cycle, precision, residual
-from arl.runs import Run, file_sha256, obtain, pack, run_id, unpack
+from arl.machine import precision
+from arl.messages import ConfigError, first_line
+from arl.models import Normalise, residual
+from arl.store import Run, file_sha256, obtain, pack, run_id, unpack
+from arl.training import adam, descend, generator, initialised, one_cycle
 
 # -- g ------------------------------------------------------------------------------------------------------------
 

@@ -44,8 +44,10 @@ from torchvision.io import ImageReadMode, decode_image
 from tqdm import tqdm
 
 from arl import faces
-from arl.config import ATTRIBUTES, ConfigError, RunConfig, project_root
-from arl.runs import KEEP_MEMORY, cores, file_sha256, run_id, runs_root, say, write_atomically, write_json
+from arl.config import ATTRIBUTES, RunConfig
+from arl.machine import KEEP_MEMORY, cores
+from arl.messages import ConfigError, say
+from arl.store import file_sha256, project_root, run_id, runs_root, write_atomically, write_json
 
 EXTRA_FIRST_IDENTITY = 1_000_000  # rendered people of the extra data: nobody of X1, X2 or T
 EXTRA_PER_IDENTITY = 8

@@ -1,0 +1,1 @@
+"""The paper: its rows, its claims, tables and figures."""

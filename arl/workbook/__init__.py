@@ -1,0 +1,1 @@
+"""The workbook: notebooks, the explorer, the page."""

@@ -1,0 +1,57 @@
+"""The net under every change of structure: the ids of the paper's 29 rows, and the bytes of one tiny run, as they were recorded.
+
+`golden.json` was written by the code of commit c48f27c. Ids are the same on every machine; bytes are those of one processor and version
+of torch, so elsewhere the figures are compared instead.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from arl import evaluate
+from arl.attack import decoder_spec, features_spec
+from arl.config import RunConfig
+from arl.judges import judge_spec
+from arl.paper.rows import every_row
+from arl.protect import encoder_spec
+from arl.store import run_id
+
+GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_rows_of_the_paper_have_the_specs_and_ids_that_were_recorded(seed, shared_store):
+    for row in every_row(RunConfig.preset("quick", seed=seed)):
+        encoder, judge = encoder_spec(row.cfg), judge_spec(row.cfg)
+        decoder, features = (
+            decoder_spec(row.cfg, run_id(encoder)),
+            features_spec(row.cfg, run_id(encoder), judge),
+        )
+        specs = [
+            encoder,
+            decoder,
+            features,
+            evaluate._row_spec(row.cfg, judge, *map(run_id, (encoder, decoder, features))),
+        ]
+        expected = GOLDEN["rows"][f"{row.name}, seed {seed}"]
+        for spec, id in zip(specs, expected, strict=True):
+            assert json.loads(json.dumps(spec)) == GOLDEN["specs"][id], row.name
+            assert run_id(spec) == id
+
+
+def test_a_tiny_run_has_the_bytes_that_were_recorded(shared_store):
+    golden = GOLDEN["tiny"]
+    row = evaluate.run(RunConfig(**golden["config"]))
+    runs = {"row": row, **evaluate.parts(row)}
+    assert {name: run.id for name, run in runs.items()} == golden["ids"]
+    machine = f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
+    if machine in golden["bytes"]:
+        for name, run in runs.items():
+            content = (run.folder / "checkpoint.safetensors").read_bytes()
+            assert hashlib.sha256(content).hexdigest() == golden["bytes"][machine][name], name
+        assert {name: row.result[name] for name in golden["numbers"]} == golden["numbers"]
+    for name in ("mean_mcc", "face_similarity", "feature_similarity", "ssim", "psnr"):
+        assert row.result[name]["value"] == pytest.approx(golden["numbers"][name]["value"], rel=0.1, abs=0.1), name
