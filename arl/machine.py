@@ -4,6 +4,8 @@ import os
 
 import torch
 
+from arl.training import precision  # noqa: F401
+
 # glibc returns large blocks to the kernel after every step and asks for them in the next. Processes with these in their
 # environment keep them: the same numbers, sooner.
 KEEP_MEMORY = {
@@ -27,8 +29,3 @@ def prepare() -> torch.device:
     torch.set_num_threads(int(os.environ.get("ARL_THREADS") or max(1, (os.cpu_count() or 1) // 2)))
     name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     return torch.device(os.environ.get("ARL_DEVICE") or name)
-
-
-def precision(device: torch.device) -> torch.autocast:
-    """bf16 on CUDA. Never on a CPU, where it is ten times slower without the newest instructions (pytorch#118499)."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")

@@ -15,28 +15,28 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from arl import evaluate, judges
-from arl.config import RunConfig
-from arl.data import open_data, open_extra
+from arl import experiment
+from arl.config import RunConfig, setting
+from arl.experiment import Experiment
 from arl.machine import KEEP_MEMORY, cores, prepare
 from arl.messages import UserError, say
-from arl.protect import encoder_spec, train_encoder
-from arl.store import Run, run_id, runs_root
+from arl.row import Row
+from arl.store import run_id, runs_root
 
 
-def run_all(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Run]:
+def run_all(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Row]:
     """The row run of each configuration, in their order; found, or made by `workers` processes (default: `worker_count()`).
 
     When a row fails the others are finished first; then `UserError` names it.
     """
     unique = list(dict.fromkeys(cfgs))
     for cfg in unique:
-        open_data(cfg), open_extra(cfg)  # drawn or decoded once, here
-    missing = [cfg for cfg in unique if evaluate.find(cfg) is None]
+        Experiment(cfg).check()  # and what has to be drawn or decoded is, once, here
+    missing = [cfg for cfg in unique if experiment.find(cfg) is None]
     if missing:
         say(plan(cfgs, missing))
         _make(missing, workers or worker_count())
-    return [evaluate.run(cfg) for cfg in cfgs]
+    return [experiment.run(cfg) for cfg in cfgs]
 
 
 def worker_count() -> int:
@@ -48,7 +48,7 @@ def plan(cfgs: Sequence[RunConfig], missing: Sequence[RunConfig]) -> str:
     """What a sweep will do, in lines: how many encoders serve how many rows, how much is stored, which rows share an encoder."""
     shared: dict[str, dict[str, None]] = defaultdict(dict)
     for cfg in cfgs:
-        shared[run_id(encoder_spec(cfg))][f"{evaluate.setting(cfg)}, seed {cfg.seed}"] = None
+        shared[run_id(Experiment(cfg).encoder_spec)][f"{setting(cfg)}, seed {cfg.seed}"] = None
     different = len(set(cfgs))
     lines = [
         f"{len(cfgs)} rows, {different} different, {len(shared)} distinct encoders; {different - len(missing)} rows are stored"
@@ -61,7 +61,7 @@ def _make(cfgs: Sequence[RunConfig], workers: int) -> None:
     """Make the rows of `cfgs`: C first, then what has most still to come."""
     waiting: dict[str, list[RunConfig]] = defaultdict(list)
     for cfg in cfgs:
-        waiting[run_id(encoder_spec(cfg))].append(cfg)
+        waiting[run_id(Experiment(cfg).encoder_spec)].append(cfg)
     judge = {_judge_key(cfg): cfg for cfg in cfgs}
     total = sum(_encoder_cost(rows[0]) for rows in waiting.values()) + sum(map(_row_cost, cfgs)) + len(judge)
     done, count, stages, start = 0.0, 0, len(waiting) + len(cfgs) + len(judge), time.monotonic()
@@ -91,7 +91,7 @@ def _make(cfgs: Sequence[RunConfig], workers: int) -> None:
         while jobs:
             for job in wait(jobs, return_when=FIRST_COMPLETED).done:
                 kind, key, cfg, cost = jobs.pop(job)
-                name = f"{kind} · {evaluate.setting(cfg)} · seed {cfg.seed}" if kind != "C" else "recogniser C"
+                name = f"{kind} · {setting(cfg)} · seed {cfg.seed}" if kind != "C" else "recogniser C"
                 try:
                     what = f"{job.result()} · {name}"
                     {"C": judged, "encoder": trained, "row": set()}[kind].add(key)
@@ -139,36 +139,36 @@ def _start_worker(parent: int, store: str) -> None:
 
 
 def _recogniser(cfg: RunConfig) -> str:
-    return judges.recogniser(cfg, prepare()).name
+    return Experiment(cfg).judge.name
 
 
 def _encoder(cfg: RunConfig) -> str:
-    run = train_encoder(cfg)
+    run = Experiment(cfg).encoder
     return f"{run.id} MCC on X2 {run.result['mcc']:.3f}"
 
 
 def _row(cfg: RunConfig) -> str:
-    row = evaluate.run(cfg)
-    r = row.result
-    return f"{row.id} MCC {r['mean_mcc']['value']:.3f}, face similarity {r['face_similarity']['value']:.3f}"
+    row = experiment.run(cfg)
+    return f"{row.id} MCC {row.value('mean_mcc'):.3f}, face similarity {row.value('face_similarity'):.3f}"
 
 
 STAGES = {"C": _recogniser, "encoder": _encoder, "row": _row}
 
 
 def _judge_key(cfg: RunConfig) -> str:
-    return str({k: v for k, v in cfg.model_dump().items() if k.startswith("recogniser") or k == "image_size"})
+    return str({k: v for k, v in cfg.flat().items() if k.startswith("recogniser") or k == "image_size"})
 
 
 # Costs in units of training an unprotected encoder, as measured with the preset quick: for the order, and the estimate of the time left.
 def _encoder_cost(cfg: RunConfig) -> float:
-    seen = 1 - cfg.warm_epochs / cfg.epochs  # the share of the epochs that the adversary sees
-    step = 1.3 + 0.5 * (cfg.simulated_mu2 > 0) + 1.0 * (cfg.simulated_mu1 > 0)
-    return 1.0 + seen * cfg.protected * (1.0 + step * cfg.simulated_steps + 0.6 * (cfg.lambda2 > 0))
+    entered = (
+        1 - cfg.warm_epochs / cfg.epochs if cfg.protected else 0.0
+    )  # the share of the epochs that the defence sees
+    return 1.0 + entered * (cfg.defence.cost - 1.0)
 
 
 def _row_cost(cfg: RunConfig) -> float:
-    return 2.0 + 1.0 * (cfg.mu2 > 0) + 1.0 * (cfg.mu1 > 0) + 1.0 * cfg.layer.startswith("conv")
+    return sum(attack.cost for attack in cfg.attacks) + 1.0 * cfg.layer.startswith("conv")
 
 
 def _minutes(seconds: float) -> str:

@@ -143,6 +143,20 @@ class Run:
             raise DamagedError(f"{path}: its checksum does not match its content")
         return tensors, state
 
+    def restore(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """Load the last checkpoint into `parts`; its state, or {} to start afresh."""
+        if (kept := self.resume()) is None:
+            return {}
+        tensors, state = kept
+        there = {name: part for name, part in parts.items() if any(t.startswith(f"{name}/") for t in tensors)}
+        unpack(tensors, **there)
+        return state
+
+    def keep(self, parts: dict[str, Any], line: dict[str, float], **state: Any) -> None:
+        """Log `line` and keep `parts` with `state`."""
+        self.log(**line)
+        self.save(pack(**parts), **state)
+
     def resume(self) -> tuple[Tensors, dict[str, Any]] | None:
         """The last checkpoint of an unfinished run, or None to start afresh; later metrics lines are dropped."""
         try:
