@@ -4,6 +4,7 @@
 defence and each attack own their parameters, which are also taken and read by their own names: `RunConfig(lambda1=1).lambda1`.
 """
 
+import json
 import math
 from typing import Annotated, Any, Literal, Self
 
@@ -90,7 +91,7 @@ class RunConfig(BaseModel):
         try:
             super().__init__(**nested)
         except ValidationError as error:
-            mistakes += [_line(e, self.parameters(nested)) for e in error.errors()]
+            mistakes = [_line(e, self.parameters(nested)) for e in error.errors()] + mistakes
         if mistakes:
             raise ConfigError("\n".join(mistakes))
 
@@ -105,8 +106,6 @@ class RunConfig(BaseModel):
             if name := player.perceptual_weight:
                 found = f"{name}: found {getattr(player, name)} with perceptual='none'"
                 raise ValueError(f"{found}, accepted: 0, or perceptual=random|imagenet|efficientnet|FILE")
-        if len({attack.name() for attack in self.attacks}) < len(self.attacks):
-            raise ValueError(f"attacks: found {_listed(self.attacks)}, accepted: different ones")
         if self.data in ("celeba", "folder") and not self.data_root:
             raise ValueError(f"data_root: found nothing, accepted: the folder that holds the {self.data} images")
         self._sizes()
@@ -248,7 +247,10 @@ def _chosen(fields: dict[str, Any], mistakes: list[str]) -> Chosen:
     found: Chosen = {}
     for parameter, base, values in (("defence", Defence, [defence]), ("attacks", Attack, attacks)):
         for value in values:
-            if isinstance(value, base):
+            name = value.name() if isinstance(value, base) else value
+            if f"{base.kind} {name}" in found:
+                mistakes.append(f"{parameter}: found {name} twice, accepted: once")
+            elif isinstance(value, base):
                 mine = {name: getattr(value, name) for name in type(value).model_fields}
                 found[f"{base.kind} {value.name()}"] = (type(value), mine)
             elif isinstance(value, str) and value in names(base):
@@ -279,10 +281,6 @@ def _players(fields: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
     return given
 
 
-def _listed(attacks: tuple[Attack, ...]) -> str:
-    return ", ".join(attack.name() for attack in attacks)
-
-
 def _line(error: dict[str, Any], accepted: dict[str, Any]) -> str:
     """One line for one pydantic error: parameter, what was found, what is accepted."""
     if error["type"] == "value_error":  # raised by a validator, already in this form
@@ -308,4 +306,19 @@ def setting(cfg: RunConfig) -> str:
     return " · ".join(parts)
 
 
-__all__ = ["ATTRIBUTES", "LAYERS", "PRESETS", "ConfigError", "RunConfig", "setting"]
+def parse_settings(settings: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    """`["lambda1=1", "layer=conv2"]` as `{"lambda1": 1, "layer": "conv2"}`; raises `ConfigError` for anything else."""
+    fields = {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--set: found {text!r}, accepted: NAME=VALUE, such as lambda1=1")
+        try:
+            number = json.loads(value)
+        except ValueError:
+            number = None
+        fields[name.strip()] = number if isinstance(number, int | float) else value.strip()
+    return fields
+
+
+__all__ = ["ATTRIBUTES", "LAYERS", "PRESETS", "ConfigError", "RunConfig", "parse_settings", "setting"]

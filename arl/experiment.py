@@ -251,10 +251,12 @@ class Experiment:
         )
         return model
 
-    def _player(self, attack: Attack, z: tuple[int, ...], perceptual: Distance | None, embedding: int = 0) -> Any:
+    def _player(
+        self, attack: Attack, z: tuple[int, ...], perceptual: Distance | None, embedding: int = 0, images: int = 0
+    ) -> Any:
         cfg = self.cfg
         width = models.decoder_width(cfg.encoder, cfg.width)
-        shapes = Shapes(z, cfg.image_size, width, embedding, len(self.attribute_names))
+        shapes = Shapes(z, cfg.image_size, width, embedding, len(self.attribute_names), images)
         return attack.player(shapes, perceptual).to(self.device, memory_format=torch.channels_last)
 
     def _attack(self, run: Run, attack: Attack) -> dict[str, Any]:
@@ -302,8 +304,8 @@ class Experiment:
                 for _, x in self._shuffled(data, x2, shuffled, flip=True):
                     yield x
 
-        full_batches(x2, cfg, "X2")
-        return Feed(private, full_batches(x1, cfg, "X1"), public)
+        steps, _ = full_batches(x1, cfg, "X1"), full_batches(x2, cfg, "X2")
+        return Feed(private, steps, public)
 
     def _shuffled(self, data: FaceData, index: np.ndarray, shuffled: torch.Generator, flip: bool = False) -> Any:
         size = self.cfg.batch_size
@@ -366,19 +368,18 @@ class Experiment:
     def _load_attacker(self, attack: Attack) -> nn.Module:
         run = self.attack(attack)
         tensors, _ = run.load()
-        shape = tuple(run.result["shape"])
-        player = self._player(attack, shape, None, run.result.get("dimension", 0))
+        shape, dimension, images = (run.result.get(name, 0) for name in ("shape", "dimension", "images"))
+        player = self._player(attack, tuple(shape), None, dimension, images)
         unpack(tensors, model=player.net)
         standardise = plateau.Standardise(tensors["standardise/mean"], tensors["standardise/std"])
         both = nn.Sequential(standardise, player.net).requires_grad_(False).eval()
         return both.to(self.device, memory_format=torch.channels_last)
 
-    @torch.no_grad()
     def reconstruct(self, index: np.ndarray, name: str = "decoder", data: FaceData | None = None) -> Tensor:
         """X̂ = Dec^a(Enc(X)), float32 (n, 3, S, S) in [0, 1] on the CPU, for the images `index`, by the attack called `name`."""
         encoder, attacker = self.networks[0], self.attacker(name)
         images = (data or self.data).images
-        with precision(self.device), initialised(self.cfg.seed, 9):
+        with torch.no_grad(), precision(self.device), initialised(self.cfg.seed, 9):
             found = [
                 attacker(encoder(x).float()).float().cpu() for _, x in batches(images, index, 256, device=self.device)
             ]

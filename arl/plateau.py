@@ -33,6 +33,20 @@ class Learner(nn.Module):
         return self.loss(guess, target)
 
 
+class Fitted(nn.Module):
+    """A network that is fitted in one go: an attack in closed form."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+
+def everything(batches: Batches) -> tuple[Tensor, Tensor]:
+    """All of a pass over `batches`: Z flattened (n, D), and its targets flattened (n, m), float32."""
+    z, target = zip(*((z.flatten(1), target.flatten(1)) for z, target in batches(1)), strict=True)
+    return torch.cat(z).float(), torch.cat(target).float()
+
+
 def to_plateau(player: Player, public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:
     """Train `player` until the validation loss of its weights' mean no longer falls; `player.net` is left with the chosen mean.
 

@@ -121,8 +121,8 @@ def protect(
                 descend(protector, optimiser, lr)
                 epoch.add(**batch.seen, feature_scale=z.detach().float().std())
 
-        _check(epoch, f"{defence.describe()}, lr={schedule.lr:g}")
-        epoch.note(**watch(model.predict.eval()))
+            _check(epoch, f"{defence.describe()}, lr={schedule.lr:g}")
+            epoch.note(**watch(model.predict.eval()))
 
 
 def _check(epoch: Epoch, setting: str) -> None:

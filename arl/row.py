@@ -119,14 +119,13 @@ def measure(row: Run, experiment: "Experiment", attacks: dict[str, Run]) -> dict
     }
 
 
-@torch.no_grad()
 def _on_test_set(experiment: "Experiment") -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Z flattened (N, D), f's logits (N, A), and what each attacker makes of Z, on the CPU."""
     cfg, device = experiment.cfg, experiment.device
     encoder, classifier = experiment.networks
     attackers = {attack.name(): experiment.attacker(attack.name()) for attack in cfg.attacks}
     batched: list[dict[str, Tensor]] = []
-    with precision(device), initialised(cfg.seed, 9):
+    with torch.no_grad(), precision(device), initialised(cfg.seed, 9):
         for _, x in batches(experiment.data.images, experiment.split.t, 256, device=device):
             z = encoder(x).float()
             found = {"": z.flatten(1), " ": classifier(z)} | {name: attacker(z) for name, attacker in attackers.items()}

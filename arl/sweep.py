@@ -14,8 +14,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from typing import NamedTuple
 
-from arl import experiment
+from arl import experiment, plugins
 from arl.config import RunConfig, setting
 from arl.experiment import Experiment
 from arl.machine import KEEP_MEMORY, cores, prepare
@@ -35,8 +36,14 @@ def run_all(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Row]:
     missing = [cfg for cfg in unique if experiment.find(cfg) is None]
     if missing:
         say(plan(cfgs, missing))
-        _make(missing, workers or worker_count())
+        if elsewhere := [cfg for cfg in missing if not _of_this_process(cfg)]:
+            _Sweep(elsewhere, workers or worker_count()).run()
     return [experiment.run(cfg) for cfg in cfgs]
+
+
+def _of_this_process(cfg: RunConfig) -> bool:
+    """Whether only this process knows its defence or an attack: a class of a notebook's cell."""
+    return any(type(player).__module__ == "__main__" for player in cfg.players)
 
 
 def worker_count() -> int:
@@ -57,76 +64,99 @@ def plan(cfgs: Sequence[RunConfig], missing: Sequence[RunConfig]) -> str:
     return "\n".join(lines)
 
 
-def _make(cfgs: Sequence[RunConfig], workers: int) -> None:
-    """Make the rows of `cfgs`: C first, then what has most still to come."""
-    waiting: dict[str, list[RunConfig]] = defaultdict(list)
-    for cfg in cfgs:
-        waiting[run_id(Experiment(cfg).encoder_spec)].append(cfg)
-    judge = {_judge_key(cfg): cfg for cfg in cfgs}
-    total = sum(_encoder_cost(rows[0]) for rows in waiting.values()) + sum(map(_row_cost, cfgs)) + len(judge)
-    done, count, stages, start = 0.0, 0, len(waiting) + len(cfgs) + len(judge), time.monotonic()
-    failed: list[str] = []
-    os.environ |= KEEP_MEMORY | os.environ
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(), str(runs_root())))
-    jobs: dict[Future, tuple[str, str, RunConfig, float]] = {}
-    # cost of it and of what needs it, kind, key, cfg, its cost
-    ready: list[tuple[float, str, str, RunConfig, float]] = []
+class _Stage(NamedTuple):
+    """One thing that a worker does."""
 
-    def submit() -> None:
-        """Give idle workers what has most still to come, so that none of them waits at the end."""
-        ready.sort(key=lambda stage: stage[0])
-        while ready and len(jobs) < workers:
-            _, kind, key, cfg, cost = ready.pop()
-            jobs[pool.submit(STAGES[kind], cfg)] = (kind, key, cfg, cost)
+    kind: str  # C, encoder or row
+    key: str  # of what waits for it
+    cfg: RunConfig
+    cost: float
+    ahead: float  # its cost, and that of what needs it: who has most still to come begins first
 
-    try:
-        ready += [(math.inf, "C", key, cfg, 1.0) for key, cfg in judge.items()]
-        for encoder, rows in waiting.items():
+    @property
+    def name(self) -> str:
+        return f"{self.kind} · {setting(self.cfg)} · seed {self.cfg.seed}" if self.kind != "C" else "recogniser C"
+
+
+class _Sweep:
+    """C first, then encoders, then the rows that wait for both."""
+
+    def __init__(self, cfgs: Sequence[RunConfig], workers: int):
+        self.workers = workers
+        self.waiting: dict[str, list[RunConfig]] = defaultdict(list)  # rows by the id of their encoder
+        for cfg in cfgs:
+            self.waiting[run_id(Experiment(cfg).encoder_spec)].append(cfg)
+        judges = {_judge_key(cfg): cfg for cfg in cfgs}
+        self.ready = [_Stage("C", key, cfg, 1.0, math.inf) for key, cfg in judges.items()]
+        for encoder, rows in self.waiting.items():
             cost = _encoder_cost(rows[0])
-            ready.append((cost + max(map(_row_cost, rows)), "encoder", encoder, rows[0], cost))
-        submit()
-        judged: set[str] = set()
-        trained: set[str] = set()
-        while jobs:
-            for job in wait(jobs, return_when=FIRST_COMPLETED).done:
-                kind, key, cfg, cost = jobs.pop(job)
-                name = f"{kind} · {setting(cfg)} · seed {cfg.seed}" if kind != "C" else "recogniser C"
-                try:
-                    what = f"{job.result()} · {name}"
-                    {"C": judged, "encoder": trained, "row": set()}[kind].add(key)
-                except BrokenProcessPool:
-                    raise
-                except Exception as error:  # the others are finished first
-                    what = f"{name} failed: {str(error) or type(error).__name__}"
-                    failed.append(what)
-                done, count = done + cost, count + 1
-                passed = time.monotonic() - start
-                left = (
-                    f"about {_minutes(passed / done * max(total - done, 0))} left"
-                    if done > 0.03 * total
-                    else "too early to say how long"
-                )
-                say(f"[{count}/{stages}] {_minutes(passed)} gone, {left} · {what}")
-            for encoder in [e for e in waiting if e in trained]:
-                for cfg in [cfg for cfg in waiting[encoder] if _judge_key(cfg) in judged]:
-                    waiting[encoder].remove(cfg)
-                    ready.append((_row_cost(cfg), "row", "", cfg, _row_cost(cfg)))
-            submit()
-    except BrokenProcessPool:
-        raise UserError(
-            "sweep: a worker died, perhaps for want of memory; the same command goes on, ARL_WORKERS=1 needs less"
-        ) from None
-    finally:
-        pool.shutdown(wait=not jobs, cancel_futures=True)
-        if jobs:  # interrupted: the workers' checkpoints are on disk
-            for child in multiprocessing.active_children():
-                child.terminate()
-    if failed:
-        raise UserError(f"sweep: {len(failed)} of {stages} stages failed, the others are stored; first: {failed[0]}")
+            self.ready.append(_Stage("encoder", encoder, rows[0], cost, cost + max(map(_row_cost, rows))))
+        self.count, self.stages = 0, len(self.ready) + len(cfgs)
+        self.done, self.total = 0.0, sum(stage.cost for stage in self.ready) + sum(map(_row_cost, cfgs))
+        self.made: set[str] = set()  # keys of judges and encoders
+        self.failed: list[str] = []
+        self.jobs: dict[Future, _Stage] = {}
+        self.start = time.monotonic()
+
+    def run(self) -> None:
+        """Make all. Raises `UserError` once the others are finished where a stage failed, or where a worker died."""
+        os.environ |= KEEP_MEMORY | os.environ
+        context = multiprocessing.get_context("spawn")
+        given = os.getpid(), str(runs_root()), plugins.loaded()
+        pool = ProcessPoolExecutor(self.workers, context, initializer=_start_worker, initargs=given)
+        try:
+            self._submit(pool)
+            while self.jobs:
+                for job in wait(self.jobs, return_when=FIRST_COMPLETED).done:
+                    self._finish(job)
+                self._release()
+                self._submit(pool)
+        except BrokenProcessPool:
+            found = "sweep: a worker died, perhaps for want of memory"
+            raise UserError(f"{found}; the same command goes on, ARL_WORKERS=1 needs less") from None
+        finally:
+            pool.shutdown(wait=not self.jobs, cancel_futures=True)
+            if self.jobs:  # interrupted: the workers' checkpoints are on disk
+                for child in multiprocessing.active_children():
+                    child.terminate()
+        if self.failed:
+            found = f"sweep: {len(self.failed)} of {self.stages} stages failed, the others are stored"
+            raise UserError(f"{found}; first: {self.failed[0]}")
+
+    def _submit(self, pool: ProcessPoolExecutor) -> None:
+        """Give idle workers what has most still to come, so that none of them waits at the end."""
+        self.ready.sort(key=lambda stage: stage.ahead)
+        while self.ready and len(self.jobs) < self.workers:
+            stage = self.ready.pop()
+            self.jobs[pool.submit(STAGES[stage.kind], stage.cfg)] = stage
+
+    def _finish(self, job: Future) -> None:
+        """Say what a stage ended with, and how long the rest will take."""
+        stage = self.jobs.pop(job)
+        try:
+            what = f"{job.result()} · {stage.name}"
+            self.made.add(stage.key)
+        except BrokenProcessPool:
+            raise
+        except Exception as error:  # the others are finished first
+            what = f"{stage.name} failed: {str(error) or type(error).__name__}"
+            self.failed.append(what)
+        self.done, self.count = self.done + stage.cost, self.count + 1
+        passed = time.monotonic() - self.start
+        left = "too early to say how long"
+        if self.done > 0.03 * self.total:
+            left = f"about {_minutes(passed / self.done * max(self.total - self.done, 0))} left"
+        say(f"[{self.count}/{self.stages}] {_minutes(passed)} gone, {left} · {what}")
+
+    def _release(self) -> None:
+        """The rows whose encoder and C are made are ready."""
+        for encoder in [encoder for encoder in self.waiting if encoder in self.made]:
+            for cfg in [cfg for cfg in self.waiting[encoder] if _judge_key(cfg) in self.made]:
+                self.waiting[encoder].remove(cfg)
+                self.ready.append(_Stage("row", "", cfg, _row_cost(cfg), _row_cost(cfg)))
 
 
-def _start_worker(parent: int, store: str) -> None:
+def _start_worker(parent: int, store: str, own: list[str]) -> None:
     os.environ |= {"ARL_THREADS": "1", "OMP_NUM_THREADS": "1", "ARL_RUNS": store}
     sys.stderr = open(os.path.join(store, "sweep.log"), "a", buffering=1)
 
@@ -136,6 +166,8 @@ def _start_worker(parent: int, store: str) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    for path in own:
+        plugins.load(path)
 
 
 def _recogniser(cfg: RunConfig) -> str:

@@ -29,6 +29,7 @@ class Shapes(NamedTuple):
     width: int  # channels at a quarter of the image
     embedding: int  # numbers of C's embedding
     labels: int
+    images: int = 0  # that it has learned from, where it keeps them
 
 
 class Public(NamedTuple):
