@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from arl import faces
+from arl.config import ATTRIBUTES
 
 GOLDEN = Path(__file__).with_name("golden_faces.json")
 MACHINE = f"numpy {np.__version__}, {torch.backends.cpu.get_cpu_capability()}"
@@ -25,12 +26,15 @@ SETS = {
 
 
 def drawn(name: str) -> dict:
-    """Digests of the labels and of the bytes, and the means of blocks (3, 8, 8) of the first picture, in grey levels."""
+    """Digests of the labels of 2000 people and of the bytes, and the means of blocks (3, 8, 8) of the first picture, in grey levels."""
     images, attributes, _ = faces.render(**SETS[name])
+    domain = SETS[name].get("domain", "standard")
+    labels, _ = faces.parameters(SETS[name]["seed"], np.arange(2000), domain=domain)
+    crowd = np.stack([labels[attribute] for attribute in ATTRIBUTES], 1)
     side = images.shape[-1] // BLOCKS
     blocks = images[0].reshape(3, BLOCKS, side, BLOCKS, side).mean((2, 4))
     return {
-        "labels": hashlib.sha256(np.packbits(attributes).tobytes()).hexdigest(),
+        "labels": hashlib.sha256(np.packbits(np.concatenate([attributes, crowd])).tobytes()).hexdigest(),
         "bytes": hashlib.sha256(images.tobytes()).hexdigest(),
         "blocks": blocks.round(1).tolist(),
     }

@@ -58,6 +58,7 @@ def eyes(t: Traits, s: Sitter) -> None:
 
 
 def brows(t: Traits, s: Sitter) -> None:
+    """Place, arch, thickness and darkness of the brows."""
     body, male = s.body, s.male
     bushy, arched = s.f["Bushy_Eyebrows"], s.f["Arched_Eyebrows"]
     t["brow_y"] = -0.255 + body("brow y", 0.052) + 0.035 * male - 0.045 * arched
@@ -70,6 +71,7 @@ def brows(t: Traits, s: Sitter) -> None:
 
 
 def nose(t: Traits, s: Sitter) -> None:
+    """Length, width and height of the nose, its ball, bridge and nostrils."""
     body, male = s.body, s.male
     big, pointy = s.f["Big_Nose"], s.f["Pointy_Nose"]
     t["nose_length"] = 0.595 + 0.045 * male + body("nose length", 0.060) + 0.05 * big + 0.06 * pointy

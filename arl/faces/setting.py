@@ -9,6 +9,7 @@ PHASES = 8  # where textures begin: of the scene and the clothes, and as many of
 
 
 def clothes(t: Traits, s: Sitter) -> None:
+    """Cloth, tie and hat, their colours, and the hole for the neck."""
     t["necktie"] = s.f["Wearing_Necktie"]
     cloth, suit = near(CLOTH, s.photo, "cloth", 0.22), near(SUIT, s.photo, "cloth", 0.12)
     t["cloth_rgb"] = np.where(t["necktie"][:, None] > 0, suit, cloth)
