@@ -26,12 +26,13 @@ from arl.config import ATTRIBUTES, PRESETS, RunConfig
 from arl.data import FaceData, attribute_names, open_data, pictures, split
 from arl.evaluate import PRIVACY, parts
 from arl.judges import Recogniser, RenderedRecogniser, embed_all, recogniser
-from arl.machine import precision, prepare
+from arl.machine import prepare
 from arl.messages import UserError
 from arl.models import Decoder, backbone, cut, decoder_width, tap_shape
 from arl.paper.figures import different_people
 from arl.protect import load_encoder
 from arl.store import DamagedError, Run, project_root, run_id, runs_root, unpack
+from arl.training import precision
 
 WEIGHTS = ("lambda1", "lambda2", "mu1", "mu2", "simulated_mu1", "simulated_mu2")
 SYMBOLS = dict(zip(WEIGHTS, ("λ1", "λ2", "μ1", "μ2", "simulated μ1", "simulated μ2"), strict=True))
