@@ -214,10 +214,10 @@ def _sides(value: float, low: float, high: float) -> list[list[float]]:
     return [[max(0.0, value - low)], [max(0.0, high - value)]]
 
 
-def key(axis: Axes, kinds: dict[str, Mark], **options: Any) -> None:
-    """A legend of what `draw` drew: a name for each kind of mark, `**options` go to matplotlib."""
-    for name, mark in kinds.items():
-        axis.plot([], [], mark.shape, color=COLOUR[mark.kind], alpha=mark.opacity, label=name)
+def key(axis: Axes, looks: dict[str, tuple[str, str, float]], **options: Any) -> None:
+    """A legend of what `draw` drew: for each name a kind, a shape and an opacity of `Mark`. `options` go to matplotlib."""
+    for name, (kind, shape, opacity) in looks.items():
+        axis.plot([], [], shape, color=COLOUR[kind], alpha=opacity, label=name)
     axis.legend(fontsize=7, frameon=False, **options)
 
 
