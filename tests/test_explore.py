@@ -3,7 +3,9 @@
 import importlib.util
 import io
 import json
+import os
 import re
+import signal
 import time
 import tracemalloc
 from pathlib import Path
@@ -24,7 +26,7 @@ from arl.paper import figures as plots
 from arl.paper import front as fronts
 from arl.protect import encoder_spec
 from arl.store import Run, run_id
-from arl.workbook import background, cards, choice, closer, photos, pictures, session, weights
+from arl.workbook import background, cards, choice, closer, photos, pictures, session, trainer, weights
 from arl.workbook.choice import Store, distance
 from arl.workbook.explorer import Explorer
 
@@ -361,6 +363,27 @@ def test_train_pause_resume_cancel_and_train_again(rows, stored):
     assert fractions[-1] == 1 and len(set(fractions)) > 3
     assert [m["epoch"] for m in encoder.metrics] == list(range(1, 41)), "went on, each epoch once"
     assert row_of(Store(), lambda1=3, epochs=40)
+
+
+def test_the_runs_of_a_training_are_known_once_the_faces_are_there(rows, stored):
+    row = row_of(stored, lambda1=10, mu2=1)
+    ids = trainer.run_ids(row.config)
+    assert {kind: ids[kind] for kind in row.result["runs"]} == row.result["runs"]
+    assert ids["recogniser"] == row.run.spec["recogniser"]["run"]
+    assert set(ids) == {*row.result["runs"], "recogniser", "warm"}
+    assert all(Run(rows / id).result is not None for id in ids.values()), "they were made under these names"
+
+
+def test_a_training_ends_with_whoever_started_it(stored):
+    cfg = TINY.but(lambda1=7, epochs=100_000)
+    training = background.Training(cfg)
+    until(lambda: training.progress().run is not None)
+    group = training._process.pid
+    training._process.stdin.close()  # as the end of this process would
+    training.wait(30)
+    assert training._process.returncode == -signal.SIGKILL and training.state == "failed"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
 
 
 def test_a_training_that_fails_says_why(stored):

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from arl.config import RunConfig
 from arl.store import Run, runs_root, stored
+from arl.workbook.weights import protects
 
 STAGES = {"encoder": "training Enc and f", "decoder": "the attacker Dec^a", "features": "the feature attack M"}
 ORDER = ("warm", *STAGES, "recogniser")  # of two that are begun, the first is shown; C may be trained beside them
@@ -202,7 +203,7 @@ def usual(kind: str, cfg: RunConfig) -> tuple[float | None, int]:
         own = max(1, n - cfg.warm_epochs) if kind == "encoder" else n
         if any(spec.get(name) != value for name, value in wanted.items()):
             continue
-        if kind == "encoder" and ("lambda1" in spec) != cfg.protected:
+        if kind == "encoder" and protects(spec) != cfg.protected:
             continue
         epochs.append(n)
         took = [(run.folder / name).stat().st_mtime for name in ("config.json", "metrics.jsonl")]

@@ -42,6 +42,7 @@ def run_ids(cfg: Any) -> dict[str, str]:
     from arl.judges import judge_spec, perceptual_id
     from arl.protect import encoder_spec
     from arl.store import run_id
+    from arl.workbook.weights import unprotected
 
     perceptual_id(cfg)  # this and the extra data can be refused before any face is drawn
     open_extra(cfg)
@@ -50,7 +51,7 @@ def run_ids(cfg: Any) -> dict[str, str]:
     ids = {"encoder": encoder, "decoder": run_id(decoder_spec(cfg, encoder))}
     ids["features"] = run_id(features_spec(cfg, encoder, judge))
     if cfg.warm_epochs:
-        alone = encoder_spec(cfg.but(lambda1=0, lambda2=0))
+        alone = encoder_spec(unprotected(cfg))
         ids["warm"] = run_id(alone | {"kind": "warm", "until": cfg.warm_epochs})
     if judge["kind"] == "rendered":
         ids["recogniser"] = judge["run"]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from arl.config import RunConfig
 
@@ -55,6 +55,11 @@ def plain(cfg: RunConfig) -> RunConfig:
 def unprotected(cfg: RunConfig) -> RunConfig:
     """`cfg` without λ, and without what only the simulated adversary uses."""
     return cfg.but(**dict.fromkeys(PROTECTING, 0.0))
+
+
+def protects(spec: Mapping[str, Any]) -> bool:
+    """Whether the `spec` of a stored encoder is that of a protected one."""
+    return any(name in spec for name in PROTECTING)
 
 
 def weighted(cfg: RunConfig, values: Mapping[str, float], pair: Pair | str) -> RunConfig:

@@ -30,7 +30,7 @@ class PhotographsPanel:
         self.uploaded = w.Dropdown(options=[], description="face", disabled=True, layout={"width": "auto"})
         self.notice, self.shown = w.HTML(), w.HTML()
         self.upload.observe(messages.guarded(self._read), "value")
-        self.uploaded.observe(messages.guarded(lambda change: self._quiet or self.look()), "value")
+        self.uploaded.observe(messages.guarded(self._selected), "value")
         self.view = w.VBox([w.HTML(cards.html(TITLE)), line(self.upload, self.uploaded), self.notice, self.shown])
 
     def add(self, files: Iterable[tuple[str, bytes]]) -> None:
@@ -61,3 +61,7 @@ class PhotographsPanel:
         if files := [(file["name"], bytes(file["content"])) for file in change["new"]]:
             self.upload.value = ()  # the photographs are read: no second copy of them
             self.add(files)
+
+    def _selected(self, change: dict[str, Any]) -> None:
+        if not self._quiet:
+            self.look()
