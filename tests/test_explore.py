@@ -20,7 +20,7 @@ from arl import evaluate
 from arl.config import RunConfig, parse_settings
 from arl.data import open_data, split
 from arl.messages import UserError
-from arl.paper import figures as plots
+from arl.paper import choose_people
 from arl.protect import encoder_spec
 from arl.store import Run, run_id
 from arl.workbook import background, cards, photos
@@ -380,13 +380,13 @@ def test_people_of_a_grid_are_chosen_by_their_leak_or_by_their_place(stored):
     run = row_of(stored).run
     measured, _ = run.load()
     leak = dict(zip(measured["t"].tolist(), measured["face_similarity"].tolist(), strict=True))
-    worst, best = ([leak[i] for i in plots.choose_people(run, 4, how)] for how in ("worst", "best"))
+    worst, best = ([leak[i] for i in choose_people(run, 4, how)] for how in ("worst", "best"))
     assert worst[0] == max(leak.values()) and worst == sorted(worst, reverse=True)
     assert best[0] == min(leak.values()) and best == sorted(best)
-    assert plots.choose_people(run, 9, "3,0").tolist() == measured["t"][[3, 0]].tolist()
+    assert choose_people(run, 9, "3,0").tolist() == measured["t"][[3, 0]].tolist()
     for wrong in ("wurst", "3,", "-1", len(leak)):
         with pytest.raises(UserError, match=f"choose: found {wrong!r}, accepted: first, worst, best, or places in T"):
-            plots.choose_people(run, 4, wrong)
+            choose_people(run, 4, wrong)
 
 
 # -- the widgets --------------------------------------------------------------------------------------------------

@@ -10,8 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
 from arl import evaluate, metrics
 from arl.config import RunConfig
 from arl.data import open_data, open_rendered, split
-from arl.paper import figures as plots
-from arl.paper import information, probes
+from arl.paper import information, information_planes, probes, tsne_panels
 from arl.protect import train_encoder
 
 TINY = RunConfig.preset("tiny")
@@ -206,13 +205,13 @@ def test_what_is_readable_and_the_figures(row, tmp_path, monkeypatch):
     assert set(read) == {"Z", "X̂", "skin of X̂", "X"} and list(read["Z"]) == ["skin tone", *probes.GROUPS]
     assert read["X"]["skin tone"]["value"] > 0.3
     bits = information.information(TINY, row)
-    figure = plots.information_planes(["a", "b"], [row] * 2, [bits] * 2, [read] * 2)
+    figure = information_planes(["a", "b"], [row] * 2, [bits] * 2, [read] * 2)
     assert len(figure.axes) == 3 + 5
     assert "skin tone" in information.limits_text(["a", "b"], [row] * 2, [read] * 2)
     panel = probes.figure4(TINY, train_encoder(TINY), 40)
     assert panel["map"].shape == (len(panel["classes"]), 2) and len(set(np.bincount(panel["classes"]))) == 1
     assert probes.figure4_text([panel] * 4).count("\n") == 12
-    assert len(plots.tsne_panels({str(i): panel for i in range(4)}).axes) == 4
+    assert len(tsne_panels({str(i): panel for i in range(4)}).axes) == 4
     for module, name in ((probes, "_readable"), (information, "_measure"), (probes, "tsne")):
         monkeypatch.setattr(module, name, lambda *_: pytest.fail("it is in the store"))
     assert probes.readable(TINY, row) == read and information.information(TINY, row) == bits

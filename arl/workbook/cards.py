@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from arl.config import RunConfig
-from arl.paper.figures import COLOURS, INK, METRICS
+from arl.paper import COLOURS, INK, METRICS
 from arl.workbook import choice as explore
 from arl.workbook.background import settings
 from arl.workbook.choice import SYMBOLS, WEIGHTS, Closer, Distance, Grid, Neighbour, Point, Row

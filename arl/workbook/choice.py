@@ -29,7 +29,7 @@ from arl.judges import Recogniser, RenderedRecogniser, embed_all, recogniser
 from arl.machine import precision, prepare
 from arl.messages import UserError
 from arl.models import Decoder, backbone, cut, decoder_width, tap_shape
-from arl.paper.figures import different_people
+from arl.paper import different_people
 from arl.protect import load_encoder
 from arl.store import DamagedError, Run, project_root, run_id, runs_root, unpack
 
