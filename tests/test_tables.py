@@ -226,9 +226,9 @@ def test_the_recommendation_leaks_least_among_what_is_useful_enough():
     )
     assert measured.recommend(lines, 0.65).split(":")[1].startswith(" λ2 = 0")
     assert "no measured setting keeps a mean MCC of 0.9; the most useful is λ2 = 0" in measured.recommend(lines, 0.9)
-    assert "it keeps that MCC in 5" in measured.recommend(lines, 0.605) or "it keeps that MCC in 4" in measured.recommend(
+    assert "it keeps that MCC in 5" in measured.recommend(
         lines, 0.605
-    )
+    ) or "it keeps that MCC in 4" in measured.recommend(lines, 0.605)
 
 
 # -- the ledger ---------------------------------------------------------------------------------------------------

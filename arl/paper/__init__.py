@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import Any
 
 NAMES = {
-    "architecture": ("game", "networks", "players"),
+    "architecture": ("networks", "players"),
     "claims": ("CLAIMS", "Claim", "ledger", "ledger_text"),
     "figures": ("compare", "reconstruction_grid", "training_curves", "wall"),
+    "game": ("game",),
     "leak": ("mcc_map", "people_leak"),
     "ledger": ("ledger_figure",),
     "measured": ("Line", "measure", "measured_on", "recommend"),

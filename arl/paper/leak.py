@@ -83,9 +83,11 @@ def people_leak(lines: Sequence[Line], metric: str = "face_similarity") -> Figur
         "line": [line.setting.title for line, leak in zip(lines, leaks, strict=True) for _ in leak],
     }
     figure, axis = plt.subplots(figsize=(WIDTH, 0.8 + 0.36 * len(lines)), layout="constrained")
-    look = dict(data=table, x="leak", y="line", ax=axis, zorder=1)
-    seaborn.violinplot(**look, color=COLOURS[5], inner=None, cut=0, linewidth=0, alpha=0.45, density_norm="width")
-    seaborn.stripplot(**look, color=COLOURS[0], size=1.6, alpha=0.6, jitter=0.22)
+    look = dict(color=COLOURS[5], inner=None, cut=0, linewidth=0, alpha=0.45, density_norm="width", zorder=1)
+    seaborn.violinplot(table, x="leak", y="line", ax=axis, **look)
+    apart = np.random.default_rng(0).uniform(-0.2, 0.2, len(table["leak"]))  # so that dots do not hide one another
+    at = np.repeat(np.arange(len(lines)), [len(leak) for leak in leaks])
+    axis.scatter(table["leak"], at + apart, s=2.5, color=COLOURS[0], alpha=0.6, linewidths=0, zorder=2)
     means = [float(np.mean(leak)) for leak in leaks]
     axis.plot(
         means, range(len(lines)), "D", color="white", markeredgecolor="black", markersize=4, label="mean over people"
