@@ -191,8 +191,8 @@ def test_a_table_as_text_csv_and_latex(tmp_path, monkeypatch):
     lines = [made_up(rows[0], [dict(mean_mcc=0.6, face_similarity=0.4), dict(mean_mcc=0.7, face_similarity=0.5)]),
              made_up(rows[1], [dict(mean_mcc=0.5, face_similarity=0.3)] * 2)]  # fmt: skip
     half = stats.t.ppf(0.975, 1) * 0.05
-    assert f"0.650 ± {half:.3f} (0.641)" in tables.text(lines, METRICS)
-    assert "C: c. g: G. 95 % t-interval over 2 seeds (0, 1)." in tables.text(lines, METRICS)
+    assert f"0.650 ± {half:.3f} (0.641)" in tables.table_text(lines, METRICS)
+    assert "C: c. g: G. 95 % t-interval over 2 seeds (0, 1)." in tables.table_text(lines, METRICS)
     tables.save_table(lines, "t", METRICS)
     with (tmp_path / "tiny" / "t.csv").open() as file:
         cells = list(csv.DictReader(file))

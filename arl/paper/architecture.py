@@ -146,7 +146,7 @@ def shape_text(shape: Shape) -> str:
 
 
 @themed
-def networks(found: Mapping[str, Player]) -> Figure:
+def figure6(found: Mapping[str, Player]) -> Figure:
     """Figure 6: the steps of each network from top to bottom with the shapes that leave them, and the cut between Enc and f.
 
     Each network is a column, but f stands under Enc, from whose Z it starts.

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from arl.config import RunConfig
-from arl.data import FaceData, open_data, pictures
+from arl.data import open_data, pictures, split
 from arl.evaluate import parts, reconstruct
 from arl.paper.measured import Line
 from arl.paper.people import choose_people, different_people
@@ -24,8 +24,6 @@ CURVES = {
     "discriminator": "discriminator (3) on X2",
     "feature_scale": "feature scale: deviation of Z",
     "mcc": "mean MCC on X2, unseen by Enc",
-    "attack": "attacker's loss (5) or (10), training",
-    "validation": "attacker's loss, held-out X2",
 }
 MARGIN = 1.15  # inches at the left of a grid of pictures, for the rows' names
 
@@ -62,9 +60,9 @@ def reconstruction_grid(
 
 
 @themed
-def training_curves(run: Run) -> Figure:
-    """What `metrics.jsonl` of a stored run says, an axis a quantity, epochs along x."""
-    lines = run.metrics
+def training_curves(row: Run) -> Figure:
+    """How the Enc and f of `row` were trained: an axis a quantity, epochs along x."""
+    lines = parts(row)["encoder"].metrics
     names = [name for name in CURVES if name in lines[-1]]
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
@@ -82,9 +80,10 @@ def training_curves(run: Run) -> Figure:
 
 
 @themed
-def wall(data: FaceData, index: np.ndarray, n: int, columns: int = 8) -> Figure:
-    """The first `n` different people of `index`."""
-    faces = pictures(data, different_people(data, index, n))
+def wall(cfg: RunConfig, n: int, columns: int = 8) -> Figure:
+    """The first `n` different people of T."""
+    data = open_data(cfg)
+    faces = pictures(data, different_people(data, split(data, cfg).t, n))
     rows = -(-len(faces) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, WIDTH / columns * rows), squeeze=False)
     figure.subplots_adjust(0, 0, 1, 1, 0.03, 0.03)

@@ -80,7 +80,7 @@ def _adversary(mu1: float, mu2: float) -> tuple[tuple[str, ...], str]:
 
 
 @themed
-def game(found: Mapping[str, Player], cfg: RunConfig) -> Figure:
+def figure2(found: Mapping[str, Player], cfg: RunConfig) -> Figure:
     """Figure 2: a panel a step; orange players learn, grey ones are fixed, arrows carry the shapes of Z, X̂ and the logits."""
     every = steps(found, cfg)
     figure, axes = plt.subplots(len(every), 1, figsize=(WIDTH, 1.55 * len(every)), squeeze=False)

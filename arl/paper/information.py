@@ -27,7 +27,7 @@ from arl.store import Run, obtain
 COMPONENTS = 32  # of a picture that are matched: with more of them the bound is looser (0.3 bits at 128, quick preset)
 
 
-def information(cfg: RunConfig, row: Run) -> dict[str, Interval]:
+def bits(cfg: RunConfig, row: Run) -> dict[str, Interval]:
     """The terms of (13) for the stored `row` of `cfg`, on T, with intervals over its people.
 
     `pixel_bits`: ½ log2(MSE of X2's mean image / MSE of X̂), an element. By how much Dec^a(Z) lowers the bound on H(X | ·) above. Were
@@ -132,8 +132,8 @@ def _mean(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return lambda n: n @ values / n.sum(1)
 
 
-def text(names: Sequence[str], rows: Sequence[Run], bits: Sequence[dict[str, Interval]]) -> str:
-    """The measures of `information` for each row as lines, with face and feature similarity beside them."""
+def bits_text(names: Sequence[str], rows: Sequence[Run], bits: Sequence[dict[str, Interval]]) -> str:
+    """The measures of `bits` for each row as lines, with face and feature similarity beside them."""
     columns = {
         "pixel_bits": "pixel bits ↓", "picture_bits": "picture bits ↓", "identity_bits": "identity bits ↓",
         "verification": "verification ↓", "label_loss": "H(Y|f(Z)) ≤ ↓", "label_share": "label share ↑",

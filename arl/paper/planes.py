@@ -1,6 +1,6 @@
 """Features in two dimensions (Figure 4), and privacy and utility in bits and probes: figures of `probes` and `information`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -24,6 +24,11 @@ BITS = {
     "identity_bits": "bits a picture, M(Z) on C(X)\n← better",
 }
 SOURCES = {"Z": ("o", "-", COLOURS[0]), "X̂": ("s", "--", COLOURS[1]), "skin of X̂": ("^", ":", COLOURS[2])}
+
+
+def panels_numbers(panels: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """What `tsne_panels` shows as numbers: how many points each map has, and what was read."""
+    return {title.replace("\n", " "): {"points": len(p["classes"]), **p["read"]} for title, p in panels.items()}
 
 
 @themed
@@ -67,7 +72,7 @@ def information_planes(
 ) -> Figure:
     """Above: bits about pixels, pictures and identity against the share of the labels' information, a point a setting.
 
-    Below: what linear probes read of traits, against face similarity. `bits` by `information.information`, `read` by `probes.readable`.
+    Below: what linear probes read of traits, against face similarity. `bits` by `information.bits`, `read` by `probes.readable`.
     Hollow points and their lines: attackers with μ2 > 0.
     """
     traits = list(read[0]["Z"])

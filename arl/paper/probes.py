@@ -4,7 +4,7 @@ Probes learn from X2 and are tested on T, and nobody whom a probe is tested on i
 person (Eyeglasses and skin tone do, here) could else be read from *who* it is. Intervals resample the people of T with all their images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from arl.data import FaceData, batches, open_data, split
 from arl.evaluate import parts, reconstruct
 from arl.machine import precision, prepare
 from arl.metrics import Interval
-from arl.protect import load_encoder
+from arl.protect import load_encoder, train_encoder
 from arl.store import Run, obtain
 
 LEARN = 5000  # images of X2 at most that a probe learns from
@@ -211,6 +211,15 @@ def figure4(cfg: RunConfig, encoder: Run, points: int) -> dict[str, Any]:
     run = obtain(spec, make)
     tensors, _ = run.load()
     return {"map": tensors["map"].numpy(), "classes": tensors["classes"].numpy(), "read": run.result["read"]}
+
+
+def figure4_panels(settings: Mapping[str, RunConfig], points: int) -> dict[str, dict[str, Any]]:
+    """`figure4` of each of `settings`, with its encoder's run as `encoder`, which is found or trained; no attacker is needed."""
+    found: dict[str, dict[str, Any]] = {}
+    for title, cfg in settings.items():
+        encoder = train_encoder(cfg)
+        found[title] = {**figure4(cfg, encoder, points), "encoder": encoder}
+    return found
 
 
 def figure4_text(panels: Sequence[dict[str, Any]]) -> str:

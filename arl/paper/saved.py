@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from arl.config import PRESETS, RunConfig
 from arl.paper.measured import Line
+from arl.paper.style import METRICS
 from arl.store import Run, made_with, project_root, write_json
 
 Rows = Mapping[str, Run] | Sequence[Run | Line]
@@ -22,20 +23,27 @@ class Saved:
 
     path: Path
 
-    def _repr_png_(self) -> bytes:
-        return self.path.read_bytes()
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        png = self.path.read_bytes()
+        width = int.from_bytes(png[16:20])
+        return png, {"width": width // 2}  # the file has twice the points of a screen
+
+
+def figures_root() -> Path:
+    """Where figures go: `$ARL_FIGURES`, else `figures/`."""
+    return Path(os.environ.get("ARL_FIGURES") or project_root() / "figures")
 
 
 def figures_folder(preset: str) -> Path:
-    """Where figures of `preset` go: `$ARL_FIGURES`, else `figures/`, and there a folder a preset."""
-    return Path(os.environ.get("ARL_FIGURES") or project_root() / "figures") / preset
+    """Where figures of `preset` go: a folder of `figures_root`."""
+    return figures_root() / preset
 
 
 def save_figure(figure: Figure, name: str, rows: Rows, numbers: Any = None) -> Saved:
     """Write `figure` as PNG and PDF, and beside them a JSON: the runs it was drawn from, its numbers, commit, versions.
 
-    It goes to the folder of the preset that `rows` (runs, or lines of a table) were made with. The figure is closed: what is
-    returned shows the file itself.
+    `numbers`: what was drawn; the metrics of each of the rows if None. It goes to the folder of the preset that `rows` (runs, or lines
+    of a table) were made with. The figure is closed: what is returned shows the file itself.
     """
     runs = runs_of(rows)
     preset = preset_of(runs)
@@ -48,7 +56,7 @@ def save_figure(figure: Figure, name: str, rows: Rows, numbers: Any = None) -> S
         "figure": name,
         "preset": preset,
         "runs": {run.id: run.spec for run in runs},
-        "numbers": numbers,
+        "numbers": metrics_of(runs) if numbers is None else numbers,
         "drawn_with": made_with(),
     }
     write_json(folder / f"{name}.json", provenance)
@@ -60,6 +68,17 @@ def runs_of(rows: Rows) -> list[Run]:
     """The runs behind `rows`: of a line, those of all its seeds."""
     rows = rows.values() if isinstance(rows, Mapping) else rows
     return [run for row in rows for run in (row.runs if isinstance(row, Line) else [row])]
+
+
+def metrics_of(runs: Iterable[Run]) -> dict[str, Any]:
+    """By id, each metric of those of `runs` that are rows: `value`, `low`, `high`."""
+    found: dict[str, Any] = {}
+    for run in runs:
+        result = run.result or {}
+        shown = {key: {k: result[key][k] for k in ("value", "low", "high")} for key, *_ in METRICS if key in result}
+        if shown:
+            found[run.id] = shown
+    return found
 
 
 def preset_of(runs: Iterable[Run]) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec
 
 import matplotlib.pyplot as plt
 import seaborn
+from matplotlib.figure import Figure
 
 # Name in a row's result, name in print, the direction that is better for the user whose face it is, decimals.
 METRICS = (
@@ -50,7 +51,6 @@ SETTINGS = {
 }
 
 Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 
 
 @contextmanager
@@ -61,12 +61,14 @@ def theme() -> Iterator[None]:
         yield
 
 
-def themed(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """A function that draws, in our `theme`."""
+def themed(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
+    """A function that draws, in our `theme`. Its figure is no longer open in pyplot: a notebook shows it once, as the cell's last value."""
 
     @wraps(draw)
-    def within(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    def within(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
         with theme():
-            return draw(*args, **kwargs)
+            figure = draw(*args, **kwargs)
+        plt.close(figure)
+        return figure
 
     return within

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from arl.paper.saved import figures_root
 from arl.paper.style import NAMES
 from arl.store import project_root, write_atomically
 
@@ -29,8 +30,9 @@ CLAIMS = "10_claims"
 PROSE = Path(__file__).with_name("prose")
 
 
-def write_summary(figures: Path) -> Path:
-    """Write README.md into `figures`, whose sub-folders are presets; returns its path."""
+def write_summary(figures: Path | None = None) -> Path:
+    """Write README.md into `figures`, whose sub-folders are presets; returns its path. None: where figures go."""
+    figures = figures or figures_root()
     path = figures / "README.md"
     write_atomically(path, text(figures).encode())
     return path

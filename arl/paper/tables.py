@@ -33,7 +33,7 @@ LATEX = {
 }
 
 
-def text(lines: Sequence[Line], metrics: Sequence[str]) -> str:
+def table_text(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     """The table for reading in a notebook: ours with interval, and in brackets the paper's."""
     names = [line.setting.title for line in lines]
     columns = [names, *([_cell(line, metric) for line in lines] for metric in metrics)]

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from arl.config import RunConfig
+from arl.data import open_data, split
 from arl.paper.style import METRICS
 from arl.store import Run, stored
 
@@ -19,6 +21,13 @@ TELLING = (
     "extra",
     "seed",
 )
+
+
+def sets_text(cfg: RunConfig) -> str:
+    """The faces of `cfg`, and how many images each set has."""
+    data = open_data(cfg)
+    x1, x2, t = split(data, cfg)
+    return f"{data.title}: X1 {len(x1)}, X2 {len(x2)}, T {len(t)} images"
 
 
 def row_text(*rows: Run) -> str:
