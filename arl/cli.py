@@ -34,16 +34,16 @@ def run(preset: str, settings: tuple[str, ...]) -> None:
     """Train Enc, attack it, and print one row of Table 1 with its 95 % intervals."""
     cfg = RunConfig.preset(preset, **parse_settings(settings))
     from arl import experiment  # torch is slow to import; a mistyped parameter should not wait for it
-    from arl.paper import figures as plots
+    from arl.paper import row_text
 
     row = experiment.run(cfg)
-    click.echo(plots.row_text(row))
+    click.echo(row_text(row))
 
 
 @cli.command()
 def runs() -> None:
     """List the runs of the store, oldest first."""
-    from arl.paper.figures import runs_text
+    from arl.paper import runs_text
 
     click.echo(runs_text())
 
