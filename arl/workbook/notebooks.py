@@ -15,10 +15,11 @@ from papermill.exceptions import PapermillExecutionError
 
 from arl.config import RunConfig
 from arl.machine import KEEP_MEMORY, cores
+from arl.machine import workers as worker_count
 from arl.messages import UserError, say
 from arl.paper import rows as experiments
 from arl.store import project_root, runs_root
-from arl.sweep import run_all, worker_count
+from arl.sweep import run_all
 
 
 class NotebookError(UserError):
