@@ -8,25 +8,26 @@ import math
 import multiprocessing
 import os
 import sys
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import NamedTuple
 
-from arl import experiment, plugins
+from arl import experiment, machine, plugins
 from arl.config import RunConfig, setting
 from arl.experiment import Experiment
-from arl.machine import KEEP_MEMORY, cores, prepare
-from arl.messages import UserError, say
+from arl.machine import KEEP_MEMORY
+from arl.messages import UserError, open_log, say
 from arl.row import Row
 from arl.store import run_id, runs_root
+from arl.watch import follow
 
 
 def run_all(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Row]:
-    """The row run of each configuration, in their order; found, or made by `workers` processes (default: `worker_count()`).
+    """The row run of each configuration, in their order; found, or made by `workers` processes (default: `machine.workers()`).
 
     When a row fails the others are finished first; then `UserError` names it.
     """
@@ -37,18 +38,13 @@ def run_all(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Row]:
     if missing:
         say(plan(cfgs, missing))
         if elsewhere := [cfg for cfg in missing if not _of_this_process(cfg)]:
-            _Sweep(elsewhere, workers or worker_count()).run()
+            _Sweep(elsewhere, workers or machine.workers()).run()
     return [experiment.run(cfg) for cfg in cfgs]
 
 
 def _of_this_process(cfg: RunConfig) -> bool:
     """Whether only this process knows its defence or an attack: a class of a notebook's cell."""
     return any(type(player).__module__ == "__main__" for player in cfg.players)
-
-
-def worker_count() -> int:
-    """How many processes work side by side: `$ARL_WORKERS`, else one a core; one on an accelerator, which they would share."""
-    return 1 if prepare().type != "cpu" else int(os.environ.get("ARL_WORKERS") or cores())
 
 
 def plan(cfgs: Sequence[RunConfig], missing: Sequence[RunConfig]) -> str:
@@ -157,15 +153,9 @@ class _Sweep:
 
 
 def _start_worker(parent: int, store: str, own: list[str]) -> None:
+    follow(parent)  # a worker whose parent was killed would wait for ever
     os.environ |= {"ARL_THREADS": "1", "OMP_NUM_THREADS": "1", "ARL_RUNS": store}
-    sys.stderr = open(os.path.join(store, "sweep.log"), "a", buffering=1)
-
-    def watch() -> None:  # a worker whose parent was killed would wait for ever
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    sys.stderr = open_log(Path(store) / "sweep.log")
     for path in own:
         plugins.load(path)
 

@@ -12,7 +12,20 @@ PACKAGE = Path(__file__).parents[1] / "arl"
 CORE = {"losses", "models", "adversary", "protect", "evaluate", "metrics", "training", "plateau", "parameters", "names"}
 CORE |= {"defences", "attacks"}
 # From the ground up: a room may import those before it, and the core.
-ROOMS = ["messages", "machine", "store", "faces", "config", "data", "judges", "row", "experiment", "plugins", "sweep"]
+ROOMS = [
+    "messages",
+    "watch",
+    "machine",
+    "store",
+    "faces",
+    "config",
+    "data",
+    "judges",
+    "row",
+    "experiment",
+    "plugins",
+    "sweep",
+]
 ROOMS += ["paper", "workbook", "gate", "cli"]
 
 

@@ -277,7 +277,7 @@ def test_kill_9_and_the_same_command_end_with_bit_identical_numbers(tmp_path):
 
 def test_where_cores_are_free_a_second_process_trains_the_recogniser_beside(store, monkeypatch):
     monkeypatch.delenv("ARL_THREADS")
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(beside, "cores", lambda: 2)
     with beside.trained_beside(TINY) as wait:
         wait()
     (recogniser,) = store.glob("recogniser-*/result.json")
@@ -290,7 +290,7 @@ def test_where_cores_are_free_a_second_process_trains_the_recogniser_beside(stor
 
 def test_the_second_process_ends_with_the_first_s_work(store, monkeypatch):
     monkeypatch.delenv("ARL_THREADS")
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(beside, "cores", lambda: 2)
     slow = TINY.replace(recogniser_epochs=10_000)
     children = psutil.Process().children
     with pytest.raises(ConfigError), beside.trained_beside(slow):

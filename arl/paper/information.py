@@ -18,11 +18,12 @@ from arl.config import RunConfig
 from arl.data import batches, open_data, pictures, split, targets
 from arl.evaluate import parts, reconstruct
 from arl.judges import recogniser
-from arl.machine import precision, prepare
+from arl.machine import prepare
 from arl.metrics import Interval
 from arl.paper.probes import area_under_roc, change, decoded, over_people, photographs, said
 from arl.protect import load_encoder
 from arl.store import Run, obtain
+from arl.training import precision
 
 COMPONENTS = 32  # of a picture that are matched: with more of them the bound is looser (0.3 bits at 128, quick preset)
 

@@ -21,10 +21,11 @@ from arl import faces, metrics
 from arl.config import RunConfig
 from arl.data import FaceData, batches, open_data, split
 from arl.evaluate import parts, reconstruct
-from arl.machine import precision, prepare
+from arl.machine import prepare
 from arl.metrics import Interval
 from arl.protect import load_encoder
 from arl.store import Run, obtain
+from arl.training import precision
 
 LEARN = 5000  # images of X2 at most that a probe learns from
 SIDE = 24  # pixels a side of the pictures that a probe looks at
