@@ -61,10 +61,12 @@ def environment(cfgs: Sequence[RunConfig] = ()) -> None:
 
 
 def store(cfgs: Sequence[RunConfig] = ()) -> None:
-    """The store's folder can be made and written to. A store that is only read need not be."""
+    """The store's folder can be made and written to. One that holds results may be there to be read only."""
     from arl.store import runs_root
 
-    writable(runs_root(), "ARL_RUNS")
+    root = runs_root()
+    if not any(root.glob("*/result.json")):
+        writable(root, "ARL_RUNS")
 
 
 def writable(folder: Path, name: str) -> None:
