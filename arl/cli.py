@@ -59,11 +59,11 @@ def run(preset: str, settings: tuple[str, ...]) -> None:
     """Train Enc, attack it, and print one row of Table 1 with its 95 % intervals."""
     cfg = configuration(preset, split_settings(settings))
     from arl import experiment, gate  # torch is slow to import; a mistyped parameter should not wait for it
-    from arl.paper import figures as plots
+    from arl.paper import row_text
 
     _settle()
     (cfg,) = gate.ready([cfg])
-    click.echo(plots.row_text(experiment.run(cfg)))
+    click.echo(row_text(experiment.run(cfg)))
 
 
 @cli.command()
@@ -93,7 +93,7 @@ def check(preset: str, settings: tuple[str, ...], names: tuple[str, ...]) -> Non
 @cli.command()
 def runs() -> None:
     """List the runs of the store, oldest first."""
-    from arl.paper.figures import runs_text
+    from arl.paper import runs_text
 
     click.echo(runs_text())
 

@@ -146,8 +146,6 @@ class RunConfig(BaseModel):
         mine = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**{**mine, **fields})
 
-    but = replace
-
     def flat(self) -> dict[str, Any]:
         """Every parameter by its own name, JSON-able: `RunConfig(**cfg.flat()) == cfg`."""
         own = self.model_dump(mode="json", exclude={"defence", "attacks"})

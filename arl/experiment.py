@@ -375,6 +375,18 @@ class Experiment:
         both = nn.Sequential(standardise, player.net).requires_grad_(False).eval()
         return both.to(self.device, memory_format=torch.channels_last)
 
+    def untrained(self, name: str, shape: tuple[int, ...]) -> nn.Module:
+        """The network of the attack called `name` for Z of this shape, before it has learned anything."""
+        return self._player(next(a for a in self.cfg.attacks if a.name() == name), shape, None).net
+
+    def simulated(self, tensors: dict[str, Tensor]) -> tuple[nn.Module, nn.Module]:
+        """What leaves the device, and the simulated Dec, as the checkpoint of an unfinished encoder has them; frozen."""
+        model = self.halves(self.defence)
+        dec = self._player(self.defence.simulated, models.tap_shape(model.sent, self.cfg.image_size), None).net
+        unpack(tensors, **model.parts, decoder=dec)
+        model.predict.requires_grad_(False)
+        return model.sent.eval(), dec.requires_grad_(False).eval()
+
     def reconstruct(self, index: np.ndarray, name: str = "decoder", data: FaceData | None = None) -> Tensor:
         """X̂ = Dec^a(Enc(X)), float32 (n, 3, S, S) in [0, 1] on the CPU, for the images `index`, by the attack called `name`."""
         encoder, attacker = self.networks[0], self.attacker(name)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,5 +141,6 @@ def child(module: str, *arguments: str, **popen: Any) -> subprocess.Popen:
     `environment()`; standard input is empty unless `stdin` says otherwise.
     """
     watch = str(Path(__file__).resolve().with_name("watch.py"))
-    command = [sys.executable, "-P", watch, str(os.getpid()), module, *arguments]
+    starter = "main" if threading.current_thread() is threading.main_thread() else "thread"
+    command = [sys.executable, "-P", watch, str(os.getpid()), starter, module, *arguments]
     return subprocess.Popen(command, **{"stdin": subprocess.DEVNULL, "env": environment()} | popen)

@@ -1,12 +1,14 @@
-"""A process that does not outlive its parent: `python -P arl/watch.py PARENT MODULE [ARGUMENT]...` runs MODULE as `-m` would.
+"""A process that does not outlive its parent: `python -P arl/watch.py PARENT STARTER MODULE [ARGUMENT]...` runs MODULE as `-m` would.
 
 `machine.child` starts it. Workers that others start, such as a pool's, call `follow`. Nothing of `arl` is imported here before the
 watch has begun.
 """
 
+import ctypes
 import importlib.util
 import os
 import runpy
+import signal
 import sys
 import threading
 import time
@@ -29,8 +31,20 @@ def follow(parent: int) -> None:
     threading.Thread(target=watch, daemon=True, name="parent").start()
 
 
+def _die_with_parent() -> None:
+    """On Linux, let the kernel end this process when the thread that started it ends: it ends a paused one too, which cannot look.
+
+    Only for a child that a main thread started: another thread may end long before its process.
+    """
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
 def main() -> None:
-    parent, module, *arguments = sys.argv[1:]
+    parent, starter, module, *arguments = sys.argv[1:]
+    if starter == "main":
+        _die_with_parent()
     follow(int(parent))
     here = Path(__file__).resolve().parent
     found = importlib.util.find_spec("arl")

@@ -35,7 +35,7 @@ SMALL = {"preset": "tiny", "people": 4, "side": 3, "counted": 200}  # where a no
 @pytest.fixture(scope="module")
 def store(rows_of):
     """Three tiny rows, and what the notebooks in JupyterLab add: they come last, as nearer rows would mislead the others."""
-    return rows_of(TINY, TINY.but(lambda1=1), TINY.but(lambda2=1))
+    return rows_of(TINY, TINY.replace(lambda1=1), TINY.replace(lambda2=1))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def opened(jupyterlab, browser):
 
 
 def row(store, **fields):
-    found, far = Store(store).nearest(TINY.but(**fields))
+    found, far = Store(store).nearest(TINY.replace(**fields))
     assert far.value == 0
     return found
 

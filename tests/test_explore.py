@@ -22,7 +22,7 @@ from arl import evaluate
 from arl.config import RunConfig, parse_settings
 from arl.data import open_data, split
 from arl.messages import UserError
-from arl.paper import figures as plots
+from arl.paper import choose_people
 from arl.paper import front as fronts
 from arl.protect import encoder_spec
 from arl.store import Run, run_id
@@ -37,7 +37,7 @@ SETTINGS = ({}, {"lambda1": 1}, {"lambda1": 10, "mu2": 1}, {"lambda1": 1, "seed"
 @pytest.fixture(scope="module")
 def rows(rows_of):
     """Four tiny rows, made once."""
-    return rows_of(*(TINY.but(**fields) for fields in SETTINGS))
+    return rows_of(*(TINY.replace(**fields) for fields in SETTINGS))
 
 
 @pytest.fixture
@@ -48,11 +48,11 @@ def stored(rows, monkeypatch):
 
 @pytest.fixture
 def explorer(stored):
-    return Explorer(TINY.but(lambda1=1), people=4, store=stored)
+    return Explorer(TINY.replace(lambda1=1), people=4, store=stored)
 
 
 def row_of(store, **fields):
-    row, far = store.nearest(TINY.but(**fields))
+    row, far = store.nearest(TINY.replace(**fields))
     assert far.value == 0
     return row
 
@@ -62,12 +62,12 @@ def row_of(store, **fields):
 
 def test_distance_is_logarithmic_in_the_weights_and_zero_for_the_same_row():
     assert distance(TINY, TINY).value == 0
-    assert distance(TINY, TINY.but(simulated_mu1=1, bootstrap=200)).value == 0, "without λ nobody simulates"
-    ten, two = (distance(TINY.but(lambda1=1), TINY.but(lambda1=v)).value for v in (10, 2))
+    assert distance(TINY, TINY.replace(simulated_mu1=1, bootstrap=200)).value == 0, "without λ nobody simulates"
+    ten, two = (distance(TINY.replace(lambda1=1), TINY.replace(lambda1=v)).value for v in (10, 2))
     assert ten == pytest.approx(1, abs=0.01) and two == pytest.approx(0.3, abs=0.01)
-    both = distance(TINY.but(lambda1=1, mu1=1), TINY.but(lambda1=10, mu1=10)).value
+    both = distance(TINY.replace(lambda1=1, mu1=1), TINY.replace(lambda1=10, mu1=10)).value
     assert both == pytest.approx(2**0.5 * ten)
-    a, b = TINY.but(lambda1=1), TINY.but(lambda2=3, layer="conv2", seed=4)
+    a, b = TINY.replace(lambda1=1), TINY.replace(lambda2=3, layer="conv2", seed=4)
     assert distance(a, b).value == distance(b, a).value
 
 
@@ -83,23 +83,23 @@ def test_distance_is_logarithmic_in_the_weights_and_zero_for_the_same_row():
     ],
 )
 def test_any_other_difference_counts_more_than_any_weight(fields):
-    here, weights = TINY.but(lambda1=1), TINY.but(lambda1=100, mu1=100)
+    here, weights = TINY.replace(lambda1=1), TINY.replace(lambda1=100, mu1=100)
     assert (
-        distance(here, here.but(**fields)).value
+        distance(here, here.replace(**fields)).value
         > distance(here, weights).value
-        > distance(here, here.but(seed=1)).value
+        > distance(here, here.replace(seed=1)).value
         > 0
     )
     name = next(iter(fields))
-    assert name in str(distance(here, here.but(**fields)))
+    assert name in str(distance(here, here.replace(**fields)))
 
 
 def test_the_nearest_row_is_found_with_its_distance(stored):
-    row, far = stored.nearest(TINY.but(lambda1=1.5))
+    row, far = stored.nearest(TINY.replace(lambda1=1.5))
     assert row.config.lambda1 == 1 and row.config.seed == 0 and far.near and "λ1 1, you chose 1.5" in str(far)
-    assert stored.nearest(TINY.but(lambda1=0.2))[1].near is False
+    assert stored.nearest(TINY.replace(lambda1=0.2))[1].near is False
     assert stored.baseline(row.config) is row_of(stored)
-    assert stored.baseline(TINY.but(lambda1=1, seed=1)) is None, "the baseline of another seed is no baseline"
+    assert stored.baseline(TINY.replace(lambda1=1, seed=1)) is None, "the baseline of another seed is no baseline"
 
 
 def test_refresh_reads_what_is_new_and_leaves_out_other_versions(stored, tmp_path):
@@ -114,7 +114,7 @@ def test_refresh_reads_what_is_new_and_leaves_out_other_versions(stored, tmp_pat
 
 
 def test_the_front_holds_comparable_rows_with_their_intervals(stored):
-    points = choice.front(stored.rows, TINY.but(lambda1=5))
+    points = choice.front(stored.rows, TINY.replace(lambda1=5))
     assert {p.row.id for p in points} >= {row_of(stored, **fields).id for fields in SETTINGS}
     for point in points:
         face, mcc = point.row.result["face_similarity"], point.row.result["mean_mcc"]
@@ -124,8 +124,8 @@ def test_the_front_holds_comparable_rows_with_their_intervals(stored):
             mcc["high"],
         )
         assert point.alike == (point.row.config.seed == 0 and point.row.config.layer == "fc")
-    assert choice.front(stored.rows, TINY.but(epochs=7)) == [], "rows that were trained otherwise do not compare"
-    assert choice.front(stored.rows, TINY.but(attributes="Smiling")) == []
+    assert choice.front(stored.rows, TINY.replace(epochs=7)) == [], "rows that were trained otherwise do not compare"
+    assert choice.front(stored.rows, TINY.replace(attributes="Smiling")) == []
     best = fronts.undominated(points)
     for p in points:
         beaten = any((q.x[0] <= p.x[0] and q.y[0] > p.y[0]) or (q.x[0] < p.x[0] and q.y[0] >= p.y[0]) for q in points)
@@ -321,7 +321,7 @@ def test_a_folder_of_photographs(tmp_path):
     "fields", [{}, {"attributes": "Smiling,Male", "lambda1": 1e-3}, {"layer": "conv2", "recogniser": "dlib"}]
 )
 def test_the_command_makes_the_same_configuration(fields):
-    cfg = TINY.but(**fields)
+    cfg = TINY.replace(**fields)
     _, _, preset, *rest = session.settings(cfg)
     assert RunConfig.preset(preset, **parse_settings(rest[1::2])) == cfg
 
@@ -334,7 +334,7 @@ def until(true, seconds=120):
 
 
 def test_train_pause_resume_cancel_and_train_again(rows, stored):
-    cfg = TINY.but(lambda1=3, epochs=40)
+    cfg = TINY.replace(lambda1=3, epochs=40)
     encoder = Run(rows / run_id(encoder_spec(cfg)))
     training = background.Training(cfg)
     assert training.progress().state == "running" and training.progress().fraction == 0
@@ -375,7 +375,7 @@ def test_the_runs_of_a_training_are_known_once_the_faces_are_there(rows, stored)
 
 
 def test_a_training_ends_with_whoever_started_it(stored):
-    cfg = TINY.but(lambda1=7, epochs=100_000)
+    cfg = TINY.replace(lambda1=7, epochs=100_000)
     training = background.Training(cfg)
     until(lambda: training.progress().run is not None)
     group = training._process.pid
@@ -387,7 +387,7 @@ def test_a_training_ends_with_whoever_started_it(stored):
 
 
 def test_a_training_that_fails_says_why(stored):
-    training = background.Training(TINY.but(data="folder", data_root="/nowhere"))
+    training = background.Training(TINY.replace(data="folder", data_root="/nowhere"))
     training.wait(120)
     progress = training.progress()
     assert progress.state == "failed" and progress.message.startswith("arl: data_root: found no folder")
@@ -403,13 +403,13 @@ def test_people_of_a_grid_are_chosen_by_their_leak_or_by_their_place(stored):
     run = row_of(stored).run
     measured, _ = run.load()
     leak = dict(zip(measured["t"].tolist(), measured["face_similarity"].tolist(), strict=True))
-    worst, best = ([leak[i] for i in plots.choose_people(run, 4, how)] for how in ("worst", "best"))
+    worst, best = ([leak[i] for i in choose_people(run, 4, how)] for how in ("worst", "best"))
     assert worst[0] == max(leak.values()) and worst == sorted(worst, reverse=True)
     assert best[0] == min(leak.values()) and best == sorted(best)
-    assert plots.choose_people(run, 9, "3,0").tolist() == measured["t"][[3, 0]].tolist()
+    assert choose_people(run, 9, "3,0").tolist() == measured["t"][[3, 0]].tolist()
     for wrong in ("wurst", "3,", "-1", len(leak)):
         with pytest.raises(UserError, match=f"choose: found {wrong!r}, accepted: first, worst, best, or places in T"):
-            plots.choose_people(run, 4, wrong)
+            choose_people(run, 4, wrong)
 
 
 # -- the widgets --------------------------------------------------------------------------------------------------
@@ -451,7 +451,7 @@ def test_a_point_and_a_face_can_be_chosen(explorer, stored):
     assert f"person {identity}" in explorer.closer.view.value and explorer.closer.view.value.count("<tr") == 2 + len(
         explorer.closer.seen
     )
-    explorer.choose(TINY.but(lambda1=1, seed=1))
+    explorer.choose(TINY.replace(lambda1=1, seed=1))
     assert "Other faces are shown now" in explorer.closer.view.value and not explorer.messages.errors.outputs
 
 
@@ -523,14 +523,14 @@ def test_an_empty_store_offers_training(store):
 
 
 @pytest.mark.parametrize(
-    "cfg", [RunConfig(lambda1=2, layer="conv3", seed=3), TINY.but(attributes="Smiling,Male", mu2=1)]
+    "cfg", [RunConfig(lambda1=2, layer="conv3", seed=3), TINY.replace(attributes="Smiling,Male", mu2=1)]
 )
 def test_the_parameter_file_makes_the_choice_again(cfg):
     values = yaml.safe_load(session.parameters(cfg))
     accepted = papermill.inspect_notebook(str(Path(__file__).parents[1] / "notebooks" / "01_train.ipynb"))
     assert set(values) <= set(accepted)
     assert RunConfig.preset(values.pop("preset"), **values) == cfg
-    assert "no parameter epochs; the choice had 7" in session.parameters(cfg.but(epochs=7))
+    assert "no parameter epochs; the choice had 7" in session.parameters(cfg.replace(epochs=7))
 
 
 def test_the_report_holds_all_it_shows(explorer, stored):

@@ -144,6 +144,7 @@ def test_a_child_ends_with_its_parent_however_that_ends(tmp_path, how, options):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's doing")
 def test_a_paused_child_in_a_group_of_its_own_ends_too(tmp_path):
     write(tmp_path / "sleeper.py", SLEEPER)
     program = write(tmp_path / "parent.py", PARENT)

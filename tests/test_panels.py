@@ -39,7 +39,7 @@ def row(value=0.5, **fields):
     """A row whose every figure is `value` ± 0.1."""
     result = {key: {"value": value, "low": value - 0.1, "high": value + 0.1} for key, *_ in METRICS}
     result["measured_on"] = {"C": "a judge", "g": "none"}
-    cfg = TINY.but(**fields)
+    cfg = TINY.replace(**fields)
     return Row(Run(Path(f"/nowhere/row-{abs(hash(cfg)):012x}"[:24])), cfg, result)
 
 
@@ -101,11 +101,11 @@ def test_a_slider_and_its_box_follow_one_another():
 )
 def test_the_controls_stand_for_any_choice(fields, told):
     controls = Controls(TINY, [], moved=lambda: told.append(controls.config))
-    cfg = TINY.but(**fields)
+    cfg = TINY.replace(**fields)
     controls.choose(cfg)
     assert controls.config == cfg and told == [], "whoever moves them knows"
     controls.layer.value = "conv1"
-    assert told == [cfg.but(layer="conv1")]
+    assert told == [cfg.replace(layer="conv1")]
 
 
 def test_the_controls_offer_how_stored_rows_were_made():
@@ -126,7 +126,7 @@ def test_only_one_module_names_the_weights():
 def test_pictures_show_the_row_its_baseline_and_faces_to_click(drawn, told):
     panel = PicturesPanel(3, told.append)
     chosen, baseline = row(lambda1=1), row()
-    panel.show(chosen, distance(TINY.but(lambda1=2), chosen.config), baseline)
+    panel.show(chosen, distance(TINY.replace(lambda1=2), chosen.config), baseline)
     assert chosen.id in panel.status.value and "you chose 2" in panel.status.value
     assert "decoded" in panel.decoded.value and "0.25" in panel.decoded.value and "λ1 = 1" in panel.decoded.value
     assert "without protection" in panel.baseline.value
@@ -213,11 +213,11 @@ def running(**fields):
 def panel(monkeypatch, told):
     monkeypatch.setattr(training_panel, "SECONDS", 0)
     monkeypatch.setattr(training_panel, "Training", Fake)
-    return TrainingPanel(2, lambda: TINY.but(lambda1=3), lambda: told.append("finished"), Messages())
+    return TrainingPanel(2, lambda: TINY.replace(lambda1=3), lambda: told.append("finished"), Messages())
 
 
 def test_buttons_and_words_follow_the_training(panel):
-    panel.show(running(stage="training Enc and f, epoch 2 of 3"), TINY.but(lambda1=3))
+    panel.show(running(stage="training Enc and f, epoch 2 of 3"), TINY.replace(lambda1=3))
     assert panel.bar.value == 0.5 and (panel.train.disabled, panel.pause.disabled, panel.cancel.disabled) == (
         True,
         False,
@@ -277,7 +277,7 @@ def journal(root, kind, done, **spec):
 
 
 def test_how_far_a_training_is_stands_in_its_journals(tmp_path):
-    cfg = TINY.but(epochs=12, attack_epochs=40)
+    cfg = TINY.replace(epochs=12, attack_epochs=40)
     runs = {}
 
     def now():
@@ -326,7 +326,7 @@ def test_photographs_need_a_row_and_bad_ones_are_said(drawn, tmp_path):
 
 def test_what_is_kept_is_exported(drawn, tmp_path):
     store, messages, rows = Store(tmp_path), Messages(), [None]
-    panel = KeepPanel(store, 2, lambda: TINY.but(lambda1=1), lambda: rows[0], messages)
+    panel = KeepPanel(store, 2, lambda: TINY.replace(lambda1=1), lambda: rows[0], messages)
     panel.keep.click()
     assert "keep: found no stored run" in messages.notice.value and panel.kept == []
     panel.export.click()

@@ -10,8 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
 from arl import evaluate, metrics
 from arl.config import RunConfig
 from arl.data import open_data, open_rendered, split
-from arl.paper import figures as plots
-from arl.paper import information, probes
+from arl.paper import information, information_planes, probes, tsne_panels
 from arl.protect import train_encoder
 
 TINY = RunConfig.preset("tiny")
@@ -95,7 +94,7 @@ def test_intervals_are_over_people():
     """Twenty equal images of each of 50 people are 50 observations, not 1000."""
     each = rng.standard_normal(50)
     values, people = np.repeat(each, 20), np.repeat(np.arange(50), 20)
-    found = probes.over_people(lambda n: n @ values / n.sum(1), people, TINY.but(bootstrap=1000))
+    found = probes.over_people(lambda n: n @ values / n.sum(1), people, TINY.replace(bootstrap=1000))
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * each.std() / math.sqrt(50), rel=0.15)
 
 
@@ -183,7 +182,7 @@ def row(shared_store):
 
 
 def test_information_of_a_row_agrees_with_the_row(row):
-    found = information.information(TINY, row)
+    found = information.bits(TINY, row)
     assert set(found) >= {"pixel_bits", "picture_bits", "identity_bits", "verification", "label_loss", "label_share"}
     assert all(v["low"] <= v["value"] <= v["high"] for k, v in found.items() if k != "most_bits")
     for name in ("picture_bits", "identity_bits"):
@@ -197,7 +196,7 @@ def test_information_of_a_row_agrees_with_the_row(row):
     assert found["pixel_bits"]["value"] == pytest.approx(math.log2(guessed / decoded) / 2, abs=1e-3)
     share = 1 - found["label_loss"]["value"] / found["label_entropy"]["value"]
     assert found["label_share"]["value"] == pytest.approx(share)
-    assert "–" in information.text(["a"], [row], [found])
+    assert "–" in information.bits_text(["a"], [row], [found])
 
 
 def test_what_is_readable_and_the_figures(row, tmp_path, monkeypatch):
@@ -205,17 +204,17 @@ def test_what_is_readable_and_the_figures(row, tmp_path, monkeypatch):
     read = probes.readable(TINY, row)
     assert set(read) == {"Z", "X̂", "skin of X̂", "X"} and list(read["Z"]) == ["skin tone", *probes.GROUPS]
     assert read["X"]["skin tone"]["value"] > 0.3
-    bits = information.information(TINY, row)
-    figure = plots.information_planes(["a", "b"], [row] * 2, [bits] * 2, [read] * 2)
+    bits = information.bits(TINY, row)
+    figure = information_planes(["a", "b"], [row] * 2, [bits] * 2, [read] * 2)
     assert len(figure.axes) == 3 + 5
     assert "skin tone" in information.limits_text(["a", "b"], [row] * 2, [read] * 2)
     panel = probes.figure4(TINY, train_encoder(TINY), 40)
     assert panel["map"].shape == (len(panel["classes"]), 2) and len(set(np.bincount(panel["classes"]))) == 1
     assert probes.figure4_text([panel] * 4).count("\n") == 12
-    assert len(plots.tsne_panels({str(i): panel for i in range(4)}).axes) == 4
+    assert len(tsne_panels({str(i): panel for i in range(4)}).axes) == 4
     for module, name in ((probes, "_readable"), (information, "_measure"), (probes, "tsne")):
         monkeypatch.setattr(module, name, lambda *_: pytest.fail("it is in the store"))
-    assert probes.readable(TINY, row) == read and information.information(TINY, row) == bits
+    assert probes.readable(TINY, row) == read and information.bits(TINY, row) == bits
     again = probes.figure4(TINY, train_encoder(TINY), 40)
     assert again["read"] == panel["read"] and np.array_equal(again["map"], panel["map"])
     x = probes.photographs(TINY)

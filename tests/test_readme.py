@@ -1,85 +1,76 @@
-"""The README's tables are those of figures/quick: each figure in it was computed, and a later run leaves none behind.
-
-python tests/test_readme.py        writes them anew
-"""
+"""The READMEs: short, their numbers those of the committed figures, their links alive."""
 
 import csv
-import json
 import re
+import shutil
 
 import pytest
 from lab import ROOT
 
-README, FIGURES = ROOT / "README.md", ROOT / "figures" / "quick"
-TABLES = {
-    "Table 1": ("02_table1", ("mean_mcc", "face_similarity", "feature_similarity")),
-    "Table 2": ("03_table2", ("mean_mcc", "face_similarity", "feature_similarity")),
-    "Table 3": ("04_table3", ("face_similarity", "mean_mcc", "lda_score")),
-}
-HEADS = {
-    "mean_mcc": "mean MCC ↑",
-    "face_similarity": "face similarity ↓",
-    "feature_similarity": "feature similarity ↓",
-    "lda_score": "LDA score ↓",
-}
+from arl.paper import summary
+
+README, FIGURES = ROOT / "README.md", ROOT / "figures"
+CELL = re.compile(r"(-?[\d.]+) ± ([\d.]+) \((-?[\d.]+)\)")
 
 
-def table(title: str) -> list[str]:
-    """Lines of Markdown: each row's value ± half its 95 % interval over seeds, and the paper's in brackets."""
-    name, metrics = TABLES[title]
-    with open(FIGURES / f"{name}.csv", newline="") as file:
-        cells = list(csv.DictReader(file))
-    lines = [f"| {title} | {' | '.join(HEADS[metric] for metric in metrics)} |", "|" + "---|" * (1 + len(metrics))]
-    for row in dict.fromkeys(cell["row"] for cell in cells):
-        own = {cell["metric"]: cell for cell in cells if cell["row"] == row}
-        found = [
-            f"{float(c['value']):.3f} ± {(float(c['high']) - float(c['low'])) / 2:.3f} ({float(c['paper']):.3f})"
-            for c in (own[metric] for metric in metrics)
-        ]
-        number = row.removeprefix("1") + " " if title == "Table 1" else ""
-        lines.append(f"| {number}{own[metrics[0]]['label']} | {' | '.join(found)} |")
-    return lines
+def test_the_first_readme_is_short():
+    lines = README.read_text().splitlines()
+    assert len(lines) <= 100
+    first_screen = "\n".join(lines[:20])
+    assert "![" in first_screen and first_screen.count("```") == 2, "one figure, two commands"
 
 
-def claims() -> tuple[str, list[str]]:
-    """The sentence that counts the verdicts, and the ledger as lines of Markdown."""
-    found = json.loads((FIGURES / "10_claims.json").read_text())["numbers"]
-    lines = ["| | claim | effect (95 % over seeds) | paper's | verdict |", "|" + "---|" * 5]
-    for f in found:
-        paper = "–" if f["paper"] is None else f"{f['paper']:+.3f}"
-        effect = f"{f['value']:+.3f} ({f['low']:+.3f} … {f['high']:+.3f})"
-        lines.append(f"| {f['id']} | {f['where']}: {f['claim']} | {effect} | {paper} | {f['verdict']} |")
-    holds, fails = (sum(f["verdict"] == word for f in found) for word in ("holds", "fails"))
-    return f"{holds} hold, {len(found) - holds - fails} are undecided, {fails} fail", lines
+def test_its_small_table_is_that_of_the_committed_csv():
+    with (FIGURES / "quick" / "02_table1.csv").open(newline="") as file:
+        cells = {(cell["row"], cell["metric"]): cell for cell in csv.DictReader(file)}
+    lines = [line for line in README.read_text().splitlines() if re.match(r"\| #\d+ ", line)]
+    assert len(lines) >= 3
+    for line in lines:
+        row = "1" + re.match(r"\| (#\d+) ", line)[1]
+        found = CELL.findall(line)
+        assert len(found) == 3
+        for metric, (value, half, paper) in zip(
+            ("mean_mcc", "face_similarity", "feature_similarity"), found, strict=True
+        ):
+            cell = cells[row, metric]
+            assert cell["label"] in line
+            assert float(value) == pytest.approx(float(cell["value"]), abs=5e-4)
+            assert float(half) == pytest.approx((float(cell["high"]) - float(cell["low"])) / 2, abs=5e-4)
+            assert float(paper) == float(cell["paper"])
 
 
-def measured_on() -> str:
-    """What the tables were measured on, as the first of them says it, without g, which differs."""
-    on = json.loads((FIGURES / "02_table1.json").read_text())["numbers"]["on"]
-    return re.sub(r" g: [^.]*\.", "", on)
+def test_what_is_written_by_the_command_is_what_is_committed():
+    assert (FIGURES / "README.md").read_text() == summary.text(FIGURES)
+    assert summary.readme(README.read_text(), FIGURES) == README.read_text()
 
 
-@pytest.mark.parametrize("title", TABLES)
-def test_tables_are_the_committed_ones(title):
-    assert "\n".join(["", *table(title), ""]) in README.read_text()
+def test_the_summary_follows_its_files(tmp_path):
+    """One seed, a table that nobody drew, a preset of its own: what is written is what lies there."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    assert "##" not in summary.text(tmp_path).split("## What is measured")[0], "no table, no preset"
+    for name in ("02_table1.csv", "02_table1.json"):
+        text = (FIGURES / "quick" / name).read_text()
+        (folder / name).write_text(text.replace("0.6663137102243921", "0.1239999999999999"))
+    text = summary.write_summary(tmp_path).read_text()
+    assert "## Preset tiny" in text and "| #1 no protection | 0.124 ±" in text
+    assert "Table 2" not in text.split("## What is measured")[0] and "### Claims ledger" not in text
+    shutil.copy(FIGURES / "quick" / "10_claims.json", folder)
+    text = summary.text(tmp_path)
+    assert "17 hold, 3 are undecided, 4 fail" in text
+    assert "What we know of the causes" not in text, "those are the causes of the preset quick"
 
 
-def test_claims_are_the_committed_ones():
-    counts, lines = claims()
+EVERY = [README, FIGURES / "README.md", *sorted(ROOT.glob("arl/**/README.md"))]
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path):
+    for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text()):
+        assert link.startswith("https://") or (path.parent / link).exists(), link
+
+
+def test_every_notebook_is_on_the_map():
     text = README.read_text()
-    assert counts in text
-    assert "\n".join(["", *lines, ""]) in text
-
-
-def test_says_what_it_was_measured_on():
-    assert measured_on() in README.read_text()
-
-
-if __name__ == "__main__":
-    text = README.read_text()
-    for lines in (*(table(title) for title in TABLES), claims()[1]):
-        text, n = re.subn(re.escape(lines[0]) + r"\n(\|.*\n)*", "\n".join(lines).replace("\\", r"\\") + "\n", text)
-        assert n == 1, lines[0]
-    text = re.sub(r"\d+ hold, \d+ are undecided, \d+ fail", claims()[0], text)
-    text = re.sub(r"T, \d+ images unseen.*95 % t-interval over .*?\)\.", measured_on(), text)
-    README.write_text(text)
+    for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"):
+        assert f"](notebooks/{path.name})" in text

@@ -15,7 +15,7 @@ from scipy import stats
 from arl import evaluate, sweep
 from arl.config import LAYERS, RunConfig
 from arl.messages import ConfigError, UserError
-from arl.paper import claims, tables
+from arl.paper import claims, ledger_figure, measured, tables
 from arl.paper.rows import every_row, find_rows, numbers, seeded, table1, table2, table3
 from arl.protect import encoder_spec
 from arl.store import run_id, stored
@@ -24,7 +24,7 @@ TINY = RunConfig.preset("tiny")
 METRICS = ("mean_mcc", "face_similarity")
 
 
-def made_up(row, values):
+def made_up(setting, values):
     """A `Line` whose runs have the metrics `values`, one dictionary a seed."""
     runs = []
     for seed, metrics in enumerate(values):
@@ -33,14 +33,14 @@ def made_up(row, values):
             for name, v in metrics.items()
         }
         result |= {
-            "config": {"seed": seed},
+            "config": setting.cfg.replace(seed=seed).model_dump(mode="json"),
             "measured_on": {"test_set": "T (split", "C": "c; x", "g": "G for Dec^a, none for the simulated Dec"},
         }
-        runs.append(SimpleNamespace(id=f"row-{row.name}-{seed}", result=result, spec={"kind": "row"}))
-    return tables.Line(row, tuple(runs))
+        runs.append(SimpleNamespace(id=f"row-{setting.name}-{seed}", result=result, spec={"kind": "row"}))
+    return measured.Line(setting, tuple(runs))
 
 
-# -- the experiments ----------------------------------------------------------------------------------------------
+# -- the rows ---------------------------------------------------------------------------------------------
 
 
 def test_29_rows_need_18_encoders(shared_store):
@@ -77,8 +77,8 @@ def test_rows_are_what_the_paper_says():
 
 
 def test_rows_start_without_protection_but_keep_data_and_schedule():
-    cfg = TINY.but(lambda1=7, mu1=3, layer="conv1", extra="both", attributes="Male", epochs=5, data_seed=4)
-    assert table1(cfg)[0].cfg == TINY.but(epochs=5, data_seed=4)
+    cfg = TINY.replace(lambda1=7, mu1=3, layer="conv1", extra="both", attributes="Male", epochs=5, data_seed=4)
+    assert table1(cfg)[0].cfg == TINY.replace(epochs=5, data_seed=4)
 
 
 def test_lists_of_numbers_and_rows():
@@ -129,7 +129,7 @@ def test_a_sweep_makes_what_one_row_at_a_time_makes_and_shares_encoders(tmp_path
 
 def test_a_row_that_fails_is_named_after_the_others_are_made(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("ARL_RUNS", str(tmp_path))
-    bad = TINY.but(lr=1e30)
+    bad = TINY.replace(lr=1e30)
     with pytest.raises(
         UserError, match=r"sweep: 1 of 5 stages failed, the others are stored; first: encoder · .*lr"
     ) as error:
@@ -140,9 +140,9 @@ def test_a_row_that_fails_is_named_after_the_others_are_made(tmp_path, monkeypat
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals as on Unix")
 def test_killed_in_the_middle_it_leaves_no_process_and_goes_on(tmp_path):
-    program = "from arl import sweep\nfrom arl.paper import rows as experiments\nfrom arl.config import RunConfig\n"
+    program = "from arl import sweep\nfrom arl.paper import table1\nfrom arl.config import RunConfig\n"
     program += "if __name__ == '__main__':\n"
-    program += "    sweep.run_all([r.cfg for r in experiments.table1(RunConfig.preset('tiny'))[:4]], workers=2)\n"
+    program += "    sweep.run_all([r.cfg for r in table1(RunConfig.preset('tiny'))[:4]], workers=2)\n"
     (tmp_path / "many.py").write_text(program)
     environment = {**os.environ, "ARL_RUNS": str(tmp_path / "runs")}
     command = [sys.executable, str(tmp_path / "many.py")]
@@ -181,7 +181,7 @@ def _workers(store):
 def test_the_interval_over_seeds_is_students():
     values = [0.61, 0.64, 0.66]
     expected = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
-    found = tables.over_seeds(values)
+    found = measured.over_seeds(values)
     assert (found["low"], found["high"]) == pytest.approx(expected) and found["value"] == pytest.approx(np.mean(values))
 
 
@@ -191,9 +191,9 @@ def test_a_table_as_text_csv_and_latex(tmp_path, monkeypatch):
     lines = [made_up(rows[0], [dict(mean_mcc=0.6, face_similarity=0.4), dict(mean_mcc=0.7, face_similarity=0.5)]),
              made_up(rows[1], [dict(mean_mcc=0.5, face_similarity=0.3)] * 2)]  # fmt: skip
     half = stats.t.ppf(0.975, 1) * 0.05
-    assert f"0.650 ± {half:.3f} (0.641)" in tables.text(lines, METRICS)
-    assert "C: c. g: G. 95 % t-interval over 2 seeds (0, 1)." in tables.text(lines, METRICS)
-    tables.save_table(lines, "t", "tiny", METRICS)
+    assert f"0.650 ± {half:.3f} (0.641)" in tables.table_text(lines, METRICS)
+    assert "C: c. g: G. 95 % t-interval over 2 seeds (0, 1)." in tables.table_text(lines, METRICS)
+    tables.save_table(lines, "t", METRICS)
     with (tmp_path / "tiny" / "t.csv").open() as file:
         cells = list(csv.DictReader(file))
     assert len(cells) == 4 and cells[0]["runs"] == "row-1#1-0 row-1#1-1" and float(cells[3]["paper"]) == 0.515
@@ -210,7 +210,7 @@ def test_a_table_as_text_csv_and_latex(tmp_path, monkeypatch):
 def test_one_seed_shows_the_interval_over_images():
     line = made_up(table1(TINY)[0], [dict(mean_mcc=0.6, face_similarity=0.4)])
     assert line.figure("mean_mcc")["low"] == pytest.approx(0.5) and line.floor("face_similarity") == 0.04
-    assert "bootstrap interval over test images, seed 0" in tables.measured_on([line])
+    assert "bootstrap interval over test images, seed 0" in measured.measured_on([line])
 
 
 def test_the_recommendation_leaks_least_among_what_is_useful_enough():
@@ -219,16 +219,16 @@ def test_the_recommendation_leaks_least_among_what_is_useful_enough():
         [dict(mean_mcc=0.60, face_similarity=0.30), dict(mean_mcc=0.61, face_similarity=0.31)],
         [dict(mean_mcc=0.10, face_similarity=0.10), dict(mean_mcc=0.11, face_similarity=0.11)]), strict=True))  # fmt: skip
     lines = [useful, private, useless]
-    found = tables.recommend(lines, 0.5)
+    found = measured.recommend(lines, 0.5)
     assert (
         found.startswith("for a mean MCC of at least 0.5: λ2 = 1, mean MCC 0.605, face similarity 0.305")
         and "best choice in 100%" in found
     )
-    assert tables.recommend(lines, 0.65).split(":")[1].startswith(" λ2 = 0")
-    assert "no measured setting keeps a mean MCC of 0.9; the most useful is λ2 = 0" in tables.recommend(lines, 0.9)
-    assert "it keeps that MCC in 5" in tables.recommend(lines, 0.605) or "it keeps that MCC in 4" in tables.recommend(
+    assert measured.recommend(lines, 0.65).split(":")[1].startswith(" λ2 = 0")
+    assert "no measured setting keeps a mean MCC of 0.9; the most useful is λ2 = 0" in measured.recommend(lines, 0.9)
+    assert "it keeps that MCC in 5" in measured.recommend(
         lines, 0.605
-    )
+    ) or "it keeps that MCC in 4" in measured.recommend(lines, 0.605)
 
 
 # -- the ledger ---------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_the_ledger_on_the_papers_own_figures():
     assert found["x"]["verdict"] == "fails", "Table 1 has 0.541 and 0.550: the text contradicts it"
     holding = [f["id"] for f in found.values() if f["verdict"] == "holds"]
     assert set("abcdefghijklmnoprst") <= set(holding)
-    assert "holds" in claims.ledger_text(list(found.values())) and claims.ledger_figure(list(found.values()))
+    assert "holds" in claims.ledger_text(list(found.values())) and ledger_figure(list(found.values()))
 
 
 def test_a_claim_fails_when_the_effect_is_the_other_way_round_and_one_seed_decides_nothing():
@@ -264,6 +264,6 @@ def test_a_claim_fails_when_the_effect_is_the_other_way_round_and_one_seed_decid
             made_up(row, [{k: v + d.get(k, 0) * (row.name == "1#1") for k, v in paper.items()} for d in noise])
         )
     assert {f["id"]: f["verdict"] for f in claims.ledger(lines)}["a"] == "fails"
-    one = [tables.Line(line.row, line.runs[:1]) for line in lines]
+    one = [measured.Line(line.setting, line.runs[:1]) for line in lines]
     assert {f["verdict"] for f in claims.ledger(one)} == {"undecided"}
     assert claims.verdict({"low": -0.1, "high": 0.2}) == "undecided"

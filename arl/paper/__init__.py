@@ -1,1 +1,34 @@
-"""The paper: its rows, its claims, tables and figures."""
+"""The paper: its rows, its claims, its tables and figures. What is named here is found in its module when it is first used."""
+
+from importlib import import_module
+from typing import Any
+
+NAMES = {
+    "architecture": ("figure6", "players"),
+    "claims": ("CLAIMS", "Claim", "ledger", "ledger_text"),
+    "claims_figure": ("ledger_figure",),
+    "figures": ("compare", "reconstruction_grid", "training_curves", "wall"),
+    "front": ("front_figure",),
+    "gallery": ("frequencies", "frequencies_text", "percentages", "picture_wall", "switches"),
+    "game": ("figure2",),
+    "information": ("bits", "bits_text", "limits_text"),
+    "leak": ("mcc_map", "people_leak"),
+    "measured": ("Line", "measure", "measured_on", "recommend"),
+    "people": ("choose_people", "different_people"),
+    "planes": ("information_planes", "panels_numbers", "tsne_panels"),
+    "probes": ("figure4_panels", "figure4_text", "readable"),
+    "rows": ("Setting", "every_row", "find_rows", "numbers", "seeded", "table1", "table2", "table3"),
+    "saved": ("figures_folder", "save_figure"),
+    "style": ("COLOURS", "INK", "METRICS", "theme", "themed"),
+    "summary": ("write_summary",),
+    "tables": ("save_table", "table_text"),
+    "text": ("row_text", "runs_text", "sets_text"),
+}
+MODULES = {name: module for module, names in NAMES.items() for name in names}
+__all__ = sorted(MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in MODULES:
+        return getattr(import_module(f"arl.paper.{MODULES[name]}"), name)
+    raise AttributeError(f"module 'arl.paper' has no attribute {name!r}")

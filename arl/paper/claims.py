@@ -8,14 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 from scipy import stats
 
 from arl.config import LAYERS
-from arl.paper.figures import COLOURS
-from arl.paper.tables import Line, over_seeds
+from arl.paper.measured import Line, over_seeds
 
 KEPT = 0.05  # mean MCC: what we count as "slightly", "not significantly"; the paper's own loss at #2 is 0.029
 
@@ -126,10 +123,10 @@ CLAIMS = (
 def ledger(lines: Sequence[Line]) -> list[dict[str, Any]]:
     """Each claim with its verdict, effect `value low high`, the effect of each seed, the paper's own, and the runs behind it.
 
-    `lines`: the rows of all three tables (`experiments.every_row`), each measured with the same seeds.
+    `lines`: the rows of all three tables (`rows.every_row`), each measured with the same seeds.
     """
-    by_name = {line.row.name: line for line in lines}
-    printed = {name: line.row.paper for name, line in by_name.items()}
+    by_name = {line.setting.name: line for line in lines}
+    printed = {name: line.setting.paper for name, line in by_name.items()}
     found = []
     for claim in CLAIMS:
         used = _Used(by_name)
@@ -170,39 +167,6 @@ def ledger_text(found: Sequence[dict[str, Any]]) -> str:
         )
         out.append(f"{'':53}effect: {f['effect']}")
     return "\n".join(out)
-
-
-def ledger_figure(found: Sequence[dict[str, Any]]) -> Figure:
-    """Each claim's effect with its interval, in units of its own largest magnitude; right of 0 the claim is right."""
-    figure, axis = plt.subplots(figsize=(7.0, 0.7 + 0.23 * len(found)), layout="constrained")
-    marks = {"holds": ("o", COLOURS[2]), "undecided": ("s", "0.45"), "fails": ("X", COLOURS[1])}
-    y = np.arange(len(found))[::-1]
-    for i, f in zip(y, found, strict=True):
-        unit = max([abs(v) for v in (*f["each"], f["low"] or 0, f["high"] or 0)] + [1e-9])
-        marker, colour = marks[f["verdict"]]
-        if f["low"] is not None:
-            axis.plot([f["low"] / unit, f["high"] / unit], [i, i], color=colour, linewidth=1.2)
-        axis.plot(np.array(f["each"]) / unit, [i] * len(f["each"]), "|", color=colour, markersize=5)
-        axis.plot(f["value"] / unit, i, marker, color=colour, markersize=5)
-        axis.text(1.06, i, f"{f['value']:+.3f}", fontsize=6.5, va="center")
-        axis.text(1.42, i, "–" if f["paper"] is None else f"{f['paper']:+.3f}", fontsize=6.5, va="center")
-        axis.text(1.84, i, f["verdict"], fontsize=6.5, va="center", color=colour)
-    for x, head in ((1.06, "effect"), (1.42, "paper's"), (1.84, "verdict")):
-        axis.text(x, len(found) - 0.1, head, fontsize=6.5, fontweight="bold")
-    axis.axvline(0, color="0.3", linewidth=0.8)
-    axis.set_xlim(-1.05, 2.3)
-    axis.set_xticks([0], ["0"], fontsize=7)
-    axis.set_xlabel("effect, each in units of its own largest magnitude (claim right →)", fontsize=7, loc="left")
-    axis.set_yticks(y, [f"{f['id']}  {f['where']}: {f['claim']}" for f in found], fontsize=6)
-    axis.set_ylim(-0.7, len(found) + 0.4)
-    axis.tick_params(length=0)
-    axis.hlines(y, -1.05, 1.02, color="0.93", linewidth=0.7, zorder=0)
-    axis.spines[["top", "right", "left", "bottom"]].set_visible(False)
-    handles = [
-        plt.Line2D([], [], marker=m, color=c, linestyle="", markersize=5, label=v) for v, (m, c) in marks.items()
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7, frameon=False)
-    return figure
 
 
 class _Used(dict[str, Line]):

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from arl.paper.figures import COLOURS, INK, METRICS
+from arl.paper.style import COLOURS, INK, METRICS, themed
 
 Interval = tuple[float, float, float]  # value, low, high; all three the same where there is no interval
 
@@ -77,9 +77,9 @@ class Front(NamedTuple):
 
 
 class TableLine(Protocol):
-    """What `of_lines` needs of a line of a table: `tables.Line` has it."""
+    """What `of_lines` needs of a line of a table: `measured.Line` has it."""
 
-    row: Any
+    setting: Any
 
     def figure(self, metric: str) -> dict[str, Any]: ...
 
@@ -129,12 +129,12 @@ def of_lines(lines: Sequence[TableLine], privacy: str = "face_similarity") -> Fr
     """The front of a table's lines, joined in their order, with the paper's points and the mean face as the floor."""
     marks, paper = [], []
     for line in lines:
-        name = line.row.label.removeprefix("λ2 = ")
+        name = line.setting.label.removeprefix("λ2 = ")
         marks.append(
             Mark(interval(line.figure(privacy)), interval(line.figure("mean_mcc")), "protected", "o", name=name)
         )
-        if {"mean_mcc", privacy} <= set(line.row.paper):
-            x, y = line.row.paper[privacy], line.row.paper["mean_mcc"]
+        if {"mean_mcc", privacy} <= set(line.setting.paper):
+            x, y = line.setting.paper[privacy], line.setting.paper["mean_mcc"]
             paper.append(Mark((x, x, x), (y, y, y), "paper", "D", name=name))
     paths = [Path(_middles(marks), "protected", "ours")]
     if paper:
@@ -221,7 +221,8 @@ def key(axis: Axes, looks: dict[str, tuple[str, str, float]], **options: Any) ->
     axis.legend(fontsize=7, frameon=False, **options)
 
 
-def front(lines: Sequence[TableLine], privacy: str = "face_similarity") -> Figure:
+@themed
+def front_figure(lines: Sequence[TableLine], privacy: str = "face_similarity") -> Figure:
     """Utility against privacy lost, a point a line with its intervals, the mean face as the floor, the paper's points hollow."""
     figure, axis = plt.subplots(figsize=(5.0, 3.6), layout="constrained")
     found = of_lines(lines, privacy)

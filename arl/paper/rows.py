@@ -1,6 +1,6 @@
 """The paper's three tables as data: which configuration is behind each row, and the figures that the paper printed for it.
 
-A *row* here is one line of a table; the sweep finds that the 29 rows of the three tables need 18 encoders only.
+A `Setting` is one line of a table before it is measured; the sweep finds that the 29 of the three tables need 18 encoders only.
 """
 
 import csv
@@ -31,8 +31,8 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of one of the paper's tables: `key` as the paper names it, `cfg` our configuration, `paper` its printed figures."""
+class Setting:
+    """A printed line of one of the paper's tables: `key` as the paper names it, `cfg` our configuration, `paper` its printed figures."""
 
     table: int
     key: str
@@ -45,8 +45,13 @@ class Row:
         """Such as "1#2", "2:λ2=5" or "3:conv1, with": unique over the three tables."""
         return f"{self.table}#{self.key}" if self.table == 1 else f"{self.table}:{self.key}"
 
+    @property
+    def title(self) -> str:
+        """The label as a table's first column has it: with its number in Table 1."""
+        return f"#{self.key}  {self.label}" if self.table == 1 else self.label
 
-def table1(cfg: RunConfig) -> list[Row]:
+
+def table1(cfg: RunConfig) -> list[Setting]:
     """Table 1, Figure 3: attackers with and without GAN and extra data († for Dec^a, ‡ for Enc as well), forty attributes and one."""
     printed = {line["id"]: _figures(line) for line in _paper(1)}
     smiling = dict(attributes="Smiling")
@@ -63,20 +68,20 @@ def table1(cfg: RunConfig) -> list[Row]:
         "10": ("Smiling alone, λ1 = 1, GAN", dict(lambda1=1, mu1=MU1, **smiling)),
     }
     base = _plain(cfg)
-    return [Row(1, key, label, base.but(**changed), printed[key]) for key, (label, changed) in settings.items()]
+    return [Setting(1, key, label, base.replace(**changed), printed[key]) for key, (label, changed) in settings.items()]
 
 
-def table2(cfg: RunConfig, lambda2s: Iterable[float] = LAMBDA2S) -> list[Row]:
+def table2(cfg: RunConfig, lambda2s: Iterable[float] = LAMBDA2S) -> list[Setting]:
     """Table 2, Figures 5 and 7: λ1 = 1 and μ2 = 1 for Dec and Dec^a, for each λ2; any list, the paper's figures where it has them."""
     printed = {float(line["lambda2"]): _figures(line) for line in _paper(2)}
-    base = _plain(cfg).but(lambda1=1, simulated_mu2=1, mu2=1)
+    base = _plain(cfg).replace(lambda1=1, simulated_mu2=1, mu2=1)
     return [
-        Row(2, f"λ2={value:g}", f"λ2 = {value:g}", base.but(lambda2=value), printed.get(float(value), {}))
+        Setting(2, f"λ2={value:g}", f"λ2 = {value:g}", base.replace(lambda2=value), printed.get(float(value), {}))
         for value in lambda2s
     ]
 
 
-def table3(cfg: RunConfig, layers: Sequence[str] = LAYERS) -> list[Row]:
+def table3(cfg: RunConfig, layers: Sequence[str] = LAYERS) -> list[Setting]:
     """Table 3: each layer, without adversarial training (one network for all) and with λ1 = 1.
 
     The LDA scores that the paper prints for FC are S_w / S_b; `paper` holds S_b / S_w for all.
@@ -87,17 +92,17 @@ def table3(cfg: RunConfig, layers: Sequence[str] = LAYERS) -> list[Row]:
         for word, adversarial, lambda1 in (("without", "no", 0), ("with", "yes", 1)):
             paper = dict(printed[layer, adversarial])
             paper["lda_score"] = round(paper["between_variance"] / paper["within_variance"], 2)
-            cfg_row = _plain(cfg).but(layer=layer, lambda1=lambda1)
-            rows.append(Row(3, f"{layer}, {word}", f"{layer}, {word}", cfg_row, paper))
+            cfg_row = _plain(cfg).replace(layer=layer, lambda1=lambda1)
+            rows.append(Setting(3, f"{layer}, {word}", f"{layer}, {word}", cfg_row, paper))
     return rows
 
 
-def every_row(cfg: RunConfig) -> list[Row]:
+def every_row(cfg: RunConfig) -> list[Setting]:
     """The 29 rows of the three tables."""
     return [*table1(cfg), *table2(cfg), *table3(cfg)]
 
 
-def find_rows(cfg: RunConfig, names: str) -> list[Row]:
+def find_rows(cfg: RunConfig, names: str) -> list[Setting]:
     """Rows by name, separated by ";": "1:2" or "1#2", "2:5" or "2:λ2=5" (any number), "3:conv1, with". Raises `ConfigError`.
 
     papermill reads no "#" in a notebook's parameter, hence the colon.
@@ -135,12 +140,12 @@ def seeded(cfg: RunConfig, seeds: object) -> list[RunConfig]:
     """`cfg` with each seed of the list `seeds` (see `numbers`)."""
     if bad := [s for s in numbers(seeds) if s < 0 or s != int(s)]:
         raise ConfigError(f"seeds: found {bad[0]:g}, accepted: whole numbers of 0 or more, such as '0,1,2'")
-    return [cfg.but(seed=int(s)) for s in numbers(seeds)]
+    return [cfg.replace(seed=int(s)) for s in numbers(seeds)]
 
 
 def _plain(cfg: RunConfig) -> RunConfig:
     """`cfg` without protection, with the plain attacker, at fc: what every row starts from. Data, judges and schedule stay."""
-    return cfg.but(
+    return cfg.replace(
         lambda1=0, lambda2=0, simulated_mu1=0, simulated_mu2=0, mu1=0, mu2=0, layer="fc", extra="none", attributes="all"
     )
 

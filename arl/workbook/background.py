@@ -49,7 +49,7 @@ class Training:
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             # -P: the folder it is started in holds no module of this project
-            [sys.executable, "-P", "-m", "arl.workbook.trainer", cfg.model_dump_json(), str(self._file)],
+            [sys.executable, "-P", "-m", "arl.workbook.trainer", json.dumps(cfg.flat()), str(self._file)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._log,

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from arl.config import RunConfig
 from arl.paper import front as fronts
-from arl.paper.figures import METRICS
 from arl.paper.front import Mark, Point
-from arl.workbook.choice import Distance, Row, change, distance
+from arl.paper.style import METRICS
+from arl.row import Row
+from arl.workbook.choice import Distance, change, distance
 from arl.workbook.closer import Closer, Neighbour
 from arl.workbook.pictures import Grid
 from arl.workbook.weights import SYMBOLS, WEIGHTS

@@ -5,7 +5,6 @@ Nothing here trains, and nothing knows of widgets. `Store` reads each row of Tab
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +13,10 @@ import numpy as np
 import torch
 
 from arl.config import RunConfig
-from arl.evaluate import PRIVACY, parts
+from arl.evaluate import PRIVACY
 from arl.messages import UserError
 from arl.paper.front import Point, interval
+from arl.row import Row
 from arl.store import Run, runs_root
 from arl.workbook.weights import SYMBOLS, WEIGHTS, position, unprotected
 
@@ -28,23 +28,6 @@ NEAR = 0.3  # a factor of two in one weight: within it, a stored run stands for 
 
 
 # -- rows, and how far they are from a choice ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """One finished row of Table 1: its run, the configuration that made it and its result."""
-
-    run: Run
-    config: RunConfig
-    result: dict[str, Any]
-
-    @property
-    def id(self) -> str:
-        return self.run.id
-
-    def of(self, kind: str) -> Run:
-        """The stored run that this row was measured on: `encoder`, `decoder` or `features`."""
-        return parts(self.run)[kind]
 
 
 class Store:
@@ -96,8 +79,12 @@ def essence(cfg: RunConfig) -> dict[str, Any]:
     names = {"data", "image_size", "recogniser", "extra", *of_faces} | (
         {"extra_source"} if cfg.extra != "none" else set()
     )
-    fields = cfg.encoder_fields() | cfg.attack_fields() | cfg.feature_attack_fields()
-    return dict.fromkeys(WEIGHTS, 0.0) | fields | cfg.model_dump(mode="json", include=names)
+    fields = cfg.encoder_fields()
+    for attack in cfg.attacks:
+        fields |= cfg.attack_fields(attack)
+    fields |= {"perceptual": cfg.perceptual} if any(player.perceptual_weight for player in cfg.players) else {}
+    fields |= {name: value for name, value in cfg.flat().items() if name in {*names, "attacks"}}
+    return dict.fromkeys(WEIGHTS, 0.0) | {"defence": cfg.defence.name()} | fields
 
 
 class Distance(NamedTuple):

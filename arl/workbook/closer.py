@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812, its usual name
 from torch import Tensor
 
-from arl.attack import recognised
 from arl.data import attribute_names, split
 from arl.judges import Recogniser, RenderedRecogniser, embed_all, recogniser
+from arl.judges.known import recognised
 from arl.machine import prepare
 from arl.messages import UserError
+from arl.row import Row
 from arl.store import Run, unpack
-from arl.workbook.choice import FACES, Row, distance, essence
+from arl.workbook.choice import FACES, distance, essence
 from arl.workbook.pictures import decode, faces_of, png
 from arl.workbook.weights import WEIGHTS
 

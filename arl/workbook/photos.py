@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from arl.data import FaceData, upright
 from arl.messages import UserError, first_line
-from arl.paper.figures import different_people
+from arl.paper import different_people
 
 ENOUGH = 1600  # pixels a side that are kept of a larger photograph
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # none that runs another program, as EPS does

@@ -14,16 +14,17 @@ import torch
 from PIL import Image
 from torch import nn
 
-from arl.attack import Features, load_decoder
 from arl.config import RunConfig
-from arl.data import FaceData, open_data, pictures, split
-from arl.machine import precision, prepare
+from arl.data import FaceData, batches, open_data, pictures, split
+from arl.experiment import Experiment
+from arl.machine import prepare
 from arl.messages import UserError
-from arl.models import Decoder, backbone, cut, decoder_width, tap_shape
-from arl.paper.figures import different_people
-from arl.protect import load_encoder
+from arl.paper.people import different_people
+from arl.plateau import Features
+from arl.row import Row
 from arl.store import DamagedError, Run, run_id, runs_root, unpack
-from arl.workbook.choice import FACES, Row
+from arl.training import precision
+from arl.workbook.choice import FACES
 
 
 @lru_cache(maxsize=4)
@@ -51,7 +52,7 @@ def people(row: Row, n: int) -> np.ndarray:
 def networks(row: Row) -> tuple[nn.Module, nn.Module, nn.Module]:
     """Enc, f and Dec^a (with its standardisation) of a row, frozen."""
     try:
-        return *load_encoder(row.config, row.of("encoder")), load_decoder(row.config, row.of("decoder"))
+        return *row.experiment.networks, row.experiment.attacker("decoder")
     except (FileNotFoundError, DamagedError) as error:
         raise UserError(
             f"{row.id}: found no sound networks ({error}), accepted: a row whose runs are in the store"
@@ -135,21 +136,20 @@ def live(run: Run, cfg: RunConfig, n: int = 8) -> bytes | None:
         tensors, _ = run.load()
     except (FileNotFoundError, DamagedError):
         return None
-    device, data = prepare(), _open(runs_root(), RunConfig(**{name: getattr(cfg, name) for name in FACES}))
+    experiment, device, data = (
+        Experiment(cfg),
+        prepare(),
+        _open(runs_root(), RunConfig(**{name: getattr(cfg, name) for name in FACES})),
+    )
     index = different_people(data, split(data, cfg).t, n)
     if kind == "encoder":
         if not any(name.startswith("decoder/") for name in tensors):  # finished: only the network is kept
             return None
-        net = backbone(cfg.but(encoder_weights="none"), len(tensors["net/head.2.bias"]))
-        encoder, _ = cut(net.requires_grad_(False).eval(), cfg.layer)
-        decoder = Decoder(tap_shape(encoder, cfg.image_size), cfg.image_size, decoder_width(cfg))
-        unpack(tensors, net=net, decoder=decoder)
-        encoder.to(device)
+        encoder, decoder = experiment.simulated(tensors)
     else:
-        encoder_run = Run(run.folder.with_name(run.spec["encoder"]))
-        standardise, shape = _standardise(encoder_run.folder, cfg)
-        encoder, _ = load_encoder(cfg, encoder_run)
-        decoder = Decoder(shape, cfg.image_size, decoder_width(cfg))
+        standardise, shape = _standardise(cfg)
+        decoder = experiment.untrained("decoder", shape)
+        encoder = experiment.networks[0]
         part = "average" if any(name.startswith("average/") for name in tensors) else "model"  # unfinished, finished
         unpack(tensors, **{part: decoder})
         encoder = nn.Sequential(encoder, standardise)
@@ -160,8 +160,10 @@ def live(run: Run, cfg: RunConfig, n: int = 8) -> bytes | None:
 
 
 @lru_cache(maxsize=1)
-def _standardise(folder: Path, cfg: RunConfig) -> tuple[nn.Module, tuple[int, ...]]:
+def _standardise(cfg: RunConfig) -> tuple[nn.Module, tuple[int, ...]]:
     """What the attacker will store only at its end, from enough of X2 for a picture."""
-    data, encoder = open_data(cfg, progress=False), load_encoder(cfg, Run(folder))[0]
-    features = Features(encoder, data, split(data, cfg).x2[:512], prepare())
+    experiment = Experiment(cfg)
+    some = experiment.split.x2[:512]
+    images = (x for _, x in batches(experiment.data.images, some, 256, device=experiment.device))
+    features = Features(experiment.networks[0], images, len(some))
     return features.standardise, features.shape

@@ -14,24 +14,25 @@ from matplotlib.figure import Figure, SubFigure
 
 from arl.config import ATTRIBUTES, PRESETS, RunConfig
 from arl.paper import front as fronts
-from arl.paper.figures import INK
 from arl.paper.front import Point
+from arl.paper.style import INK
+from arl.row import Row
 from arl.store import project_root
 from arl.workbook import cards, choice, pictures
-from arl.workbook.choice import Distance, Row, Store
+from arl.workbook.choice import Distance, Store
 
 
 def parameters(cfg: RunConfig) -> str:
     """`cfg` as YAML for `papermill notebooks/01_train.ipynb out.ipynb -f FILE`; what 01_train cannot be told stands in a comment."""
     accepted = papermill.inspect_notebook(str(project_root() / "notebooks" / "01_train.ipynb"))
-    values = {name: value for name, value in cfg.model_dump(mode="json").items() if name in accepted}
+    values = {name: value for name, value in cfg.flat().items() if name in accepted}
     if cfg.attributes == ATTRIBUTES:
         values["attributes"] = "all"
     values |= {"attributes": ",".join(cfg.attributes)} if values["attributes"] != "all" else {}
 
     def left_out(preset: str) -> dict[str, Any]:
-        made = RunConfig.preset(preset, **values).model_dump(mode="json")
-        return {name: value for name, value in cfg.model_dump(mode="json").items() if made[name] != value}
+        made = RunConfig.preset(preset, **values).flat()
+        return {name: value for name, value in cfg.flat().items() if made[name] != value}
 
     best = min(PRESETS, key=lambda preset: len(left_out(preset)))
     lines = [
@@ -43,8 +44,8 @@ def parameters(cfg: RunConfig) -> str:
 
 def settings(cfg: RunConfig) -> list[str]:
     """The arguments of `arl run` that make the row of `cfg`."""
-    plain = RunConfig.preset("quick").model_dump(mode="json")
-    changed = {name: value for name, value in cfg.model_dump(mode="json").items() if value != plain[name]}
+    plain = RunConfig.preset("quick").flat()
+    changed = {name: value for name, value in cfg.flat().items() if value != plain[name]}
     texts = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in changed.items()}
     return ["run", "--preset", "quick", *(part for item in texts.items() for part in ("--set", "=".join(item)))]
 

@@ -18,7 +18,7 @@ from typing import Any
 def main(configuration: str, file: str) -> None:
     """Make the row. A mistake that the user can mend is one line on standard error, and exit status 1."""
     threading.Thread(target=_end_with_the_pipe, daemon=True).start()
-    from arl import evaluate  # torch is slow to import, and the thread above is at work meanwhile
+    from arl import experiment  # torch is slow to import, and the thread above is at work meanwhile
     from arl.config import RunConfig
     from arl.messages import UserError
     from arl.store import write_json
@@ -27,7 +27,7 @@ def main(configuration: str, file: str) -> None:
     try:
         cfg = RunConfig(**json.loads(configuration))
         write_json(Path(file), run_ids(cfg))
-        evaluate.run(cfg)
+        experiment.run(cfg)
     except (UserError, TrainingError) as error:
         sys.exit(f"arl: {error}")
 
@@ -37,24 +37,17 @@ def run_ids(cfg: Any) -> dict[str, str]:
 
     `warm` is the encoder's first epochs, where it has any of its own. `recogniser` is there where C is trained here.
     """
-    from arl.attack import decoder_spec, features_spec
-    from arl.data import open_extra
-    from arl.judges import judge_spec, perceptual_id
-    from arl.protect import encoder_spec
+    from arl.experiment import Experiment
     from arl.store import run_id
-    from arl.workbook.weights import unprotected
 
-    perceptual_id(cfg)  # this and the extra data can be refused before any face is drawn
-    open_extra(cfg)
-    encoder = run_id(encoder_spec(cfg))
-    judge = judge_spec(cfg)
-    ids = {"encoder": encoder, "decoder": run_id(decoder_spec(cfg, encoder))}
-    ids["features"] = run_id(features_spec(cfg, encoder, judge))
+    experiment = Experiment(cfg)
+    experiment.check()
+    ids = {"encoder": run_id(experiment.encoder_spec)}
+    ids |= {attack.name(): run_id(experiment.attack_spec(attack)) for attack in cfg.attacks}
     if cfg.warm_epochs:
-        alone = encoder_spec(unprotected(cfg))
-        ids["warm"] = run_id(alone | {"kind": "warm", "until": cfg.warm_epochs})
-    if judge["kind"] == "rendered":
-        ids["recogniser"] = judge["run"]
+        ids["warm"] = run_id(experiment.warm_spec)
+    if experiment.judge_spec["kind"] == "rendered":
+        ids["recogniser"] = experiment.judge_spec["run"]
     return ids
 
 

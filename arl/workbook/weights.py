@@ -49,12 +49,12 @@ def notch(weight: float) -> float:
 
 def plain(cfg: RunConfig) -> RunConfig:
     """`cfg` with every weight at 0."""
-    return cfg.but(**dict.fromkeys(WEIGHTS, 0.0))
+    return cfg.replace(**dict.fromkeys(WEIGHTS, 0.0))
 
 
 def unprotected(cfg: RunConfig) -> RunConfig:
     """`cfg` without λ, and without what only the simulated adversary uses."""
-    return cfg.but(**dict.fromkeys(PROTECTING, 0.0))
+    return cfg.replace(**dict.fromkeys(PROTECTING, 0.0))
 
 
 def protects(spec: Mapping[str, Any]) -> bool:
@@ -65,7 +65,7 @@ def protects(spec: Mapping[str, Any]) -> bool:
 def weighted(cfg: RunConfig, values: Mapping[str, float], pair: Pair | str) -> RunConfig:
     """`cfg` with the sliders' `values` and the simulated adversary's `pair` of μ. Raises `ConfigError`."""
     simulated = [values[same] for same in SIMULATED.values()] if pair == SAME else pair
-    return cfg.but(**values, **dict(zip(SIMULATED, simulated, strict=True)))
+    return cfg.replace(**values, **dict(zip(SIMULATED, simulated, strict=True)))
 
 
 def pair_of(cfg: RunConfig) -> Pair | str:

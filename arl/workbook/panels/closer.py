@@ -2,8 +2,9 @@
 
 import ipywidgets as w
 
+from arl.row import Row
 from arl.workbook import cards, closer, pictures
-from arl.workbook.choice import Row, Store
+from arl.workbook.choice import Store
 
 NONE = "<h3>Look closer</h3><div class='soft'>Click a face above.</div>"
 OTHERS = "<h3>Look closer</h3><div class='soft'>Other faces are shown now: click one above.</div>"

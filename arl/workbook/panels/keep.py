@@ -7,9 +7,10 @@ import ipywidgets as w
 
 from arl.config import RunConfig
 from arl.messages import UserError
+from arl.row import Row
 from arl.store import write_atomically
 from arl.workbook import cards, session
-from arl.workbook.choice import Row, Store
+from arl.workbook.choice import Store
 from arl.workbook.panels.base import Messages, line
 
 

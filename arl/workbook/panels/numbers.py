@@ -2,8 +2,8 @@
 
 import ipywidgets as w
 
+from arl.row import Row
 from arl.workbook import cards
-from arl.workbook.choice import Row
 
 
 class NumbersPanel:

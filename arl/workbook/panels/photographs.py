@@ -7,8 +7,9 @@ import ipywidgets as w
 from PIL import Image
 
 from arl.messages import UserError
+from arl.row import Row
 from arl.workbook import cards, closer, photos, pictures
-from arl.workbook.choice import Row, Store
+from arl.workbook.choice import Store
 from arl.workbook.panels.base import Messages, line
 
 TITLE = (

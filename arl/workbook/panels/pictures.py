@@ -5,8 +5,9 @@ from typing import Any
 
 import ipywidgets as w
 
+from arl.row import Row
 from arl.workbook import cards, pictures
-from arl.workbook.choice import Distance, Row
+from arl.workbook.choice import Distance
 from arl.workbook.panels.base import classed
 
 TITLE = "<b>input</b> <span class='soft'>click a face to look closer</span>"

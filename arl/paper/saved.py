@@ -1,0 +1,95 @@
+"""Where figures are kept: PNG, vector PDF, and a JSON with the run ids, numbers, commit and versions behind each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from arl import machine
+from arl.config import PRESETS, RunConfig
+from arl.paper.measured import Line
+from arl.paper.style import METRICS
+from arl.row import Row
+from arl.store import Run, made_with, runs_root, write_json
+
+Rows = Mapping[str, Row] | Sequence[Row | Run | Line]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A figure on the disk: `path` is its PNG. As the last value of a notebook's cell it shows itself."""
+
+    path: Path
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        png = self.path.read_bytes()
+        width = int.from_bytes(png[16:20])
+        return png, {"width": width // 2}  # the file has twice the points of a screen
+
+
+def figures_root() -> Path:
+    """Where figures go: `$ARL_FIGURES`, else `figures/` in the store. What is committed is replaced only when its folder is named."""
+    return machine.folder("ARL_FIGURES") or runs_root() / "figures"
+
+
+def figures_folder(preset: str) -> Path:
+    """Where figures of `preset` go: a folder of `figures_root`."""
+    return figures_root() / preset
+
+
+def save_figure(figure: Figure, name: str, rows: Rows, numbers: Any = None) -> Saved:
+    """Write `figure` as PNG and PDF, and beside them a JSON: the runs it was drawn from, its numbers, commit, versions.
+
+    `numbers`: what was drawn; the metrics of each of the rows if None. It goes to the folder of the preset that `rows` (runs, or lines
+    of a table) were made with. The figure is closed: what is returned shows the file itself.
+    """
+    runs = runs_of(rows)
+    preset = preset_of(runs)
+    folder = figures_folder(preset)
+    folder.mkdir(parents=True, exist_ok=True)
+    # A fixed date and producer keep the file the same when the figure is.
+    figure.savefig(folder / f"{name}.png", dpi=200, bbox_inches="tight", facecolor="white", metadata={"Software": None})
+    figure.savefig(folder / f"{name}.pdf", bbox_inches="tight", metadata={"CreationDate": None, "Producer": None})
+    provenance = {
+        "figure": name,
+        "preset": preset,
+        "runs": {run.id: run.spec for run in runs},
+        "numbers": metrics_of(runs) if numbers is None else numbers,
+        "drawn_with": made_with(),
+    }
+    write_json(folder / f"{name}.json", provenance)
+    plt.close(figure)
+    return Saved(folder / f"{name}.png")
+
+
+def runs_of(rows: Rows) -> list[Run]:
+    """The runs behind `rows`: of a line, those of all its seeds."""
+    rows = rows.values() if isinstance(rows, Mapping) else rows
+    each = [row for line in rows for row in (line.runs if isinstance(line, Line) else [line])]
+    return [row.run if isinstance(row, Row) else row for row in each]
+
+
+def metrics_of(runs: Iterable[Run]) -> dict[str, Any]:
+    """By id, each metric of those of `runs` that are rows: `value`, `low`, `high`."""
+    found: dict[str, Any] = {}
+    for run in runs:
+        result = run.result or {}
+        shown = {key: {k: result[key][k] for k in ("value", "low", "high")} for key, *_ in METRICS if key in result}
+        if shown:
+            found[run.id] = shown
+    return found
+
+
+def preset_of(runs: Iterable[Run]) -> str:
+    """The preset whose values the configurations of `runs` share most; the default, `quick`, where there are no runs."""
+    shared = dict.fromkeys(("quick", "tiny", "paper"), 0)
+    for run in runs:
+        made = (run.result or {}).get("config") or run.spec
+        for name in shared:
+            values = RunConfig.preset(name).flat()
+            changed = [field for preset in PRESETS.values() for field in preset]
+            shared[name] += sum(field in made and made[field] == values[field] for field in changed)
+    return max(shared, key=lambda name: shared[name])

@@ -1,0 +1,143 @@
+"""`figures/README.md`: the tables and the ledger as Markdown, from the CSV and JSON files beside the figures; nothing is trained.
+
+python -m arl.paper.summary        writes that file and the small table of the project's README anew, from the committed figures
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from arl.paper.saved import figures_root
+from arl.paper.style import NAMES
+from arl.store import project_root, write_atomically
+
+PRESETS = ("quick", "paper", "tiny")  # in the order in which a summary has them
+TABLES = {
+    "Table 1": ("02_table1", ("mean_mcc", "face_similarity", "feature_similarity")),
+    "Table 2": ("03_table2", ("mean_mcc", "face_similarity", "feature_similarity")),
+    "Table 3": ("04_table3", ("face_similarity", "mean_mcc", "lda_score")),
+}
+# Figures that are shown below a table, where they were drawn.
+BESIDE = {
+    "Table 1": {"02_mcc": "MCC of each attribute", "02_people": "Face similarity of each person"},
+    "Table 2": {"03_front": "Utility against privacy lost for each λ2"},
+}
+IN_README = ("1#1", "1#2", "1#9", "1#10")  # the rows of Table 1 that the project's README shows
+CLAIMS = "10_claims"
+PROSE = Path(__file__).with_name("prose")
+
+
+def write_summary(figures: Path | None = None) -> Path:
+    """Write README.md into `figures`, whose sub-folders are presets; returns its path. None: where figures go."""
+    figures = figures or figures_root()
+    path = figures / "README.md"
+    write_atomically(path, text(figures).encode())
+    return path
+
+
+def text(figures: Path) -> str:
+    """What `write_summary` writes. A table that no preset has drawn yet is left out."""
+    parts = ["# Figures, tables and the claims ledger\n"]
+    parts.append("Written by `arl reproduce`, from the files beside this one. Do not edit it.\n")
+    for preset in PRESETS:
+        sections = [*_tables(figures / preset), *_ledger(figures / preset)]
+        if sections:
+            parts += [f"## Preset {preset}\n", *sections]
+    parts.append((PROSE / "method.md").read_text())
+    return "\n".join(parts)
+
+
+def _tables(folder: Path) -> Iterable[str]:
+    """Each drawn table of a preset's `folder` as a section."""
+    for title, (name, metrics) in TABLES.items():
+        if (folder / f"{name}.csv").exists():
+            yield f"### {title}\n"
+            yield f"Ours ± half of the interval (the paper's, on CelebA). {measured_on(folder, name)}\n"
+            yield "\n".join(table(folder, title, metrics)) + "\n"
+            yield f"More columns and the run ids: [{name}.csv]({folder.name}/{name}.csv), [LaTeX]({folder.name}/{name}.tex).\n"
+            pictures = {name: f"{title}, ours beside the paper's", **BESIDE.get(title, {})}
+            for picture, words in pictures.items():
+                if (folder / f"{picture}.png").exists():
+                    yield f"![{words}]({folder.name}/{picture}.png)\n"
+
+
+def table(folder: Path, title: str, metrics: Iterable[str], only: Iterable[str] = ()) -> list[str]:
+    """Lines of Markdown: each row's value ± half its interval, and the paper's in brackets; `only` some of its rows, if named."""
+    with (folder / f"{TABLES[title][0]}.csv").open(newline="") as file:
+        cells = {(cell["row"], cell["metric"]): cell for cell in csv.DictReader(file)}
+    rows = [row for row in dict.fromkeys(row for row, _ in cells) if not only or row in set(only)]
+    heads = [f"{NAMES[metric][0].removesuffix(' S_b / S_w')} {NAMES[metric][1]}" for metric in metrics]
+    lines = [f"| {title} | {' | '.join(heads)} |", "|" + "---|" * (1 + len(heads))]
+    for row in rows:
+        found = [cells[row, metric] for metric in metrics]
+        number = row.removeprefix("1") + " " if title == "Table 1" else ""
+        lines.append(f"| {number}{found[0]['label']} | {' | '.join(map(_cell, found))} |")
+    return lines
+
+
+def _cell(cell: dict[str, str]) -> str:
+    """`0.666 ± 0.026 (0.641)`; a dash where it could not be measured."""
+    if not cell["value"]:
+        return "–"
+    decimals = NAMES[cell["metric"]][2]
+    value, half = float(cell["value"]), (float(cell["high"]) - float(cell["low"])) / 2
+    paper = f" ({float(cell['paper']):.{decimals}f})" if cell["paper"] else ""
+    return f"{value:.{decimals}f} ± {half:.{decimals}f}{paper}"
+
+
+def measured_on(folder: Path, name: str) -> str:
+    """Faces, judges, kind of interval of a table, as its JSON says."""
+    return json.loads((folder / f"{name}.json").read_text())["numbers"]["on"]
+
+
+def _ledger(folder: Path) -> Iterable[str]:
+    """The ledger of a preset's `folder`, with what is known of causes."""
+    if not (folder / f"{CLAIMS}.json").exists():
+        return
+    found = json.loads((folder / f"{CLAIMS}.json").read_text())["numbers"]
+    yield "### Claims ledger\n"
+    yield f"Each statement of the paper about its results as a test on these runs: {counts(found)}.\n"
+    yield "\n".join(ledger_table(found)) + "\n"
+    yield f"![Each claim's effect with its interval]({folder.name}/{CLAIMS}.png)\n"
+    if (causes := PROSE / f"{folder.name}.md").exists():
+        yield causes.read_text()
+
+
+def counts(found: list[dict[str, Any]]) -> str:
+    """Such as "17 hold, 3 are undecided, 4 fail"."""
+    holds, fails = (sum(f["verdict"] == word for f in found) for word in ("holds", "fails"))
+    return f"{holds} hold, {len(found) - holds - fails} are undecided, {fails} fail"
+
+
+def ledger_table(found: list[dict[str, Any]]) -> list[str]:
+    """Lines of Markdown, one a claim."""
+    lines = ["| | claim | effect (95 % over seeds) | paper's | verdict |", "|" + "---|" * 5]
+    for f in found:
+        paper = "–" if f["paper"] is None else f"{f['paper']:+.3f}"
+        interval = "" if f["low"] is None else f" ({f['low']:+.3f} … {f['high']:+.3f})"
+        effect = f"{f['value']:+.3f}{interval}"
+        lines.append(f"| {f['id']} | {f['where']}: {f['claim']} | {effect} | {paper} | {f['verdict']} |")
+    return lines
+
+
+def readme(words: str, figures: Path) -> str:
+    """The project's README, with its small table and the count of the claims as the committed figures have them."""
+    folder = figures / "quick"
+    lines = table(folder, "Table 1", TABLES["Table 1"][1], IN_README)
+    words = re.sub(r"\| Table 1 \|.*\n(\|.*\n)*", lambda _: "\n".join(lines) + "\n", words)
+    found = json.loads((folder / f"{CLAIMS}.json").read_text())["numbers"]
+    return re.sub(r"\d+ hold, \d+ are undecided, \d+ fail", counts(found), words)
+
+
+def main() -> None:
+    figures = project_root() / "figures"
+    path = project_root() / "README.md"
+    write_summary(figures)
+    write_atomically(path, readme(path.read_text(), figures).encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Runs as text: rows of Table 1 with their yardsticks, and the store as a list."""
+
+from datetime import datetime
+from typing import Any
+
+from arl.config import RunConfig
+from arl.data import open_data, split
+from arl.paper.style import METRICS
+from arl.row import Row
+from arl.store import Run, stored
+
+# What tells runs of the store apart, in the order in which it is listed.
+TELLING = (
+    "encoder",
+    "layer",
+    "lambda1",
+    "lambda2",
+    "simulated_mu1",
+    "simulated_mu2",
+    "mu1",
+    "mu2",
+    "extra",
+    "seed",
+)
+
+
+def sets_text(cfg: RunConfig) -> str:
+    """The faces of `cfg`, and how many images each set has."""
+    data = open_data(cfg)
+    x1, x2, t = split(data, cfg)
+    return f"{data.title}: X1 {len(x1)}, X2 {len(x2)}, T {len(t)} images"
+
+
+def row_text(*rows: Row) -> str:
+    """Rows of Table 1 as text: each figure with its 95 % interval, floor and ceiling, and what all was measured on."""
+    return "\n\n".join(_row(row) for row in rows)
+
+
+def _row(row: Row) -> str:
+    on = row.result["measured_on"]
+    lines = [f"{row.id}  {on['setting']}", f"measured on  {on['test_set']}", f"g  {on['g']}", f"C  {on['C']}", ""]
+    lines += [f"{'':28}{'value':>8}  {'95 % interval':^17}  {'floors: mean face, stranger':>27}  ceiling: same person"]
+    lines += [_metric(row.result[key], f"{name} {arrow}", decimals) for key, name, arrow, decimals in METRICS]
+    if not on["plateau"]:
+        lines.append("an attacker ended before its plateau: a longer attack may leak more")
+    return "\n".join(lines)
+
+
+def _metric(m: dict[str, Any], name: str, decimals: int) -> str:
+    if m["value"] is None:
+        return f"{name:28}{'–':>8}  {m.get('why', '')}"
+    interval = f"{m['low']:.{decimals}f} … {m['high']:.{decimals}f}"
+    floors, ceilings = (
+        "  ".join("–" if v is None else f"{v:.{decimals}f}" for v in m.get(kind, {}).values())
+        for kind in ("floors", "ceilings")
+    )
+    return f"{name:28}{m['value']:8.{decimals}f}  {interval:^17}  {floors:>27}  {ceilings:>20}".rstrip()
+
+
+def runs_text() -> str:
+    """One line for each run of the store: id, state, when, and what sets it apart."""
+    return "\n".join(_run(run) for run in stored()) or "no runs yet: `arl run` makes the first one"
+
+
+def _run(run: Run) -> str:
+    spec, result, metrics = run.spec, run.result, run.metrics
+    state = "finished" if result is not None else f"epoch {metrics[-1]['epoch']}" if metrics else "started"
+    when = datetime.fromtimestamp((run.folder / "config.json").stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+    settings = " ".join(f"{k}={spec[k]}" for k in TELLING if k in spec and spec[k] not in (0, 0.0, "none"))
+    if "data" in spec:
+        settings = f"{spec['data'].get('kind', '')} {settings}"
+    if result and "mean_mcc" in result:
+        mcc, similarity = result["mean_mcc"]["value"], result["face_similarity"]["value"]
+        settings += f" → MCC {mcc:.3f}, face similarity {similarity:.3f}"
+    return f"{run.id:24} {state:10} {when}  {settings}"
