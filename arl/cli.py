@@ -33,10 +33,10 @@ def cli() -> None:
 def run(preset: str, settings: tuple[str, ...]) -> None:
     """Train Enc, attack it, and print one row of Table 1 with its 95 % intervals."""
     cfg = RunConfig.preset(preset, **parse_settings(settings))
-    from arl import evaluate  # torch is slow to import; a mistyped parameter should not wait for it
+    from arl import experiment  # torch is slow to import; a mistyped parameter should not wait for it
     from arl.paper import row_text
 
-    row = evaluate.run(cfg)
+    row = experiment.run(cfg)
     click.echo(row_text(row))
 
 

@@ -1,31 +1,27 @@
 """One run's configuration: every symbol of the paper that a user may choose, validated.
 
-`RunConfig` is frozen. `RunConfig.preset("quick", lambda1=1)` starts from a preset; `RunConfig(...)` from the
-default one, `quick`. What a *stored* run depends on is a part of it: see `encoder_fields` and its neighbours.
+`RunConfig` is frozen. `RunConfig.preset("quick", lambda1=1)` starts from a preset; `RunConfig(...)` from the default one, `quick`. A
+defence and each attack own their parameters, which are also taken and read by their own names: `RunConfig(lambda1=1).lambda1`.
 """
 
 import json
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
+from arl.attacks.base import Attack
+from arl.attacks.decoder import Decoder
+from arl.attacks.features import Features
+from arl.defences.adversarial import Adversarial
+from arl.defences.base import Defence
 from arl.messages import ConfigError
+from arl.names import ATTRIBUTES, LAYERS
+from arl.parameters import Count, Number, Parameters, Rate, named, names
 
-# CelebA's forty attributes, in the order of list_attr_celeba.txt (Liu et al., ICCV 2015).
-ATTRIBUTES: tuple[str, ...] = tuple(
-    """5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair
-    Blond_Hair Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup
-    High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose
-    Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat
-    Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young""".split()
-)
-
-# The paper's Conv1 ... FC, shallow to deep.
-LAYERS: tuple[str, ...] = ("conv1", "conv2", "conv3", "conv4", "avgpool", "fc")
-
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # λ or μ: a finite number, zero or more
-Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]  # of the images below 1, else a count
+Seed = Annotated[int, Number, Field(ge=0)]
 
 
 def _names(value: Any) -> Any:
@@ -36,7 +32,7 @@ def _names(value: Any) -> Any:
 
 
 class RunConfig(BaseModel):
-    """What one row of Table 1 is made from: data, encoder, protector (9), attackers (5) (10), judges g and C.
+    """What one row of Table 1 is made from: data, encoder, defence (9), attacks (5) (10), judges g and C.
 
     Strings coerce ("1e-3", "2"), so that papermill's and the shell's values may be passed as they come.
     Raises `ConfigError`, one line a mistake: the parameter, what was found, what is accepted.
@@ -48,12 +44,12 @@ class RunConfig(BaseModel):
     data: Literal["rendered", "celeba", "folder", "orl"] = "rendered"
     data_root: str = ""  # where `celeba` or `folder` lies
     damaged: Literal["refuse", "skip"] = "refuse"  # what to do with images of `celeba` or `folder` that cannot be read
-    data_seed: Annotated[int, Field(ge=0)] = 0  # of the rendered people; `seed` never changes the faces
-    image_size: Annotated[int, Field(ge=32, le=256, multiple_of=16)] = 48  # pixels a side
-    identities: Annotated[int, Field(ge=4)] = 250  # rendered people
-    per_identity: Annotated[int, Field(ge=2)] = 32  # photographs of each
-    x1: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.65  # private set: a fraction below 1, else a count
-    x2: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.25  # the adversary's set; the rest is T
+    data_seed: Seed = 0  # of the rendered people; `seed` never changes the faces
+    image_size: Annotated[int, Number, Field(ge=32, le=256, multiple_of=16)] = 48  # pixels a side
+    identities: Annotated[int, Number, Field(ge=4)] = 250  # rendered people
+    per_identity: Annotated[int, Number, Field(ge=2)] = 32  # photographs of each
+    x1: Fraction = 0.65  # private set: a fraction below 1, else a count
+    x2: Fraction = 0.25  # the adversary's set; the rest is T
     split: Literal["image", "identity"] = "image"
     attributes: Annotated[tuple[str, ...], BeforeValidator(_names)] = ATTRIBUTES
     extra: Literal["none", "adversary", "both"] = "none"  # none, † (Dec and M of the adversary), ‡ (Enc as well)
@@ -63,140 +59,158 @@ class RunConfig(BaseModel):
     # -- encoder and classifier ---------------------------------------------------------------------------------
     encoder: Literal["small", "resnet18", "resnet50"] = "small"
     encoder_weights: Literal["none", "imagenet"] = "none"
-    width: Annotated[int, Field(ge=8, le=128)] = 16  # channels of conv1 in `small`; under 8 torch 2.15 corrupts memory
-    layer: Literal["conv1", "conv2", "conv3", "conv4", "avgpool", "fc"] = "fc"
+    # channels of conv1 in `small`; under 8 torch 2.15 corrupts memory
+    width: Annotated[int, Number, Field(ge=8, le=128)] = 16
+    layer: Literal["conv1", "conv2", "conv3", "conv4", "avgpool", "fc"] = "fc"  # where Z is read
 
-    # -- protector (9) and the adversary that it simulates (5) --------------------------------------------------
-    lambda1: Weight = 0.0  # of the pixel reconstruction loss (7)
-    lambda2: Weight = 0.0  # of the perceptual distance (8)
-    simulated_mu1: Weight = 0.0  # μ1 of Dec inside training
-    simulated_mu2: Weight = 0.0  # μ2 of Dec inside training
-    simulated_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = (
-        4e-3  # of Dec and D inside training, constant; see protect.py
-    )
-    simulated_steps: Count = 2  # steps of Dec and D for each step of Enc and f
-    warm: Annotated[float, Field(ge=0, lt=1)] = 0.5  # the share of `epochs` before the adversary enters: (6) alone
-
-    # -- the real adversary, Dec^a (5) --------------------------------------------------------------------------
-    mu1: Weight = 0.0  # of the GAN loss (2)
-    mu2: Weight = 0.0  # of the perceptual distance (4)
-    discriminator: Literal["patch", "dcgan", "none"] = "patch"
-    gan_loss: Literal["non-saturating", "minimax"] = "non-saturating"  # minimax: (2) to the letter
+    # -- the players --------------------------------------------------------------------------------------------
+    defence: InstanceOf[Defence] = Adversarial()  # its parameters: arl/defences/
+    attacks: tuple[InstanceOf[Attack], ...] = (Decoder(), Features())  # theirs: arl/attacks/
 
     # -- judges -------------------------------------------------------------------------------------------------
-    perceptual: str = "random"  # g: random | imagenet | none | a file of VGG16 weights
+    perceptual: str = "random"  # g: random | imagenet | efficientnet | none | a file of VGG16 weights
     recogniser: str = "rendered"  # C: rendered | dlib | an .onnx file
 
     # -- schedule -----------------------------------------------------------------------------------------------
-    seed: Annotated[int, Field(ge=0)] = 0
-    batch_size: Annotated[int, Field(ge=2)] = 32
+    seed: Seed = 0
+    batch_size: Annotated[int, Number, Field(ge=2)] = 32
     epochs: Count = 10
-    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = (
-        3e-3  # of Enc and f at its highest; it rises and falls in one cycle
-    )
+    lr: Rate = 3e-3  # of Enc and f at its highest; it rises and falls in one cycle
+    warm: Annotated[float, Number, Field(ge=0, lt=1)] = 0.5  # share of `epochs` before the defence enters: (6) alone
     attack_epochs: Count = 150  # at most; a plateau ends it earlier
-    attack_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4e-3
+    attack_lr: Rate = 4e-3
     attack_patience: Count = 3  # epochs without a better validation loss before the rate is cut, then the end
-    recogniser_identities: Annotated[int, Field(ge=4)] = 300
-    recogniser_per_identity: Annotated[int, Field(ge=2)] = 20
+    recogniser_identities: Annotated[int, Number, Field(ge=4)] = 300
+    recogniser_per_identity: Annotated[int, Number, Field(ge=2)] = 20
     recogniser_epochs: Count = 12
-    bootstrap: Annotated[int, Field(ge=50)] = 1000  # resamples behind each interval
+    bootstrap: Annotated[int, Number, Field(ge=50)] = 1000  # resamples behind each interval
 
     def __init__(self, **fields: Any):
+        mistakes: list[str] = []
+        nested = _players(fields, mistakes)
         try:
-            super().__init__(**fields)
+            super().__init__(**nested)
         except ValidationError as error:
-            raise ConfigError("\n".join(_line(e) for e in error.errors())) from None
+            mistakes = [_line(e, self.parameters(nested)) for e in error.errors()] + mistakes
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
 
     @model_validator(mode="after")
-    def _consistent(self) -> "RunConfig":
+    def _consistent(self) -> Self:
         unknown = [name for name in self.attributes if name not in ATTRIBUTES]
         if self.data in ("rendered", "celeba") and unknown:
             raise ValueError(f"attributes: found {unknown[0]!r}, accepted: 'all' or any of {', '.join(ATTRIBUTES)}")
         if not self.attributes or len(set(self.attributes)) < len(self.attributes):
             raise ValueError("attributes: found none or a name twice, accepted: 'all' or different names")
-        for name in ("mu1", "simulated_mu1"):
-            if getattr(self, name) > 0 and self.discriminator == "none":
-                raise ValueError(
-                    f"{name}: found {getattr(self, name):g} with discriminator='none', accepted: 0, or discriminator=patch|dcgan"
-                )
-        for name in ("mu2", "simulated_mu2", "lambda2"):
-            if getattr(self, name) > 0 and self.perceptual == "none":
-                raise ValueError(
-                    f"{name}: found {getattr(self, name):g} with perceptual='none', accepted: 0, or perceptual=random|imagenet|FILE"
-                )
+        for player in self.players if self.perceptual == "none" else ():
+            if name := player.perceptual_weight:
+                found = f"{name}: found {getattr(player, name)} with perceptual='none'"
+                raise ValueError(f"{found}, accepted: 0, or perceptual=random|imagenet|efficientnet|FILE")
         if self.data in ("celeba", "folder") and not self.data_root:
             raise ValueError(f"data_root: found nothing, accepted: the folder that holds the {self.data} images")
+        self._sizes()
+        return self
+
+    def _sizes(self) -> None:
         if max(self.x1, self.x2) < 1 and self.x1 + self.x2 >= 1:
-            raise ValueError(
-                f"x1 + x2: found {self.x1 + self.x2:g}, accepted: below 1, so that some images are left for T"
-            )
+            found = f"x1 + x2: found {self.x1 + self.x2:g}"
+            raise ValueError(f"{found}, accepted: below 1, so that some images are left for T")
         for name in ("x1", "x2"):
             value = getattr(self, name)
             if value >= 1 and not float(value).is_integer():
                 raise ValueError(f"{name}: found {value:g}, accepted: a fraction below 1 or a whole number of images")
-        return self
+
+    def __getattr__(self, name: str) -> Any:
+        """A parameter of the defence, or of the first attack that has it."""
+        if not name.startswith("_"):
+            for player in self.players:
+                if name in type(player).model_fields:
+                    return getattr(player, name)
+        return super().__getattr__(name)
+
+    # -- making one ---------------------------------------------------------------------------------------------
 
     @classmethod
-    def preset(cls, name: str = "quick", **fields: Any) -> "RunConfig":
+    def preset(cls, preset: str = "quick", /, **fields: Any) -> Self:
         """The named preset (`tiny`, `quick`, `paper`) with `fields` in place of its values; an empty string keeps the preset's."""
-        if name not in PRESETS:
-            raise ConfigError(f"preset: found {name!r}, accepted: {', '.join(PRESETS)}")
-        return cls(**PRESETS[name] | {field: value for field, value in fields.items() if value != ""})
+        if preset not in PRESETS:
+            raise ConfigError(f"preset: found {preset!r}, accepted: {', '.join(PRESETS)}")
+        given = {name: value for name, value in fields.items() if not (isinstance(value, str) and value == "")}
+        base = dict(PRESETS[preset])
+        if given.get("data", "") in ("rendered", "orl"):
+            base.pop("data_root", None)
+        return cls(**base | given)
 
-    def but(self, **fields: Any) -> "RunConfig":
-        """This configuration with `fields` changed, validated again."""
-        return type(self)(**{**self.model_dump(), **fields})
+    def replace(self, **fields: Any) -> Self:
+        """This configuration with `fields` changed, validated again. Another defence keeps none of the old one's parameters."""
+        mine = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**mine, **fields})
 
-    # -- what a stored run depends on, and nothing else ---------------------------------------------------------
+    def flat(self) -> dict[str, Any]:
+        """Every parameter by its own name, JSON-able: `RunConfig(**cfg.flat()) == cfg`."""
+        own = self.model_dump(mode="json", exclude={"defence", "attacks"})
+        players = {"defence": self.defence.name(), "attacks": [attack.name() for attack in self.attacks]}
+        theirs = {k: v for player in self.players[::-1] for k, v in player.model_dump(mode="json").items()}
+        return {**own, **players, **theirs}
+
+    @classmethod
+    def parameters(cls, fields: dict[str, Any] | None = None) -> dict[str, FieldInfo]:
+        """Every parameter by its own name, with the fields of the defence and the attacks that `fields` name, or of the default ones."""
+        found = dict(cls.model_fields)
+        for player in [*_chosen(fields or {}, []).values()]:
+            found |= {name: field for name, field in player[0].model_fields.items() if name not in found}
+        return found
+
+    # -- what a stored run depends on ---------------------------------------------------------------------------
+
+    @property
+    def players(self) -> tuple[Parameters, ...]:
+        """The defence, then the attacks."""
+        return (self.defence, *self.attacks)
 
     @property
     def protected(self) -> bool:
-        """Whether training is adversarial at all. Without λ no decoder takes part, and one network serves all layers."""
-        return self.lambda1 > 0 or self.lambda2 > 0
+        """Whether the defence does anything. If not, one network serves all layers."""
+        return self.defence.active
 
     @property
     def warm_epochs(self) -> int:
-        """The epochs before the adversary enters: the same for every λ and layer, so they are trained once."""
+        """The epochs before the defence enters: the same for every defence and layer, so they are trained once."""
         return int(self.warm * self.epochs)
 
+    def without_effect(self) -> list[str]:
+        """One line for each parameter that was set and changes nothing: what it is, and when it would count."""
+        idle: dict[str, str] = {}
+        if self.data in ("rendered", "orl"):
+            idle["data_root"] = "data=celeba or data=folder"
+        if self.encoder == "small":
+            idle["encoder_weights"] = "encoder=resnet18 or resnet50"
+        if not self.defence.active:
+            idle |= {name: "a defence that is at work" for name in type(self.defence).model_fields}
+        shared = {name for attack in self.attacks for name in type(attack).model_fields}
+        fields = self.parameters({"defence": self.defence, "attacks": self.attacks})
+        set_to = {name: getattr(self, name) for name in idle if name not in shared}
+        changed = {name: value for name, value in set_to.items() if value != fields[name].default}
+        return [
+            f"{name}: found {value!r} without effect, accepted: with {idle[name]}" for name, value in changed.items()
+        ]
+
     def encoder_fields(self) -> dict[str, Any]:
-        """The fields that define Enc and f."""
-        names = ["attributes", "encoder", "encoder_weights", "x1", "x2", "split", "seed", "batch_size", "epochs", "lr"]
-        names += ["width"] if self.encoder == "small" else []
-        names += ["extra", "extra_images"] if self.extra == "both" else []
-        if self.protected:
-            names += [
-                "layer",
-                "lambda1",
-                "lambda2",
-                "simulated_mu1",
-                "simulated_mu2",
-                "simulated_lr",
-                "simulated_steps",
-                "warm",
-            ]
-            names += ["perceptual"] if self.lambda2 > 0 or self.simulated_mu2 > 0 else []
-            names += ["discriminator", "gan_loss"] if self.simulated_mu1 > 0 else []
-        return self._pick(names)
+        """The fields that define Enc and f; g is not among them, which has an id of its own."""
+        fields = ["attributes", "encoder", "encoder_weights", "x1", "x2", "split", "seed", "batch_size", "epochs", "lr"]
+        fields += ["width"] if self.encoder == "small" else []
+        fields += ["extra", "extra_images"] if self.extra == "both" else []
+        fields += ["layer", "warm"] if self.protected else []
+        return self._pick(fields) | (self.defence.spec() if self.protected else {})
 
-    def attack_fields(self) -> dict[str, Any]:
-        """The fields that define Dec^a, beside the encoder that it attacks."""
-        names = ["layer", "mu1", "mu2", "x1", "x2", "split", "seed", "batch_size"]
-        names += ["attack_epochs", "attack_lr", "attack_patience"]
-        names += ["extra_images"] if self.extra != "none" else []
-        names += ["perceptual"] if self.mu2 > 0 else []
-        names += ["discriminator", "gan_loss"] if self.mu1 > 0 else []
-        return self._pick(names)
+    def attack_fields(self, attack: Attack) -> dict[str, Any]:
+        """The fields that define an attack, beside the encoder that it attacks, g and C."""
+        fields = ["layer", "x1", "x2", "split", "seed", "batch_size", "attack_epochs", "attack_lr", "attack_patience"]
+        fields += ["extra_images"] if self.extra != "none" else []
+        return self._pick(fields) | attack.spec()
 
-    def feature_attack_fields(self) -> dict[str, Any]:
-        """The fields that define M, beside the encoder that it attacks and the recogniser that it imitates."""
-        names = ["layer", "x1", "x2", "split", "seed", "batch_size", "attack_epochs", "attack_lr", "attack_patience"]
-        names += ["extra_images"] if self.extra != "none" else []
-        return self._pick(names)
-
-    def _pick(self, names: list[str]) -> dict[str, Any]:
-        return {k: v for k, v in self.model_dump(mode="json").items() if k in names}
+    def _pick(self, fields: list[str]) -> dict[str, Any]:
+        return self.model_dump(mode="json", include=set(fields))
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -217,17 +231,77 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def _line(error: dict[str, Any]) -> str:
+# -- the defence and the attacks out of flat fields -----------------------------------------------------------------
+
+Chosen = dict[str, tuple[type[Parameters], dict[str, Any]]]  # by name: the class, and the values that it has already
+
+
+def _chosen(fields: dict[str, Any], mistakes: list[str]) -> Chosen:
+    """The defence, then the attacks, that `fields` name or hold; a name that does not exist is a mistake."""
+    defence = fields.get("defence", Adversarial())
+    attacks = fields.get("attacks", (Decoder(), Features()))
+    attacks = attacks.replace(",", " ").split() if isinstance(attacks, str) else attacks
+    attacks = attacks if isinstance(attacks, list | tuple) else [attacks]
+    found: Chosen = {}
+    for parameter, base, values in (("defence", Defence, [defence]), ("attacks", Attack, attacks)):
+        for value in values:
+            name = value.name() if isinstance(value, base) else value
+            if f"{base.kind} {name}" in found:
+                mistakes.append(f"{parameter}: found {name} twice, accepted: once")
+            elif isinstance(value, base):
+                mine = {name: getattr(value, name) for name in type(value).model_fields}
+                found[f"{base.kind} {value.name()}"] = (type(value), mine)
+            elif isinstance(value, str) and value in names(base):
+                found[f"{base.kind} {value}"] = (named(base, value), {})
+            else:
+                mistakes.append(f"{parameter}: found {value!r}, accepted: {', '.join(names(base))}")
+    return found
+
+
+def _players(fields: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
+    """`fields` with the parameters of the defence and the attacks gathered into them. One that several have is set in each."""
+    chosen = _chosen(fields, mistakes)
+    theirs = {name for cls, _ in chosen.values() for name in cls.model_fields}
+    flat = {name: value for name, value in fields.items() if name in theirs and name not in RunConfig.model_fields}
+    built: dict[str, Parameters] = {}
+    for key, (cls, mine) in chosen.items():
+        try:
+            built[key] = cls(**mine | {name: value for name, value in flat.items() if name in cls.model_fields})
+        except ValidationError as error:
+            mistakes += [line for e in error.errors() if (line := _line(e, {})) not in mistakes]
+    players = list(built.values())
+    given = {name: value for name, value in fields.items() if name not in flat}
+    if not any(line.startswith(("defence:", "attacks:")) for line in mistakes):
+        given["defence"] = next((p for p in players if isinstance(p, Defence)), Adversarial())
+        given["attacks"] = tuple(p for p in players if isinstance(p, Attack)) if players else (Decoder(), Features())
+    else:
+        given.pop("defence", None), given.pop("attacks", None)
+    return given
+
+
+def _line(error: dict[str, Any], accepted: dict[str, Any]) -> str:
     """One line for one pydantic error: parameter, what was found, what is accepted."""
-    if error["type"] == "value_error":  # raised by _consistent, already in this form
+    if error["type"] == "value_error":  # raised by a validator, already in this form
         return str(error["ctx"]["error"])
     name = ".".join(str(part) for part in error["loc"][:1])
     if error["type"] == "extra_forbidden":
-        return f"{name}: no such parameter, accepted: {', '.join(RunConfig.model_fields)}"
+        return f"{name}: no such parameter, accepted: {', '.join(accepted)}"
     found = error["input"]
     found = "nan" if isinstance(found, float) and math.isnan(found) else repr(found)
-    accepted = error["msg"][0].lower() + error["msg"][1:]
-    return f"{name}: found {found}, accepted: {accepted.removeprefix('input should be ')}"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{name}: found {found}, accepted: {message.removeprefix('input should be ')}"
+
+
+def setting(cfg: RunConfig) -> str:
+    """`cfg` in a few words, for logs and outputs."""
+    attributes = f"{len(cfg.attributes)} attributes" if len(cfg.attributes) > 3 else ", ".join(cfg.attributes)
+    papers = [text for a in cfg.attacks if isinstance(a, Decoder | Features) and (text := a.describe())]
+    others = [a.describe() for a in cfg.attacks if not isinstance(a, Decoder | Features)]
+    parts = [f"{cfg.encoder} at {cfg.layer}", attributes, cfg.defence.describe()]
+    parts += [f"attacker with {' '.join(papers)}"] if papers else []
+    parts += [f"also attacked by {', '.join(others)}"] if others else []
+    parts += [f"{cfg.extra_images} extra images for {cfg.extra}"] if cfg.extra != "none" else []
+    return " · ".join(parts)
 
 
 def parse_settings(settings: list[str] | tuple[str, ...]) -> dict[str, Any]:
@@ -243,3 +317,6 @@ def parse_settings(settings: list[str] | tuple[str, ...]) -> dict[str, Any]:
             number = None
         fields[name.strip()] = number if isinstance(number, int | float) else value.strip()
     return fields
+
+
+__all__ = ["ATTRIBUTES", "LAYERS", "PRESETS", "ConfigError", "RunConfig", "parse_settings", "setting"]

@@ -1,8 +1,22 @@
-"""The machine: device, threads, cores, memory. The environment is read here only."""
+"""The machine: device, threads, workers, folders, children. The environment is read here only; torch is imported where it is used.
+
+Each variable that is set is checked when it is read; what cannot be used is a `ConfigError` that names it.
+"""
 
 import os
+import re
+import subprocess
+import sys
+import threading
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+from arl.messages import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
 
 # glibc returns large blocks to the kernel after every step and asks for them in the next. Processes with these in their
 # environment keep them: the same numbers, sooner.
@@ -11,6 +25,7 @@ KEEP_MEMORY = {
     "MALLOC_TOP_PAD_": "67108864",
     "MALLOC_MMAP_THRESHOLD_": "33554432",
 }
+MOST = 1024  # threads, or workers: more is a slip of the hand, and the system would refuse it in many lines
 
 
 def cores() -> int:
@@ -18,17 +33,114 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prepare() -> torch.device:
-    """The device to compute on: `$ARL_DEVICE`, or CUDA, Apple's MPS, the CPU, whichever is there.
+# -- numbers and the device ---------------------------------------------------------------------------------------
 
-    On a CPU with `$ARL_THREADS` threads, by default half of the cores: two processes with a thread each do more than one with two.
-    """
+
+def _count(name: str) -> int | None:
+    """The whole number, 1 to `MOST`, in the variable `name`; None where it is unset or empty."""
+    text = os.environ.get(name) or None
+    if text is None:
+        return None
+    if not re.fullmatch(r"\s*[0-9]{1,9}\s*", text, re.ASCII) or not 1 <= int(text) <= MOST:
+        raise ConfigError(f"{name}: found {text!r}, accepted: a whole number from 1 to {MOST}")
+    return int(text)
+
+
+def threads() -> int:
+    """Threads of one process: `$ARL_THREADS`, else half of the cores: two processes with one each do more than one with two."""
+    return _count("ARL_THREADS") or max(1, (os.cpu_count() or 1) // 2)
+
+
+def threads_are_set() -> bool:
+    """Whether `$ARL_THREADS` says how many threads to use; who says so wants no second process beside."""
+    return _count("ARL_THREADS") is not None
+
+
+def workers() -> int:
+    """Processes side by side: `$ARL_WORKERS`, else one a core; one on an accelerator, which they would share."""
+    asked = _count("ARL_WORKERS")
+    return 1 if device().type != "cpu" else asked or cores()
+
+
+def device() -> "torch.device":
+    """The device to compute on: `$ARL_DEVICE`, or CUDA, Apple's MPS, the CPU, whichever is there."""
+    import torch
+
+    there = ["cpu"]
+    if torch.backends.mps.is_available():
+        there.insert(0, "mps")
+    if torch.cuda.is_available():
+        there = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *there]
+    name = os.environ.get("ARL_DEVICE") or there[0]
+    if name not in there:
+        absent = " (which is not on this machine)" if re.fullmatch(r"cuda(:\d+)?|mps", name) else ""
+        raise ConfigError(f"ARL_DEVICE: found {name!r}{absent}, accepted here: {', '.join(there)}")
+    return torch.device(name)
+
+
+def prepare() -> "torch.device":
+    """`device()`, with torch set up for it: `threads()` threads, and no slow numbers near zero."""
+    import torch
+
     torch.set_flush_denormal(True)  # dying units would otherwise slow a CPU down many times
-    torch.set_num_threads(int(os.environ.get("ARL_THREADS") or max(1, (os.cpu_count() or 1) // 2)))
-    name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return torch.device(os.environ.get("ARL_DEVICE") or name)
+    torch.set_num_threads(threads())
+    return device()
 
 
-def precision(device: torch.device) -> torch.autocast:
-    """bf16 on CUDA. Never on a CPU, where it is ten times slower without the newest instructions (pytorch#118499)."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+# -- folders ------------------------------------------------------------------------------------------------------
+
+
+def folder(variable: str) -> Path | None:
+    """The folder in `$variable`, absolute, with `~` expanded; None where it is unset or empty.
+
+    A relative one is seen from where it was first asked for, and stays there when the current folder changes.
+    """
+    text = os.environ.get(variable) or None
+    return None if text is None else absolute(variable, text)
+
+
+@cache
+def absolute(name: str, text: str) -> Path:
+    """The path `text`, the value of `name`, made absolute once, with `~` expanded."""
+    try:
+        return Path(os.path.abspath(Path(text).expanduser()))
+    except RuntimeError:
+        raise ConfigError(
+            f"{name}: found {text!r}, where ~ names no user of this machine, accepted: a folder"
+        ) from None
+    except ValueError:
+        raise ConfigError(f"{name}: found {text!r}, which holds a zero byte, accepted: a folder") from None
+    except OSError:
+        raise ConfigError(
+            f"{name}: found {text!r} in a current folder that is gone, accepted: an absolute path"
+        ) from None
+
+
+def settle(**folders: Path) -> None:
+    """Put `folders`, such as ARL_RUNS=..., into the environment, so that children find the same ones wherever they run.
+
+    Python children then import nothing from the current folder: a `random.py` there is not ours. For a program to call first.
+    """
+    os.environ |= {name: str(path) for name, path in folders.items()}
+    os.environ["PYTHONSAFEPATH"] = "1"
+
+
+# -- children -----------------------------------------------------------------------------------------------------
+
+
+def environment(without: str | None = None, **more: str) -> dict[str, str]:
+    """The environment for a child: this process's and `more`; those that begin with `without` are left out."""
+    kept = {name: text for name, text in os.environ.items() if without is None or not name.startswith(without)}
+    return KEEP_MEMORY | kept | more
+
+
+def child(module: str, *arguments: str, **popen: Any) -> subprocess.Popen:
+    """Start `python -m module arguments` as a process that ends within a second of this one, however this one ends.
+
+    It imports nothing from the current folder, and the same `arl`. `popen` goes to `subprocess.Popen`: `env` replaces
+    `environment()`; standard input is empty unless `stdin` says otherwise.
+    """
+    watch = str(Path(__file__).resolve().with_name("watch.py"))
+    starter = "main" if threading.current_thread() is threading.main_thread() else "thread"
+    command = [sys.executable, "-P", watch, str(os.getpid()), starter, module, *arguments]
+    return subprocess.Popen(command, **{"stdin": subprocess.DEVNULL, "env": environment()} | popen)

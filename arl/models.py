@@ -11,8 +11,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
-from arl.config import LAYERS, RunConfig
-from arl.messages import ConfigError
+from arl.names import LAYERS
 
 Shape = tuple[int, ...]
 
@@ -29,25 +28,20 @@ class Normalise(nn.Module):
         return (x - self.mean) / self.std
 
 
-def backbone(cfg: RunConfig, n_attributes: int) -> nn.Sequential:
+def backbone(n_attributes: int, encoder: str = "small", width: int = 16, weights: str = "none") -> nn.Sequential:
     """f∘Enc: stages `conv1 conv2 conv3 conv4 avgpool fc`, then `head`, the two fully connected layers of f.
 
     `resnet18`, `resnet50`: torchvision's layer1 ... fc, the stem counted to conv1. `small`: one residual block a stage, channels
     w, 2w, 4w, 8w, and the same stride of 4 in the stem; made for two CPU cores. Logits are (B, n_attributes).
+    `weights`: "none" or "imagenet"; raises OSError where the latter cannot be loaded.
     """
-    w = cfg.width
-    if cfg.encoder == "small":
+    w = width
+    if encoder == "small":
         stem = nn.Conv2d(3, w, 7, stride=4, padding=3, bias=False), nn.BatchNorm2d(w), nn.ReLU()
         blocks = [residual(w, w, 1), residual(w, 2 * w, 2), residual(2 * w, 4 * w, 2), residual(4 * w, 8 * w, 1)]
         avgpool, fc, features = nn.AdaptiveAvgPool2d(1), nn.Linear(8 * w, 8 * w), 8 * w
     else:
-        weights = {"none": None, "imagenet": "IMAGENET1K_V1"}[cfg.encoder_weights]
-        try:
-            net = getattr(torchvision.models, cfg.encoder)(weights=weights)
-        except OSError as error:
-            raise ConfigError(
-                f"encoder_weights: 'imagenet' could not be loaded ({error}), accepted: 'none' when offline"
-            ) from None
+        net = getattr(torchvision.models, encoder)(weights={"none": None, "imagenet": "IMAGENET1K_V1"}[weights])
         stem = net.conv1, net.bn1, net.relu, net.maxpool
         blocks, avgpool, fc, features = (
             [net.layer1, net.layer2, net.layer3, net.layer4],
@@ -166,9 +160,9 @@ class FeatureMap(nn.Sequential):
         super().__init__(*steps)
 
 
-def decoder_width(cfg: RunConfig) -> int:
+def decoder_width(encoder: str, width: int) -> int:
     """Channels at a quarter of the image: those of the encoder's first stage, or of its inner planes in a bottleneck."""
-    return cfg.width if cfg.encoder == "small" else 64
+    return width if encoder == "small" else 64
 
 
 def _conv(inputs: int, outputs: int) -> nn.Sequential:

@@ -8,47 +8,50 @@ import math
 import multiprocessing
 import os
 import sys
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import NamedTuple
 
-from arl import evaluate, judges
-from arl.config import RunConfig
-from arl.data import open_data, open_extra
-from arl.machine import KEEP_MEMORY, cores, prepare
-from arl.messages import UserError, say
-from arl.protect import encoder_spec, train_encoder
-from arl.store import Run, run_id, runs_root
+from arl import experiment, machine, plugins
+from arl.config import RunConfig, setting
+from arl.experiment import Experiment
+from arl.machine import KEEP_MEMORY
+from arl.messages import UserError, open_log, say
+from arl.row import Row
+from arl.store import run_id, runs_root
+from arl.watch import follow
 
 
-def run_all(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Run]:
-    """The row run of each configuration, in their order; found, or made by `workers` processes (default: `worker_count()`).
+def run_all(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Row]:
+    """The row run of each configuration, in their order; found, or made by `workers` processes (default: `machine.workers()`).
 
     When a row fails the others are finished first; then `UserError` names it.
     """
     unique = list(dict.fromkeys(cfgs))
     for cfg in unique:
-        open_data(cfg), open_extra(cfg)  # drawn or decoded once, here
-    missing = [cfg for cfg in unique if evaluate.find(cfg) is None]
+        Experiment(cfg).check()  # and what has to be drawn or decoded is, once, here
+    missing = [cfg for cfg in unique if experiment.find(cfg) is None]
     if missing:
         say(plan(cfgs, missing))
-        _make(missing, workers or worker_count())
-    return [evaluate.run(cfg) for cfg in cfgs]
+        if elsewhere := [cfg for cfg in missing if not _of_this_process(cfg)]:
+            _Sweep(elsewhere, workers or machine.workers()).run()
+    return [experiment.run(cfg) for cfg in cfgs]
 
 
-def worker_count() -> int:
-    """How many processes work side by side: `$ARL_WORKERS`, else one a core; one on an accelerator, which they would share."""
-    return 1 if prepare().type != "cpu" else int(os.environ.get("ARL_WORKERS") or cores())
+def _of_this_process(cfg: RunConfig) -> bool:
+    """Whether only this process knows its defence or an attack: a class of a notebook's cell."""
+    return any(type(player).__module__ == "__main__" for player in cfg.players)
 
 
 def plan(cfgs: Sequence[RunConfig], missing: Sequence[RunConfig]) -> str:
     """What a sweep will do, in lines: how many encoders serve how many rows, how much is stored, which rows share an encoder."""
     shared: dict[str, dict[str, None]] = defaultdict(dict)
     for cfg in cfgs:
-        shared[run_id(encoder_spec(cfg))][f"{evaluate.setting(cfg)}, seed {cfg.seed}"] = None
+        shared[run_id(Experiment(cfg).encoder_spec)][f"{setting(cfg)}, seed {cfg.seed}"] = None
     different = len(set(cfgs))
     lines = [
         f"{len(cfgs)} rows, {different} different, {len(shared)} distinct encoders; {different - len(missing)} rows are stored"
@@ -57,118 +60,137 @@ def plan(cfgs: Sequence[RunConfig], missing: Sequence[RunConfig]) -> str:
     return "\n".join(lines)
 
 
-def _make(cfgs: Sequence[RunConfig], workers: int) -> None:
-    """Make the rows of `cfgs`: C first, then what has most still to come."""
-    waiting: dict[str, list[RunConfig]] = defaultdict(list)
-    for cfg in cfgs:
-        waiting[run_id(encoder_spec(cfg))].append(cfg)
-    judge = {_judge_key(cfg): cfg for cfg in cfgs}
-    total = sum(_encoder_cost(rows[0]) for rows in waiting.values()) + sum(map(_row_cost, cfgs)) + len(judge)
-    done, count, stages, start = 0.0, 0, len(waiting) + len(cfgs) + len(judge), time.monotonic()
-    failed: list[str] = []
-    os.environ |= KEEP_MEMORY | os.environ
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(), str(runs_root())))
-    jobs: dict[Future, tuple[str, str, RunConfig, float]] = {}
-    # cost of it and of what needs it, kind, key, cfg, its cost
-    ready: list[tuple[float, str, str, RunConfig, float]] = []
+class _Stage(NamedTuple):
+    """One thing that a worker does."""
 
-    def submit() -> None:
-        """Give idle workers what has most still to come, so that none of them waits at the end."""
-        ready.sort(key=lambda stage: stage[0])
-        while ready and len(jobs) < workers:
-            _, kind, key, cfg, cost = ready.pop()
-            jobs[pool.submit(STAGES[kind], cfg)] = (kind, key, cfg, cost)
+    kind: str  # C, encoder or row
+    key: str  # of what waits for it
+    cfg: RunConfig
+    cost: float
+    ahead: float  # its cost, and that of what needs it: who has most still to come begins first
 
-    try:
-        ready += [(math.inf, "C", key, cfg, 1.0) for key, cfg in judge.items()]
-        for encoder, rows in waiting.items():
+    @property
+    def name(self) -> str:
+        return f"{self.kind} · {setting(self.cfg)} · seed {self.cfg.seed}" if self.kind != "C" else "recogniser C"
+
+
+class _Sweep:
+    """C first, then encoders, then the rows that wait for both."""
+
+    def __init__(self, cfgs: Sequence[RunConfig], workers: int):
+        self.workers = workers
+        self.waiting: dict[str, list[RunConfig]] = defaultdict(list)  # rows by the id of their encoder
+        for cfg in cfgs:
+            self.waiting[run_id(Experiment(cfg).encoder_spec)].append(cfg)
+        judges = {_judge_key(cfg): cfg for cfg in cfgs}
+        self.ready = [_Stage("C", key, cfg, 1.0, math.inf) for key, cfg in judges.items()]
+        for encoder, rows in self.waiting.items():
             cost = _encoder_cost(rows[0])
-            ready.append((cost + max(map(_row_cost, rows)), "encoder", encoder, rows[0], cost))
-        submit()
-        judged: set[str] = set()
-        trained: set[str] = set()
-        while jobs:
-            for job in wait(jobs, return_when=FIRST_COMPLETED).done:
-                kind, key, cfg, cost = jobs.pop(job)
-                name = f"{kind} · {evaluate.setting(cfg)} · seed {cfg.seed}" if kind != "C" else "recogniser C"
-                try:
-                    what = f"{job.result()} · {name}"
-                    {"C": judged, "encoder": trained, "row": set()}[kind].add(key)
-                except BrokenProcessPool:
-                    raise
-                except Exception as error:  # the others are finished first
-                    what = f"{name} failed: {str(error) or type(error).__name__}"
-                    failed.append(what)
-                done, count = done + cost, count + 1
-                passed = time.monotonic() - start
-                left = (
-                    f"about {_minutes(passed / done * max(total - done, 0))} left"
-                    if done > 0.03 * total
-                    else "too early to say how long"
-                )
-                say(f"[{count}/{stages}] {_minutes(passed)} gone, {left} · {what}")
-            for encoder in [e for e in waiting if e in trained]:
-                for cfg in [cfg for cfg in waiting[encoder] if _judge_key(cfg) in judged]:
-                    waiting[encoder].remove(cfg)
-                    ready.append((_row_cost(cfg), "row", "", cfg, _row_cost(cfg)))
-            submit()
-    except BrokenProcessPool:
-        raise UserError(
-            "sweep: a worker died, perhaps for want of memory; the same command goes on, ARL_WORKERS=1 needs less"
-        ) from None
-    finally:
-        pool.shutdown(wait=not jobs, cancel_futures=True)
-        if jobs:  # interrupted: the workers' checkpoints are on disk
-            for child in multiprocessing.active_children():
-                child.terminate()
-    if failed:
-        raise UserError(f"sweep: {len(failed)} of {stages} stages failed, the others are stored; first: {failed[0]}")
+            self.ready.append(_Stage("encoder", encoder, rows[0], cost, cost + max(map(_row_cost, rows))))
+        self.count, self.stages = 0, len(self.ready) + len(cfgs)
+        self.done, self.total = 0.0, sum(stage.cost for stage in self.ready) + sum(map(_row_cost, cfgs))
+        self.made: set[str] = set()  # keys of judges and encoders
+        self.failed: list[str] = []
+        self.jobs: dict[Future, _Stage] = {}
+        self.start = time.monotonic()
+
+    def run(self) -> None:
+        """Make all. Raises `UserError` once the others are finished where a stage failed, or where a worker died."""
+        os.environ |= KEEP_MEMORY | os.environ
+        context = multiprocessing.get_context("spawn")
+        given = os.getpid(), str(runs_root()), plugins.loaded()
+        pool = ProcessPoolExecutor(self.workers, context, initializer=_start_worker, initargs=given)
+        try:
+            self._submit(pool)
+            while self.jobs:
+                for job in wait(self.jobs, return_when=FIRST_COMPLETED).done:
+                    self._finish(job)
+                self._release()
+                self._submit(pool)
+        except BrokenProcessPool:
+            found = "sweep: a worker died, perhaps for want of memory"
+            raise UserError(f"{found}; the same command goes on, ARL_WORKERS=1 needs less") from None
+        finally:
+            pool.shutdown(wait=not self.jobs, cancel_futures=True)
+            if self.jobs:  # interrupted: the workers' checkpoints are on disk
+                for child in multiprocessing.active_children():
+                    child.terminate()
+        if self.failed:
+            found = f"sweep: {len(self.failed)} of {self.stages} stages failed, the others are stored"
+            raise UserError(f"{found}; first: {self.failed[0]}")
+
+    def _submit(self, pool: ProcessPoolExecutor) -> None:
+        """Give idle workers what has most still to come, so that none of them waits at the end."""
+        self.ready.sort(key=lambda stage: stage.ahead)
+        while self.ready and len(self.jobs) < self.workers:
+            stage = self.ready.pop()
+            self.jobs[pool.submit(STAGES[stage.kind], stage.cfg)] = stage
+
+    def _finish(self, job: Future) -> None:
+        """Say what a stage ended with, and how long the rest will take."""
+        stage = self.jobs.pop(job)
+        try:
+            what = f"{job.result()} · {stage.name}"
+            self.made.add(stage.key)
+        except BrokenProcessPool:
+            raise
+        except Exception as error:  # the others are finished first
+            what = f"{stage.name} failed: {str(error) or type(error).__name__}"
+            self.failed.append(what)
+        self.done, self.count = self.done + stage.cost, self.count + 1
+        passed = time.monotonic() - self.start
+        left = "too early to say how long"
+        if self.done > 0.03 * self.total:
+            left = f"about {_minutes(passed / self.done * max(self.total - self.done, 0))} left"
+        say(f"[{self.count}/{self.stages}] {_minutes(passed)} gone, {left} · {what}")
+
+    def _release(self) -> None:
+        """The rows whose encoder and C are made are ready."""
+        for encoder in [encoder for encoder in self.waiting if encoder in self.made]:
+            for cfg in [cfg for cfg in self.waiting[encoder] if _judge_key(cfg) in self.made]:
+                self.waiting[encoder].remove(cfg)
+                self.ready.append(_Stage("row", "", cfg, _row_cost(cfg), _row_cost(cfg)))
 
 
-def _start_worker(parent: int, store: str) -> None:
+def _start_worker(parent: int, store: str, own: list[str]) -> None:
+    follow(parent)  # a worker whose parent was killed would wait for ever
     os.environ |= {"ARL_THREADS": "1", "OMP_NUM_THREADS": "1", "ARL_RUNS": store}
-    sys.stderr = open(os.path.join(store, "sweep.log"), "a", buffering=1)
-
-    def watch() -> None:  # a worker whose parent was killed would wait for ever
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    sys.stderr = open_log(Path(store) / "sweep.log")
+    for path in own:
+        plugins.load(path)
 
 
 def _recogniser(cfg: RunConfig) -> str:
-    return judges.recogniser(cfg, prepare()).name
+    return Experiment(cfg).judge.name
 
 
 def _encoder(cfg: RunConfig) -> str:
-    run = train_encoder(cfg)
+    run = Experiment(cfg).encoder
     return f"{run.id} MCC on X2 {run.result['mcc']:.3f}"
 
 
 def _row(cfg: RunConfig) -> str:
-    row = evaluate.run(cfg)
-    r = row.result
-    return f"{row.id} MCC {r['mean_mcc']['value']:.3f}, face similarity {r['face_similarity']['value']:.3f}"
+    row = experiment.run(cfg)
+    return f"{row.id} MCC {row.value('mean_mcc'):.3f}, face similarity {row.value('face_similarity'):.3f}"
 
 
 STAGES = {"C": _recogniser, "encoder": _encoder, "row": _row}
 
 
 def _judge_key(cfg: RunConfig) -> str:
-    return str({k: v for k, v in cfg.model_dump().items() if k.startswith("recogniser") or k == "image_size"})
+    return str({k: v for k, v in cfg.flat().items() if k.startswith("recogniser") or k == "image_size"})
 
 
 # Costs in units of training an unprotected encoder, as measured with the preset quick: for the order, and the estimate of the time left.
 def _encoder_cost(cfg: RunConfig) -> float:
-    seen = 1 - cfg.warm_epochs / cfg.epochs  # the share of the epochs that the adversary sees
-    step = 1.3 + 0.5 * (cfg.simulated_mu2 > 0) + 1.0 * (cfg.simulated_mu1 > 0)
-    return 1.0 + seen * cfg.protected * (1.0 + step * cfg.simulated_steps + 0.6 * (cfg.lambda2 > 0))
+    entered = (
+        1 - cfg.warm_epochs / cfg.epochs if cfg.protected else 0.0
+    )  # the share of the epochs that the defence sees
+    return 1.0 + entered * (cfg.defence.cost - 1.0)
 
 
 def _row_cost(cfg: RunConfig) -> float:
-    return 2.0 + 1.0 * (cfg.mu2 > 0) + 1.0 * (cfg.mu1 > 0) + 1.0 * cfg.layer.startswith("conv")
+    return sum(attack.cost for attack in cfg.attacks) + 1.0 * cfg.layer.startswith("conv")
 
 
 def _minutes(seconds: float) -> str:

@@ -7,7 +7,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["ARL_THREADS"] = "1"
 
-from arl import evaluate
+import arl
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def rows_of(session_store, tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ARL_RUNS", str(root))
             for cfg in cfgs:
-                evaluate.run(cfg)
+                arl.run(cfg)
         return root
 
     return make

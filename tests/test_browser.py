@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from arl.config import RunConfig
-from arl.workbook import choice as explore
-from arl.workbook import notebooks
+from arl.workbook import closer, notebooks, pictures
+from arl.workbook.choice import Store
 
 HERE = lab.CHROMIUM is not None and importlib.util.find_spec("playwright") is not None
 pytestmark = [
@@ -35,7 +35,7 @@ SMALL = {"preset": "tiny", "people": 4, "side": 3, "counted": 200}  # where a no
 @pytest.fixture(scope="module")
 def store(rows_of):
     """Three tiny rows, and what the notebooks in JupyterLab add: they come last, as nearer rows would mislead the others."""
-    return rows_of(TINY, TINY.but(lambda1=1), TINY.but(lambda2=1))
+    return rows_of(TINY, TINY.replace(lambda1=1), TINY.replace(lambda2=1))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def opened(jupyterlab, browser):
 
 
 def row(store, **fields):
-    found, far = explore.Store(store).nearest(TINY.but(**fields))
+    found, far = Store(store).nearest(TINY.replace(**fields))
     assert far.value == 0
     return found
 
@@ -78,7 +78,7 @@ def shows(page, found):
         texts += [f"{m['value']:.{decimals}f}", f"{m['low']:.{decimals}f} … {m['high']:.{decimals}f}"]
     told = "t => t.every(x => document.querySelector('.arl-numbers')?.innerText.includes(x))"
     page.wait_for_function(told, arg=texts)  # they come after the pictures
-    with Image.open(io.BytesIO(explore.grid(found, 4).decoded)) as image:
+    with Image.open(io.BytesIO(pictures.grid(found, 4).decoded)) as image:
         size = image.size
     natural = page.evaluate(
         "(e => [e.naturalWidth, e.naturalHeight])(document.querySelector('.arl .strip[alt^=\"decoded: \"]'))"
@@ -195,11 +195,7 @@ def test_upload_a_photograph_and_a_broken_file(opened, store):
     opened.get_by_text("me.jpg: aligned by its eyes").wait_for()
     own = opened.locator(".arl-closer", has_text="me.jpg")
     found = row(store)
-    assert (
-        own.locator('img[alt^="decoded with"]').count()
-        == len(explore.comparable(explore.Store(store).rows, found))
-        >= 3
-    )
+    assert own.locator('img[alt^="decoded with"]').count() == len(closer.comparable(Store(store).rows, found)) >= 3
     upload(broken)
     opened.get_by_text(re.compile("broken.jpg: .*accepted: a photograph")).wait_for()
     assert opened.locator(lab.ERROR).count() == 0

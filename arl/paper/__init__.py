@@ -8,6 +8,7 @@ NAMES = {
     "claims": ("CLAIMS", "Claim", "ledger", "ledger_text"),
     "claims_figure": ("ledger_figure",),
     "figures": ("compare", "reconstruction_grid", "training_curves", "wall"),
+    "front": ("front_figure",),
     "gallery": ("frequencies", "frequencies_text", "percentages", "picture_wall", "switches"),
     "game": ("figure2",),
     "information": ("bits", "bits_text", "limits_text"),
@@ -20,7 +21,7 @@ NAMES = {
     "saved": ("figures_folder", "save_figure"),
     "style": ("COLOURS", "INK", "METRICS", "theme", "themed"),
     "summary": ("write_summary",),
-    "tables": ("front", "save_table", "table_text"),
+    "tables": ("save_table", "table_text"),
     "text": ("row_text", "runs_text", "sets_text"),
 }
 MODULES = {name: module for module, names in NAMES.items() for name in names}

@@ -59,13 +59,19 @@ def players(cfg: RunConfig, attributes: int | None = None, embedding: int = EMBE
     `attributes`: how many f answers; those of `cfg` if None. `embedding`: elements of C's embedding, which M imitates.
     """
     image = (3, cfg.image_size, cfg.image_size)
-    net = backbone(cfg.but(encoder_weights="none"), attributes or len(cfg.attributes))
+    net = backbone(attributes or len(cfg.attributes), cfg.encoder, cfg.width)
     encoder, classifier = cut(net, cfg.layer)
     enc = Player("Enc", encoder, image)
     z = enc.output
-    found = [enc, Player("f", classifier, z), Player("Dec", Decoder(z, cfg.image_size, decoder_width(cfg)), z)]
+    found = [
+        enc,
+        Player("f", classifier, z),
+        Player("Dec", Decoder(z, cfg.image_size, decoder_width(cfg.encoder, cfg.width)), z),
+    ]
     if cfg.discriminator != "none":
-        found.append(Player("D", Discriminator(cfg.image_size, cfg.discriminator, decoder_width(cfg)), image))
+        found.append(
+            Player("D", Discriminator(cfg.image_size, cfg.discriminator, decoder_width(cfg.encoder, cfg.width)), image)
+        )
     found.append(Player("M", FeatureMap(z, embedding), z))
     return {player.name: player for player in found}
 

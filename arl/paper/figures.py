@@ -10,11 +10,10 @@ from torch import Tensor
 
 from arl.config import RunConfig
 from arl.data import open_data, pictures, split
-from arl.evaluate import parts, reconstruct
 from arl.paper.measured import Line
 from arl.paper.people import choose_people, different_people
 from arl.paper.style import COLOURS, WIDTH, themed
-from arl.store import Run
+from arl.row import Row
 
 CURVES = {
     "utility": "utility loss (6) on X1",
@@ -60,9 +59,9 @@ def reconstruction_grid(
 
 
 @themed
-def training_curves(row: Run) -> Figure:
+def training_curves(row: Row) -> Figure:
     """How the Enc and f of `row` were trained: an axis a quantity, epochs along x."""
-    lines = parts(row)["encoder"].metrics
+    lines = row.of("encoder").metrics
     names = [name for name in CURVES if name in lines[-1]]
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
@@ -95,7 +94,7 @@ def wall(cfg: RunConfig, n: int, columns: int = 8) -> Figure:
 
 
 def compare(
-    rows: Mapping[str, Run] | Sequence[Line], people: int | np.ndarray = 8, choose: str | int = "first"
+    rows: Mapping[str, Row] | Sequence[Line], people: int | np.ndarray = 8, choose: str | int = "first"
 ) -> Figure:
     """Figure 3: photographs of T, and what Dec^a of each row makes of their features, with its face similarity.
 
@@ -108,18 +107,16 @@ def compare(
     shown: dict[str, Tensor] = {}
     notes: dict[str, list[str]] = {}
     for name, row in rows.items():
-        cfg = RunConfig(**row.result["config"])
-        data, runs = open_data(cfg), parts(row)
-        shown.setdefault("input", pictures(data, index))
-        shown[name] = reconstruct(cfg, runs["encoder"], runs["decoder"], data, index)
+        shown.setdefault("input", pictures(row.experiment.data, index))
+        shown[name] = row.reconstruct(index)
         notes[name] = _similarities(row, index)
     return reconstruction_grid(shown, notes, "numbers: face similarity to the input (better ↓)")
 
 
-def named(lines: Sequence[Line]) -> dict[str, Run]:
+def named(lines: Sequence[Line]) -> dict[str, Row]:
     """The first seed's run of each line, by its number and label; lines of several tables have their table's number as well."""
     mixed = len({line.setting.table for line in lines}) > 1
-    found: dict[str, Run] = {}
+    found: dict[str, Row] = {}
     for line in lines:
         setting = line.setting
         number = f"#{setting.key}" if setting.table == 1 else ""
@@ -129,8 +126,8 @@ def named(lines: Sequence[Line]) -> dict[str, Run]:
     return found
 
 
-def _similarities(row: Run, index: np.ndarray) -> list[str]:
+def _similarities(row: Row, index: np.ndarray) -> list[str]:
     """The face similarity of each image of `index`, as `row` measured it on T."""
-    measured: dict[str, Any] = row.load()[0]
+    measured: dict[str, Any] = row.run.load()[0]
     similarity = dict(zip(measured["t"].tolist(), measured["face_similarity"].tolist(), strict=True))
     return [f"{similarity[int(i)]:.2f}" for i in index]

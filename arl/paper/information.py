@@ -13,21 +13,19 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from arl import metrics
-from arl.attack import load_feature_map, recognised
 from arl.config import RunConfig
-from arl.data import batches, open_data, pictures, split, targets
-from arl.evaluate import parts, reconstruct
-from arl.judges import recogniser
-from arl.machine import precision, prepare
+from arl.data import batches, pictures, targets
+from arl.judges.known import recognised
 from arl.metrics import Interval
 from arl.paper.probes import area_under_roc, change, decoded, over_people, photographs, said
-from arl.protect import load_encoder
-from arl.store import Run, obtain
+from arl.row import Row
+from arl.store import obtain
+from arl.training import initialised, precision
 
 COMPONENTS = 32  # of a picture that are matched: with more of them the bound is looser (0.3 bits at 128, quick preset)
 
 
-def bits(cfg: RunConfig, row: Run) -> dict[str, Interval]:
+def bits(cfg: RunConfig, row: Row) -> dict[str, Interval]:
     """The terms of (13) for the stored `row` of `cfg`, on T, with intervals over its people.
 
     `pixel_bits`: ½ log2(MSE of X2's mean image / MSE of X̂), an element. By how much Dec^a(Z) lowers the bound on H(X | ·) above. Were
@@ -42,14 +40,12 @@ def bits(cfg: RunConfig, row: Run) -> dict[str, Interval]:
     return obtain({"kind": "bits", "version": 1, "row": row.id}, lambda _: {"bits": _measure(cfg, row)}).result["bits"]
 
 
-@torch.no_grad()
-def _measure(cfg: RunConfig, row: Run) -> dict[str, Interval]:
-    device, runs, data = prepare(), parts(row), open_data(cfg)
-    x1, x2, t = split(data, cfg)
+def _measure(cfg: RunConfig, row: Row) -> dict[str, Interval]:
+    experiment = row.experiment
+    device, data, (x1, x2, t) = experiment.device, experiment.data, experiment.split
     people, y = data.identities[t], targets(data, cfg)
-    enc, f = load_encoder(cfg, runs["encoder"])
-    m, found = load_feature_map(runs["features"]), []
-    with precision(device):
+    (enc, f), m, found = experiment.networks, experiment.attacker("features"), []
+    with torch.no_grad(), precision(device), initialised(cfg.seed, 9):
         for _, x in batches(data.images, t, 256, device=device):
             z = enc(x).float()
             found.append((f(z).float().cpu(), m(z).float().cpu()))
@@ -57,7 +53,7 @@ def _measure(cfg: RunConfig, row: Run) -> dict[str, Interval]:
     loss = F.binary_cross_entropy_with_logits(logits, y[t], reduction="none").double().mean(1).numpy() / np.log(2)
     entropy = float(entropy_bits(y[x1].numpy().mean(0)).mean())
 
-    x, x_hat = pictures(data, t), reconstruct(cfg, runs["encoder"], runs["decoder"], data, t)
+    x, x_hat = pictures(data, t), row.reconstruct(t)
     mean = sum(
         pictures(data, part).sum(0, dtype=torch.float64) for part in np.array_split(x2, 1 + len(x2) // 4096)
     ) / len(x2)
@@ -65,7 +61,7 @@ def _measure(cfg: RunConfig, row: Run) -> dict[str, Interval]:
 
     known = np.sort(np.concatenate([x2, t]))
     c, m_z, here = (
-        F.normalize(recognised(data, known, recogniser(cfg, device))[0]),
+        F.normalize(recognised(data, known, experiment.judge)[0]),
         F.normalize(m_z),
         known.searchsorted(t),
     )
@@ -117,10 +113,10 @@ def gaussian_scores(guess: np.ndarray, original: np.ndarray, noise: np.ndarray, 
     return -0.5 * (distance - (o.square() / signal).sum(1))
 
 
-def _picture_scores(cfg: RunConfig, row: Run) -> Tensor:
+def _picture_scores(cfg: RunConfig, row: Row) -> Tensor:
     """`gaussian_scores` of X̂ and X of T in the principal components of X2, whose residuals there are the noise."""
     x = photographs(cfg)
-    x_hat, learn = decoded(cfg, row, x).values, x.learn
+    x_hat, learn = decoded(row, x).values, x.learn
     pca = PCA(min(COMPONENTS, learn.sum() - 1), svd_solver="randomized", random_state=0).fit(x.values[learn])
     original, guess = pca.transform(x.values), pca.transform(x_hat)
     signal = np.square(original[learn]).mean(0)
@@ -132,7 +128,7 @@ def _mean(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return lambda n: n @ values / n.sum(1)
 
 
-def bits_text(names: Sequence[str], rows: Sequence[Run], bits: Sequence[dict[str, Interval]]) -> str:
+def bits_text(names: Sequence[str], rows: Sequence[Row], bits: Sequence[dict[str, Interval]]) -> str:
     """The measures of `bits` for each row as lines, with face and feature similarity beside them."""
     columns = {
         "pixel_bits": "pixel bits ↓", "picture_bits": "picture bits ↓", "identity_bits": "identity bits ↓",
@@ -148,7 +144,7 @@ def bits_text(names: Sequence[str], rows: Sequence[Run], bits: Sequence[dict[str
     return "\n".join(lines)
 
 
-def limits_text(names: Sequence[str], rows: Sequence[Run], read: Sequence[dict[str, dict[str, Interval]]]) -> str:
+def limits_text(names: Sequence[str], rows: Sequence[Row], read: Sequence[dict[str, dict[str, Interval]]]) -> str:
     """What probes read of each trait in each setting, as lines; then how it changed where face similarity fell the furthest.
 
     Only settings with the same attacker are compared.

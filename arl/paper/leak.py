@@ -8,8 +8,6 @@ import numpy as np
 import seaborn
 from matplotlib.figure import Figure
 
-from arl.config import RunConfig
-from arl.data import open_data
 from arl.paper.measured import Line
 from arl.paper.style import COLOURS, NAMES, WIDTH, themed
 
@@ -66,9 +64,9 @@ def mcc_map(lines: Sequence[Line]) -> Figure:
 def leak_of_people(line: Line, metric: str = "face_similarity") -> dict[int, float]:
     """Each person of T with the mean of `metric` over all their photographs and seeds."""
     each: dict[int, list[float]] = {}
-    for run in line.runs:
-        measured = run.load()[0]
-        people = open_data(RunConfig(**run.result["config"])).identities[measured["t"].numpy()]
+    for row in line.runs:
+        measured = row.run.load()[0]
+        people = row.experiment.data.identities[measured["t"].numpy()]
         for person, value in zip(people.tolist(), measured[metric].tolist(), strict=True):
             each.setdefault(person, []).append(value)
     return {person: float(np.mean(values)) for person, values in each.items()}

@@ -15,7 +15,7 @@ from scipy import stats
 
 from arl.paper.rows import Setting, seeded
 from arl.paper.style import NAMES
-from arl.store import Run
+from arl.row import Row
 from arl.sweep import run_all
 
 
@@ -24,7 +24,7 @@ class Line:
     """A line of a table: one setting with its run for each seed."""
 
     setting: Setting
-    runs: tuple[Run, ...]
+    runs: tuple[Row, ...]
 
     def each(self, metric: str) -> np.ndarray:
         """The metric on T of each seed, (seeds,)."""

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
 from arl.paper.style import COLOURS, INK, WIDTH, themed
-from arl.store import Run
+from arl.row import Row
 
 # Marker, face and edge of each of `probes.CLASSES`: a triangle wears glasses, a filled one smiles.
 CLASSES = {
@@ -68,7 +68,7 @@ def _numbers(axis: Axes, read: dict[str, Any], named: bool) -> None:
 
 @themed
 def information_planes(
-    settings: Sequence[str], rows: Sequence[Run], bits: Sequence[Any], read: Sequence[Any]
+    settings: Sequence[str], rows: Sequence[Row], bits: Sequence[Any], read: Sequence[Any]
 ) -> Figure:
     """Above: bits about pixels, pictures and identity against the share of the labels' information, a point a setting.
 
@@ -109,7 +109,7 @@ def _traits(
     figure: Figure,
     grid: GridSpec,
     traits: Sequence[str],
-    rows: Sequence[Run],
+    rows: Sequence[Row],
     read: Sequence[Any],
     hollow: Sequence[bool],
 ) -> Axes:

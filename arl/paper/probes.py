@@ -20,11 +20,11 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 from arl import faces, metrics
 from arl.config import RunConfig
 from arl.data import FaceData, batches, open_data, split
-from arl.evaluate import parts, reconstruct
-from arl.machine import precision, prepare
+from arl.experiment import Experiment
 from arl.metrics import Interval
-from arl.protect import load_encoder, train_encoder
+from arl.row import Row
 from arl.store import Run, obtain
+from arl.training import initialised, precision
 
 LEARN = 5000  # images of X2 at most that a probe learns from
 SIDE = 24  # pixels a side of the pictures that a probe looks at
@@ -63,21 +63,18 @@ def photographs(cfg: RunConfig) -> Sample:
     return Sample(data, index, np.arange(len(index)) < len(x2), np.concatenate(small))
 
 
-@torch.no_grad()
-def features(cfg: RunConfig, encoder: Run, of: Sample) -> Sample:
-    """Z at `cfg.layer` of the images of `of`, (n, d), each element standardised with its statistics on X2."""
-    device = prepare()
-    enc, _ = load_encoder(cfg, encoder)
-    with precision(device):
-        z = [enc(x).float().flatten(1).cpu() for _, x in batches(of.data.images, of.index, 256, device=device)]
+def features(experiment: Experiment, of: Sample) -> Sample:
+    """Z of the images of `of`, (n, d), each element standardised with its statistics on X2."""
+    device, (encoder, _) = experiment.device, experiment.networks
+    with torch.no_grad(), precision(device), initialised(experiment.cfg.seed, 9):
+        z = [encoder(x).float().flatten(1).cpu() for _, x in batches(of.data.images, of.index, 256, device=device)]
     values = torch.cat(z).numpy()
     return replace(of, values=StandardScaler().fit(values[of.learn]).transform(values))
 
 
-def decoded(cfg: RunConfig, row: Run, of: Sample) -> Sample:
+def decoded(row: Row, of: Sample) -> Sample:
     """X̂ of the images of `of` by the fresh Dec^a of `row`, as in `photographs`."""
-    runs, starts = parts(row), range(0, len(of.index), 1024)
-    blocks = (reconstruct(cfg, runs["encoder"], runs["decoder"], of.data, of.index[i : i + 1024]) for i in starts)
+    blocks = (row.reconstruct(of.index[i : i + 1024]) for i in range(0, len(of.index), 1024))
     return replace(of, values=np.concatenate([_small(x) for x in blocks]))
 
 
@@ -101,7 +98,7 @@ def skin_tone(of: Sample) -> np.ndarray | None:
     return faces.parameters(spec["people"]["seed"], of.people, photos, domain=spec["domain"])[1]["skin_tone"]
 
 
-def readable(cfg: RunConfig, row: Run) -> dict[str, dict[str, Interval]]:
+def readable(cfg: RunConfig, row: Row) -> dict[str, dict[str, Interval]]:
     """Source, then trait: R² of "skin tone" (rendered faces only) and MCC of those of `GROUPS` that the faces are labelled with.
 
     Sources: Z; X̂; the skin's mean colour in X̂; and, as a yardstick, the photograph X itself. Kept in the store.
@@ -110,10 +107,10 @@ def readable(cfg: RunConfig, row: Run) -> dict[str, dict[str, Interval]]:
     return run.result["read"]
 
 
-def _readable(cfg: RunConfig, row: Run) -> dict[str, dict[str, Interval]]:
+def _readable(cfg: RunConfig, row: Row) -> dict[str, dict[str, Interval]]:
     x = photographs(cfg)
-    x_hat = decoded(cfg, row, x)
-    sources = {"Z": features(cfg, parts(row)["encoder"], x), "X̂": x_hat, "skin of X̂": skin_colour(x_hat), "X": x}
+    x_hat = decoded(row, x)
+    sources = {"Z": features(row.experiment, x), "X̂": x_hat, "skin of X̂": skin_colour(x_hat), "X": x}
     tone, found = skin_tone(x), {}
     for name, of in sources.items():
         of = reduced(of)
@@ -183,22 +180,23 @@ def balanced(classes: np.ndarray, points: int, seed: int = 0) -> np.ndarray:
     return np.sort(np.concatenate([rng.choice(group, each, replace=False) for group in groups]))
 
 
-def figure4(cfg: RunConfig, encoder: Run, points: int) -> dict[str, Any]:
+def figure4(experiment: Experiment, points: int) -> dict[str, Any]:
     """One panel: `map` (m, 2) and `classes` (m,) of a balanced sample of X2 and T, and what probes read of them all on T.
 
     Kept in the store.
     """
+    cfg = experiment.cfg
     spec = {
         "kind": "map",
         "version": 2,
-        "encoder": encoder.id,
+        "encoder": experiment.encoder.id,
         "layer": cfg.layer,
         "points": points,
         "bootstrap": cfg.bootstrap,
     }
 
     def make(run: Run) -> dict[str, Any]:
-        z = reduced(features(cfg, encoder, photographs(cfg)))
+        z = reduced(features(experiment, photographs(cfg)))
         classes = combinations(z)
         shown = balanced(classes, points, cfg.seed)
         found = {name: read(z, z.labels(name), cfg) for name in ("Eyeglasses", "Smiling")}
@@ -217,8 +215,8 @@ def figure4_panels(settings: Mapping[str, RunConfig], points: int) -> dict[str, 
     """`figure4` of each of `settings`, with its encoder's run as `encoder`, which is found or trained; no attacker is needed."""
     found: dict[str, dict[str, Any]] = {}
     for title, cfg in settings.items():
-        encoder = train_encoder(cfg)
-        found[title] = {**figure4(cfg, encoder, points), "encoder": encoder}
+        experiment = Experiment(cfg)
+        found[title] = {**figure4(experiment, points), "encoder": experiment.encoder}
     return found
 
 

@@ -68,15 +68,15 @@ def table1(cfg: RunConfig) -> list[Setting]:
         "10": ("Smiling alone, λ1 = 1, GAN", dict(lambda1=1, mu1=MU1, **smiling)),
     }
     base = _plain(cfg)
-    return [Setting(1, key, label, base.but(**changed), printed[key]) for key, (label, changed) in settings.items()]
+    return [Setting(1, key, label, base.replace(**changed), printed[key]) for key, (label, changed) in settings.items()]
 
 
 def table2(cfg: RunConfig, lambda2s: Iterable[float] = LAMBDA2S) -> list[Setting]:
     """Table 2, Figures 5 and 7: λ1 = 1 and μ2 = 1 for Dec and Dec^a, for each λ2; any list, the paper's figures where it has them."""
     printed = {float(line["lambda2"]): _figures(line) for line in _paper(2)}
-    base = _plain(cfg).but(lambda1=1, simulated_mu2=1, mu2=1)
+    base = _plain(cfg).replace(lambda1=1, simulated_mu2=1, mu2=1)
     return [
-        Setting(2, f"λ2={value:g}", f"λ2 = {value:g}", base.but(lambda2=value), printed.get(float(value), {}))
+        Setting(2, f"λ2={value:g}", f"λ2 = {value:g}", base.replace(lambda2=value), printed.get(float(value), {}))
         for value in lambda2s
     ]
 
@@ -92,7 +92,7 @@ def table3(cfg: RunConfig, layers: Sequence[str] = LAYERS) -> list[Setting]:
         for word, adversarial, lambda1 in (("without", "no", 0), ("with", "yes", 1)):
             paper = dict(printed[layer, adversarial])
             paper["lda_score"] = round(paper["between_variance"] / paper["within_variance"], 2)
-            cfg_row = _plain(cfg).but(layer=layer, lambda1=lambda1)
+            cfg_row = _plain(cfg).replace(layer=layer, lambda1=lambda1)
             rows.append(Setting(3, f"{layer}, {word}", f"{layer}, {word}", cfg_row, paper))
     return rows
 
@@ -140,12 +140,12 @@ def seeded(cfg: RunConfig, seeds: object) -> list[RunConfig]:
     """`cfg` with each seed of the list `seeds` (see `numbers`)."""
     if bad := [s for s in numbers(seeds) if s < 0 or s != int(s)]:
         raise ConfigError(f"seeds: found {bad[0]:g}, accepted: whole numbers of 0 or more, such as '0,1,2'")
-    return [cfg.but(seed=int(s)) for s in numbers(seeds)]
+    return [cfg.replace(seed=int(s)) for s in numbers(seeds)]
 
 
 def _plain(cfg: RunConfig) -> RunConfig:
     """`cfg` without protection, with the plain attacker, at fc: what every row starts from. Data, judges and schedule stay."""
-    return cfg.but(
+    return cfg.replace(
         lambda1=0, lambda2=0, simulated_mu1=0, simulated_mu2=0, mu1=0, mu2=0, layer="fc", extra="none", attributes="all"
     )
 

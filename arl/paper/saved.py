@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from arl.config import PRESETS, RunConfig
 from arl.paper.measured import Line
 from arl.paper.style import METRICS
+from arl.row import Row
 from arl.store import Run, made_with, project_root, write_json
 
-Rows = Mapping[str, Run] | Sequence[Run | Line]
+Rows = Mapping[str, Row] | Sequence[Row | Run | Line]
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def save_figure(figure: Figure, name: str, rows: Rows, numbers: Any = None) -> S
 def runs_of(rows: Rows) -> list[Run]:
     """The runs behind `rows`: of a line, those of all its seeds."""
     rows = rows.values() if isinstance(rows, Mapping) else rows
-    return [run for row in rows for run in (row.runs if isinstance(row, Line) else [row])]
+    each = [row for line in rows for row in (line.runs if isinstance(line, Line) else [line])]
+    return [row.run if isinstance(row, Row) else row for row in each]
 
 
 def metrics_of(runs: Iterable[Run]) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def preset_of(runs: Iterable[Run]) -> str:
     for run in runs:
         made = (run.result or {}).get("config") or run.spec
         for name in shared:
-            values = RunConfig.preset(name).model_dump(mode="json")
+            values = RunConfig.preset(name).flat()
             changed = [field for preset in PRESETS.values() for field in preset]
             shared[name] += sum(field in made and made[field] == values[field] for field in changed)
     return max(shared, key=lambda name: shared[name])

@@ -129,66 +129,6 @@ def _panel(axis: Axes, lines: Sequence[Line], metric: str) -> None:
     axis.margins(x=0.08)  # no marker is cut
 
 
-def front(lines: Sequence[Line], privacy: str = "face_similarity") -> Figure:
-    """Utility against privacy lost, a point a line with its intervals, the mean face as the floor, the paper's points hollow."""
-    figure, axis = plt.subplots(figsize=(5.0, 3.6), layout="constrained")
-    named: list[tuple[str, tuple[float, float], str]] = []
-    for source, style in (
-        ("ours", dict(color=COLOURS[0], marker="o")),
-        ("paper", dict(color=COLOURS[1], marker="D", markerfacecolor="white", linestyle="--")),
-    ):
-        points: list[tuple[float, float]] = []
-        for line in lines:
-            if source == "paper":
-                if {"mean_mcc", privacy} <= set(line.setting.paper):
-                    points.append((line.setting.paper["mean_mcc"], line.setting.paper[privacy]))
-                continue
-            x, y = line.figure("mean_mcc"), line.figure(privacy)
-            points.append((x["value"], y["value"]))
-            axis.plot([x["low"], x["high"]], [y["value"]] * 2, color=COLOURS[0], linewidth=0.8, alpha=0.7)
-            axis.plot([x["value"]] * 2, [y["low"], y["high"]], color=COLOURS[0], linewidth=0.8, alpha=0.7)
-        if points:
-            axis.plot(
-                *zip(*points, strict=True),
-                linewidth=0.8,
-                markersize=4,
-                label="the paper (CelebA)" if source == "paper" else "ours",
-                **style,
-            )
-        named += [
-            (line.setting.label.removeprefix("λ2 = "), point, style["color"])
-            for line, point in zip(lines, points, strict=False)
-        ]
-    floors = [f for f in (line.floor(privacy) for line in lines) if f is not None]
-    if floors:
-        axis.axhline(np.mean(floors), color="0.5", linestyle=":", linewidth=0.9, label="floor: the mean face (ours)")
-    axis.set_xlabel("utility: mean MCC (better →)", fontsize=8)
-    axis.set_ylabel(f"privacy lost: {NAMES[privacy][0]} (better ↓)", fontsize=8)
-    axis.tick_params(labelsize=7)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(fontsize=7, frameon=False, title="numbers: λ2", title_fontsize=7)
-    _name_points(axis, named)
-    return figure
-
-
-def _name_points(axis: Axes, named: Sequence[tuple[str, tuple[float, float], str]], away: float = 8.0) -> None:
-    """Write each name `away` points from its (x, y), where it is furthest from the points and from the names already written."""
-    axis.figure.canvas.draw()  # the limits are final now
-    scale = axis.figure.dpi / 72
-    taken = list(axis.transData.transform([point for _, point, _ in named]) / scale)
-    angles = np.deg2rad([a + b for a in range(0, 360, 90) for b in (45, 33, 57)])  # error bars lie along the axes
-    for i, (name, point, colour) in enumerate(named):
-        around = taken[i] + away * np.stack([np.cos(angles), np.sin(angles)], 1)
-        others = np.array(taken[:i] + taken[i + 1 :])
-        free = np.linalg.norm(around[:, None] - others[None], axis=2).min(1) if len(others) else np.ones(len(angles))
-        best = int(np.minimum(free, 2 * away).argmax())
-        taken.append(around[best])
-        axis.annotate(
-            name, point, xytext=tuple(around[best] - taken[i]), textcoords="offset points",
-            fontsize=6.5, color=colour, ha="center", va="center",
-        )  # fmt: skip
-
-
 def _cell(line: Line, metric: str, tex: bool = False) -> str:
     m, decimals = line.figure(metric), NAMES[metric][2]
     if m["value"] is None:

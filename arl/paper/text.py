@@ -6,6 +6,7 @@ from typing import Any
 from arl.config import RunConfig
 from arl.data import open_data, split
 from arl.paper.style import METRICS
+from arl.row import Row
 from arl.store import Run, stored
 
 # What tells runs of the store apart, in the order in which it is listed.
@@ -30,12 +31,12 @@ def sets_text(cfg: RunConfig) -> str:
     return f"{data.title}: X1 {len(x1)}, X2 {len(x2)}, T {len(t)} images"
 
 
-def row_text(*rows: Run) -> str:
+def row_text(*rows: Row) -> str:
     """Rows of Table 1 as text: each figure with its 95 % interval, floor and ceiling, and what all was measured on."""
     return "\n\n".join(_row(row) for row in rows)
 
 
-def _row(row: Run) -> str:
+def _row(row: Row) -> str:
     on = row.result["measured_on"]
     lines = [f"{row.id}  {on['setting']}", f"measured on  {on['test_set']}", f"g  {on['g']}", f"C  {on['C']}", ""]
     lines += [f"{'':28}{'value':>8}  {'95 % interval':^17}  {'floors: mean face, stranger':>27}  ceiling: same person"]

@@ -1,38 +1,60 @@
-"""The run store."""
+"""The run store. torch is imported with the first of `Part`, `Tensors`, `pack`, `unpack` that is asked for."""
 
-from arl.store.provenance import made_with, project_root
-from arl.store.runs import (
-    DamagedError,
-    Run,
-    Tensors,
+from typing import TYPE_CHECKING, Any
+
+from arl.store.files import (
+    explain,
+    explained,
     file_sha256,
-    find,
-    obtain,
-    pack,
-    run_id,
-    runs_root,
-    sound,
-    stored,
-    unpack,
+    locked,
+    make_folder,
+    part_of,
+    read_json,
+    tidy,
     write_atomically,
     write_json,
 )
+from arl.store.provenance import checkout, home, made_with, project_root, runs_root, settle
+from arl.store.runs import DamagedError, Run, UnknownRunError, find, obtain, run_id, sound, stored
+
+if TYPE_CHECKING:
+    from arl.store.tensors import Part, Tensors, pack, unpack
 
 __all__ = [
     "DamagedError",
+    "Part",
     "Run",
     "Tensors",
+    "UnknownRunError",
+    "checkout",
+    "explain",
+    "explained",
     "file_sha256",
     "find",
+    "home",
+    "locked",
     "made_with",
+    "make_folder",
     "obtain",
     "pack",
+    "part_of",
     "project_root",
+    "read_json",
     "run_id",
     "runs_root",
+    "settle",
     "sound",
     "stored",
+    "tidy",
     "unpack",
     "write_atomically",
     "write_json",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Part", "Tensors", "pack", "unpack"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from arl.store import tensors
+
+    return getattr(tensors, name)

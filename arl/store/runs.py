@@ -10,44 +10,23 @@ A run is a folder `runs/KIND-ID/`, where ID is a hash of what defines the run an
 safetensors and JSON only, so nothing read from disk can run code.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from filelock import FileLock
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_safetensors
-from torch import Tensor, nn
 
-from arl.messages import say
-from arl.store.provenance import made_with, project_root
+from arl.messages import UserError, say
+from arl.store.files import explain, explained, locked, make_folder, read_json, write_atomically, write_json
+from arl.store.provenance import made_with, runs_root
 
-Tensors = dict[str, Tensor]
-
-
-def runs_root() -> Path:
-    """The store's folder: `$ARL_RUNS`, else `runs/` in the checkout."""
-    return Path(os.environ.get("ARL_RUNS") or project_root() / "runs")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` so that `path` holds either its old content or all of the new."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """`write_atomically` for JSON; NaN is refused, as it is not JSON."""
-    write_atomically(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+if TYPE_CHECKING:  # torch is slow to import, and not needed to list a store
+    from arl.store.tensors import Part, Tensors
 
 
 def run_id(spec: dict[str, Any]) -> str:
@@ -56,24 +35,19 @@ def run_id(spec: dict[str, Any]) -> str:
     return f"{spec['kind']}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, read again only when its size or time has changed."""
-    stat = path.stat()
-    return _file_sha256(path, stat.st_size, stat.st_mtime_ns)
-
-
-@cache
-def _file_sha256(path: Path, *_: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class DamagedError(ValueError):
     """A file of a run that is not what was written there."""
 
 
+class UnknownRunError(UserError, LookupError):
+    """A part of an id that names no stored run, or several."""
+
+
 class Run:
-    """One folder of the store. `result` is None until the run is finished."""
+    """One folder of the store. `result` is None until the run is finished. Reading it writes nothing and takes no lock.
+
+    It is the journal of a training: `restore` and `keep`. What the system refuses is a `UserError` that names the file.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -85,23 +59,25 @@ class Run:
     @property
     def spec(self) -> dict[str, Any]:
         """What defines the run, from `config.json`."""
-        return json.loads((self.folder / "config.json").read_text())
+        path = self.folder / "config.json"
+        if (spec := read_json(path)) is None:
+            raise UserError(f"{path}: found no configuration of a run, accepted: JSON, as the store writes it")
+        return spec
 
     @property
     def result(self) -> dict[str, Any] | None:
         """What the run ended with, or None."""
-        try:
-            return json.loads((self.folder / "result.json").read_text())
-        except (OSError, ValueError):
-            return None
+        return read_json(self.folder / "result.json")
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """One dictionary an epoch, in order; a line cut short by a crash is left out."""
-        try:
-            lines = (self.folder / "metrics.jsonl").read_text().splitlines()
-        except OSError:
-            return []
+        path = self.folder / "metrics.jsonl"
+        with explained(path):
+            try:
+                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            except (FileNotFoundError, NotADirectoryError):
+                return []
         found = []
         for line in lines:
             try:
@@ -114,7 +90,8 @@ class Run:
 
     def log(self, **values: float) -> None:
         """Append one epoch's metrics and say them in one line on standard error."""
-        with (self.folder / "metrics.jsonl").open("a") as file:
+        path = self.folder / "metrics.jsonl"
+        with explained(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
         say(f"{self.id}  " + "  ".join(f"{k} {_short(v)}" for k, v in values.items()))
 
@@ -123,15 +100,28 @@ class Run:
 
         The last `save` of a run has its `result` in the state, so that no kill can come between the two.
         """
+        from safetensors.torch import save as to_safetensors
+
+        from arl.store.tensors import digest
+
         tensors = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
-        meta = json.dumps({"sha256": _digest(tensors, state), "state": state})  # one key: the order of several varies
+        meta = json.dumps({"sha256": digest(tensors, state), "state": state})  # one key: the order of several varies
         write_atomically(self.folder / "checkpoint.safetensors", to_safetensors(tensors, metadata={"arl": meta}))
 
     def load(self) -> tuple[Tensors, dict[str, Any]]:
-        """What `save` kept last. Raises FileNotFoundError, or `DamagedError` when a byte is not as it was written."""
+        """What `save` kept last. Raises FileNotFoundError, or `DamagedError` when a byte is not as it was written.
+
+        A checkpoint that may not be read is a `UserError`: it is not damaged, and is not made again.
+        """
+        from arl.store.tensors import digest
+
         path = self.folder / "checkpoint.safetensors"
-        if not path.exists():
-            raise FileNotFoundError(path)
+        try:
+            path.open("rb").close()
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(path) from None
+        except OSError as error:
+            raise explain(error, path) from error
         try:
             with safe_open(path, framework="pt") as file:
                 meta = json.loads((file.metadata() or {})["arl"])
@@ -139,7 +129,7 @@ class Run:
             state = meta["state"]
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise DamagedError(f"{path}: cannot be read ({error})") from error
-        if _digest(tensors, state) != meta.get("sha256"):
+        if digest(tensors, state) != meta.get("sha256"):
             raise DamagedError(f"{path}: its checksum does not match its content")
         return tensors, state
 
@@ -147,7 +137,7 @@ class Run:
         """The last checkpoint of an unfinished run, or None to start afresh; later metrics lines are dropped."""
         try:
             tensors, state = self.load()
-            say(f"{self.id}  goes on after epoch {state['epoch']}")
+            say(f"{self.id}  goes on after epoch {state.setdefault('epoch', 0)}")
         except FileNotFoundError:
             tensors, state = None, {"epoch": 0}
         except DamagedError as error:
@@ -156,6 +146,28 @@ class Run:
         kept = [json.dumps(m) + "\n" for m in self.metrics if m.get("epoch", 0) <= state["epoch"]]
         write_atomically(self.folder / "metrics.jsonl", "".join(kept).encode())
         return None if tensors is None else (tensors, state)
+
+    def restore(self, parts: dict[str, Part]) -> dict[str, Any]:
+        """Load what was kept last into `parts`, in place; returns its state, or {} when there is nothing to go on from.
+
+        A part of which the checkpoint holds no tensor stays as it is; one that does not fit is a RuntimeError.
+        """
+        from arl.store.tensors import unpack
+
+        kept = self.resume()
+        if kept is None:
+            return {}
+        tensors, state = kept
+        held = {name.split("/")[0] for name in tensors}
+        unpack(tensors, **{name: part for name, part in parts.items() if name in held})
+        return state
+
+    def keep(self, parts: dict[str, Part], line: dict[str, float], **state: Any) -> None:
+        """Log `line`, and keep `parts` with `state`, in place of what was kept before."""
+        from arl.store.tensors import pack
+
+        self.log(**line)
+        self.save(pack(**parts), **state)
 
 
 def obtain(spec: dict[str, Any], make: Callable[[Run], dict[str, Any]], *, root: Path | None = None) -> Run:
@@ -168,11 +180,13 @@ def obtain(spec: dict[str, Any], make: Callable[[Run], dict[str, Any]], *, root:
     run = Run(folder)
     if sound(run):
         return run
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):  # the system frees it when its owner dies
+    make_folder(folder.parent)
+    make_folder(folder)
+    with locked(folder):
         if sound(run):
             return run
-        (folder / "result.json").unlink(missing_ok=True)
+        with explained(folder / "result.json"):
+            (folder / "result.json").unlink(missing_ok=True)
         write_json(folder / "config.json", spec)
         write_json(folder / "result.json", (_unwritten_result(run) or make(run)) | {"made_with": made_with()})
     return run
@@ -188,76 +202,71 @@ def _unwritten_result(run: Run) -> dict[str, Any] | None:
 
 def sound(run: Run) -> bool:
     """Finished, and its checkpoint, if it has one, as it was written."""
-    if run.result is None:
+    result = run.result
+    if result is None:
         return False
     try:
         run.load()
     except FileNotFoundError:
-        return not run.result.get("checkpoint", False)
+        return not result.get("checkpoint", False)
     except DamagedError as error:
         say(f"{error}; the run is made again")
-        (run.folder / "checkpoint.safetensors").unlink()
+        with explained(run.folder / "checkpoint.safetensors"):
+            (run.folder / "checkpoint.safetensors").unlink()
         return False
     return True
 
 
 def stored(root: Path | None = None) -> Iterator[Run]:
-    """Every run of the store that has a configuration, finished or not, oldest first."""
-    folders = (root or runs_root()).glob("*/config.json")
-    for path in sorted(folders, key=lambda p: p.stat().st_mtime):
-        yield Run(path.parent)
+    """Every run of the store that has a configuration, finished or not, oldest first; folders of others are left out, and said once."""
+    root = root or runs_root()
+    with explained(root):
+        try:
+            folders = [path for path in root.iterdir() if path.name[:1] != "."]
+        except FileNotFoundError:
+            return
+    dated = []
+    for folder in folders:
+        try:
+            dated.append(((folder / "config.json").stat().st_mtime, folder))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            _leave_out(str(explain(error, folder)))
+    for _, folder in sorted(dated):
+        if _is_run(folder):
+            yield Run(folder)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether `folder` holds what `obtain` makes: it is called after what its configuration defines."""
+    try:
+        spec = read_json(folder / "config.json")
+        if spec is not None and isinstance(spec.get("kind"), str) and run_id(spec) == folder.name:
+            return True
+    except UserError as error:
+        _leave_out(str(error))
+        return False
+    except ValueError:  # NaN
+        pass
+    _leave_out(f"{folder / 'config.json'}: not the configuration of a run")
+    return False
+
+
+@cache
+def _leave_out(why: str) -> None:
+    """Say, once, why a folder is not taken for a run."""
+    say(f"{why}; left out")
 
 
 def find(text: str, root: Path | None = None) -> Run:
-    """The stored run whose id starts with or contains `text`; raises LookupError, one line, for none or several."""
+    """The stored run whose id starts with or contains `text`; raises `UnknownRunError` for none or several."""
     found = [run for run in stored(root) if text in run.id]
     exact = [run for run in found if run.id == text] or found
     if len(exact) == 1:
         return exact[0]
     many = f"{len(exact)} runs ({', '.join(r.id for r in exact[:5])} …)" if exact else "no run"
-    raise LookupError(f"ID: found {many} for {text!r}, accepted: an id, or a part of one, from `arl runs`")
-
-
-# -- modules and optimisers as flat, named tensors ----------------------------------------------------------------
-
-
-def pack(**parts: nn.Module | torch.optim.Optimizer) -> Tensors:
-    """The state of modules and Adam-like optimisers as one flat dictionary of tensors, for `Run.save`."""
-    tensors = {}
-    for part, value in parts.items():
-        if isinstance(value, nn.Module):
-            tensors |= {f"{part}/{name}": t for name, t in value.state_dict().items()}
-        else:
-            for i, slots in value.state_dict()["state"].items():
-                tensors |= {f"{part}/{i}/{slot}": torch.as_tensor(t) for slot, t in slots.items()}
-    return tensors
-
-
-def unpack(tensors: Tensors, **parts: nn.Module | torch.optim.Optimizer) -> None:
-    """Load what `pack` packed into `parts`, in place. Raises RuntimeError or KeyError where they do not fit."""
-    for part, value in parts.items():
-        mine = {name.removeprefix(f"{part}/"): t for name, t in tensors.items() if name.startswith(f"{part}/")}
-        if isinstance(value, nn.Module):
-            value.load_state_dict(mine)
-        else:
-            state: dict[int, Tensors] = {}
-            for name, t in mine.items():
-                i, slot = name.split("/")
-                state.setdefault(int(i), {})[slot] = t
-            value.load_state_dict({"state": state, "param_groups": value.state_dict()["param_groups"]})
-            for p, slots in value.state.items():  # fused Adam walks memory in order: the layout must be the parameter's
-                for slot, t in slots.items():
-                    if t.shape == p.shape:
-                        slots[slot] = torch.empty_like(p, dtype=t.dtype).copy_(t)
-
-
-def _digest(tensors: Tensors, state: dict[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(state, sort_keys=True).encode())
-    for name in sorted(tensors):
-        t = tensors[name]
-        digest.update(f"{name} {t.dtype} {tuple(t.shape)}".encode())
-        digest.update(t.reshape(-1).view(torch.uint8).numpy() if t.numel() else b"")
-    return digest.hexdigest()
+    raise UnknownRunError(f"ID: found {many} for {text!r}, accepted: an id, or a part of one, from `arl runs`")
 
 
 def _short(value: Any) -> str:

@@ -1,30 +1,27 @@
 """Train in the background: a row made by a process of its own, watched, paused, cancelled, and gone on with later.
 
-The process is `arl run`; what it has done is what stands in the run store, so a cancelled row goes on from its last epoch.
+What the process has done is what stands in the run store: which runs there are, their epochs and their results. So how far it is can be
+read there, and a cancelled row goes on from its last epoch.
 """
 
 import atexit
+import json
 import os
-import re
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from arl.config import RunConfig
 from arl.store import Run, runs_root, stored
+from arl.workbook.weights import protects
 
-# A pipe that ends when this process does ends the training: a kernel that was killed leaves nobody at work.
-PROGRAM = """
-import os, threading
-threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
-from arl.cli import main
-main()
-"""
 STAGES = {"encoder": "training Enc and f", "decoder": "the attacker Dec^a", "features": "the feature attack M"}
+ORDER = ("warm", *STAGES, "recogniser")  # of two that are begun, the first is shown; C may be trained beside them
 # Where the store has no run to learn from: an epoch's cost beside one of the encoder's, and the epochs to a plateau,
 # both from the runs of the quick preset.
 COST = {"encoder": 1.0, "decoder": 0.2, "features": 0.02}
@@ -42,22 +39,17 @@ class Progress(NamedTuple):
     message: str  # the last line that it said; of a failure, why
 
 
-def settings(cfg: RunConfig) -> list[str]:
-    """The arguments of `arl run` that make the row of `cfg`."""
-    plain = RunConfig.preset("quick").model_dump(mode="json")
-    changed = {name: value for name, value in cfg.model_dump(mode="json").items() if value != plain[name]}
-    texts = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in changed.items()}
-    return ["run", "--preset", "quick", *(part for item in texts.items() for part in ("--set", "=".join(item)))]
-
-
 class Training:
-    """`arl run` for `cfg`, started at once. Every method returns at once."""
+    """The row of `cfg` in the making, started at once. Every method returns at once."""
 
     def __init__(self, cfg: RunConfig):
         self.config = cfg
+        self._folder = tempfile.TemporaryDirectory(prefix="arl-training-")
+        self._file = Path(self._folder.name) / "runs.json"
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *settings(cfg)],
+            # -P: the folder it is started in holds no module of this project
+            [sys.executable, "-P", "-m", "arl.workbook.trainer", json.dumps(cfg.flat()), str(self._file)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._log,
@@ -68,7 +60,7 @@ class Training:
         atexit.register(self.cancel)
         self._state = "running"
         self._marks: dict[str, list[tuple[float, int]]] = {}  # run id: when it was seen at which epoch
-        self._usual = {kind: _usual(kind, cfg) for kind in STAGES}
+        self._usual = {kind: usual(kind, cfg) for kind in STAGES}
         self._paused = 0.0  # when, and for how long before
         self._lost = 0.0
 
@@ -81,6 +73,7 @@ class Training:
             self._state, self._paused = "paused", time.monotonic()
 
     def resume(self) -> None:
+        """Go on after `pause`."""
         if self.state == "paused":
             os.killpg(self._process.pid, signal.SIGCONT)
             self._state = "running"
@@ -109,76 +102,95 @@ class Training:
         return self._state
 
     def progress(self) -> Progress:
-        """How far it is now, from the metrics of its runs."""
-        state = self.state  # before the log: what ended has said all
-        text = os.pread(self._log.fileno(), 1 << 20, 0).decode(errors="replace")
-        lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
-        said = lines[-1].strip() if lines else ""
-        runs = self._runs(lines)
+        """How far it is now, by the journals of its runs."""
+        state = self.state  # before the journals: what ended has written all
+        runs = self._runs()
+        self._mark(runs)
         if state == "finished":
-            return Progress(state, "done", 1.0, 0.0, runs[-1] if runs else None, said)
-        at = list(STAGES).index(_kind(runs[-1])) if runs and _kind(runs[-1]) in STAGES else -1
-        done, left, known = 0.0, 0.0, False
-        unit = self._unit(runs)
-        for i, kind in enumerate(STAGES):
-            cost, epochs = self._usual[kind][0] or (unit * COST[kind] if unit else None), self._usual[kind][1]
-            run = next((run for run in reversed(runs) if _kind(run) == kind), None)
-            epoch = len(run.metrics) if run else 0
-            cost = (self._pace(run) if run else None) or cost
-            known = known or cost is not None
-            passed = epochs if i < at else min(epoch, epochs)
-            done += passed * (cost or COST[kind])
-            left += (epochs - passed) * (cost or COST[kind])
-        current = runs[-1] if runs else None
-        return Progress(state, self._stage(current, said), done / (done + left), left if known else None, current, said)
+            return Progress(state, "done", 1.0, 0.0, runs.get("features"), self._said())
+        current = at_work(runs)
+        fraction, left = self._measure(runs)
+        return Progress(state, stage(runs, current, self.config), fraction, left, current, self._said())
 
-    def _runs(self, lines: list[str]) -> list[Run]:
-        """The runs that it has worked on, in order, each marked with the time at which an epoch of it was first seen."""
-        ids = dict.fromkeys(
-            m[0] for line in lines if (m := re.match(r"(recogniser|warm|encoder|decoder|features)-[0-9a-f]{12}", line))
-        )
-        runs = [Run(runs_root() / id) for id in ids]
-        for run in runs:
+    def _runs(self) -> dict[str, Run]:
+        """Its runs that are begun, by stage; none while the faces are prepared."""
+        try:
+            ids = json.loads(self._file.read_text())
+        except FileNotFoundError:
+            return {}
+        runs = {kind: Run(runs_root() / id) for kind, id in ids.items()}
+        return {kind: run for kind, run in runs.items() if (run.folder / "config.json").exists()}
+
+    def _said(self) -> str:
+        """The last line that it said, for people to read."""
+        said = os.pread(self._log.fileno(), 1 << 20, 0).decode(errors="replace").strip()
+        return said.splitlines()[-1].strip() if said else ""
+
+    def _mark(self, runs: dict[str, Run]) -> None:
+        """Note when an epoch of each run was first seen."""
+        for run in runs.values():
             marks, epoch = self._marks.setdefault(run.id, []), len(run.metrics)
             if not marks or marks[-1][1] < epoch:
                 marks.append((time.monotonic() - self._lost, epoch))
-        return runs
+
+    def _measure(self, runs: dict[str, Run]) -> tuple[float, float | None]:
+        """The fraction that is done, and the seconds that are left where a pace is known."""
+        unit = self._unit(runs)
+        done, left, known = 0.0, 0.0, False
+        for kind in STAGES:
+            seconds, epochs = self._usual[kind]
+            run = runs.get(kind)
+            if kind == "encoder" and run is not None and not run.metrics:
+                run = runs.get("warm", run)
+            cost = (self._pace(run) if run else None) or seconds or (unit * COST[kind] if unit else None)
+            known = known or cost is not None
+            finished = kind in runs and runs[kind].result is not None
+            passed = epochs if finished else min(len(run.metrics), epochs) if run else 0
+            done += passed * (cost or COST[kind])
+            left += (epochs - passed) * (cost or COST[kind])
+        return done / (done + left), left if known else None
 
     def _pace(self, run: Run) -> float | None:
         """Seconds an epoch of `run` takes, once two were seen."""
-        (since, first), (until, last) = self._marks[run.id][0], self._marks[run.id][-1]
-        return (until - since) / (last - first) if last > first else None
+        marks = self._marks.get(run.id)
+        if not marks or marks[-1][1] == marks[0][1]:
+            return None
+        (since, first), (until, last) = marks[0], marks[-1]
+        return (until - since) / (last - first)
 
-    def _unit(self, runs: list[Run]) -> float | None:
+    def _unit(self, runs: dict[str, Run]) -> float | None:
         """Seconds an epoch of the encoder takes, or would take by what is known of another stage."""
-        paces = [(self._pace(run), COST[_kind(run)]) for run in runs if _kind(run) in COST]
+        cost = COST | {"warm": COST["encoder"]}
+        paces = [(self._pace(run), cost[kind]) for kind, run in runs.items() if kind in cost]
         paces += [(seconds, COST[kind]) for kind, (seconds, _) in self._usual.items()]
         return next((pace / cost for pace, cost in paces if pace), None)
 
-    def _stage(self, run: Run | None, said: str) -> str:
-        if "waiting for the recogniser" in said:
-            return "waiting for the recogniser C"
-        if re.search(r": \d+ of \d+$", said):
-            return f"preparing {said}"
-        if run is None:
-            return "starting"
-        kind, epoch = _kind(run), len(run.metrics)
-        if kind == "recogniser":
-            return f"training the recogniser C, epoch {epoch} of {run.spec['epochs']}"
-        limit = (
-            f" of {self.config.epochs}"
-            if kind == "encoder"
-            else f" (to its plateau, at most {self.config.attack_epochs})"
-        )
-        return f"{STAGES[kind]}, epoch {epoch}{limit}"
+
+def at_work(runs: dict[str, Run]) -> Run | None:
+    """Of the runs that are begun, by stage, the one that is being made; None before the first and after the last."""
+    return next((runs[kind] for kind in ORDER if kind in runs and runs[kind].result is None), None)
 
 
-def _kind(run: Run) -> str:
+def stage(runs: dict[str, Run], current: Run | None, cfg: RunConfig) -> str:
+    """What is being done, in words."""
+    if not runs:
+        return "preparing the faces"
+    if current is None:
+        return "measuring on T" if "features" in runs else "starting the next stage"
+    kind, epoch = kind_of(current), len(current.metrics)
+    if kind == "recogniser":
+        return f"training the recogniser C, epoch {epoch} of {current.spec['epochs']}"
+    limit = f" of {cfg.epochs}" if kind == "encoder" else f" (to its plateau, at most {cfg.attack_epochs})"
+    return f"{STAGES[kind]}, epoch {epoch}{limit}"
+
+
+def kind_of(run: Run) -> str:
+    """Which stage a run belongs to: the encoder's first epochs, `warm`, to the encoder."""
     kind = run.id.partition("-")[0]
     return "encoder" if kind == "warm" else kind
 
 
-def _usual(kind: str, cfg: RunConfig) -> tuple[float | None, int]:
+def usual(kind: str, cfg: RunConfig) -> tuple[float | None, int]:
     """Seconds an epoch took and how many there were, by the median of the store's finished runs like this one."""
     wanted: dict[str, Any] = {"batch_size": cfg.batch_size, "x1": cfg.x1, "x2": cfg.x2}
     wanted |= {"epochs": cfg.epochs} if kind == "encoder" else {"attack_epochs": cfg.attack_epochs, "layer": cfg.layer}
@@ -191,7 +203,7 @@ def _usual(kind: str, cfg: RunConfig) -> tuple[float | None, int]:
         own = max(1, n - cfg.warm_epochs) if kind == "encoder" else n
         if any(spec.get(name) != value for name, value in wanted.items()):
             continue
-        if kind == "encoder" and ("lambda1" in spec) != cfg.protected:
+        if kind == "encoder" and protects(spec) != cfg.protected:
             continue
         epochs.append(n)
         took = [(run.folder / name).stat().st_mtime for name in ("config.json", "metrics.jsonl")]

@@ -1,0 +1,421 @@
+"""One configuration from its faces to its row: the only place that knows faces, judges and store at once, and opens each once.
+
+`run(cfg)` is all that most users need: Enc and f are trained, attacked and judged; each stage is a run of the store that is found, resumed
+or made. Privacy is what *fresh* attackers recover from the frozen encoder.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from arl import judges, losses, machine, models, plateau
+from arl.adversary import Distance
+from arl.attacks import Attack, Public, Schedule, Shapes
+from arl.config import RunConfig
+from arl.data import (
+    FaceData,
+    Split,
+    attribute_names,
+    batches,
+    full_batches,
+    open_data,
+    open_extra,
+    split,
+    stack,
+    targets,
+)
+from arl.defences import Defence
+from arl.judges.beside import trained_beside
+from arl.judges.known import recognised
+from arl.messages import ConfigError, first_line, say
+from arl.metrics import mean_mcc
+from arl.protect import Feed, Halves, halves, protect
+from arl.protect import Schedule as Training
+from arl.row import Row, measure
+from arl.store import Run, obtain, pack, run_id, runs_root, sound, unpack, write_atomically
+from arl.training import Parts, generator, initialised, precision
+
+WATCHED = 1000  # images of X2 on which utility is watched while Enc learns; it never learns from them
+
+
+def run(cfg: RunConfig) -> Row:
+    """The whole path for `cfg`: train Enc and f, attack, judge. Raises `UserError` before anything is trained, or `TrainingError`."""
+    return Experiment(cfg).row()
+
+
+def find(cfg: RunConfig) -> Row | None:
+    """The stored row of `cfg`, or None where it is not there yet; trains nothing."""
+    return Experiment(cfg).find()
+
+
+class Owned(NamedTuple):
+    """The adversary's images: rows of `data` that it learns from, and the tenth of X2 that tells it when to stop."""
+
+    data: FaceData  # with the extra images behind
+    learns: np.ndarray
+    held_out: np.ndarray
+
+    @property
+    def all(self) -> np.ndarray:
+        return np.concatenate([self.learns, self.held_out])
+
+
+class Experiment:
+    """What `cfg` needs, opened when it is first asked for and kept; its stages, found or made."""
+
+    def __init__(self, cfg: RunConfig):
+        self.cfg = cfg
+        self._attackers: dict[str, nn.Module] = {}
+
+    # -- what it stands on --------------------------------------------------------------------------------------
+
+    @cached_property
+    def device(self) -> torch.device:
+        return machine.prepare()
+
+    @cached_property
+    def data(self) -> FaceData:
+        return open_data(self.cfg)
+
+    @cached_property
+    def extra(self) -> FaceData | None:
+        """The paper's extra data, † or ‡."""
+        return open_extra(self.cfg)
+
+    @cached_property
+    def split(self) -> Split:
+        return split(self.data, self.cfg)
+
+    @cached_property
+    def attribute_names(self) -> tuple[str, ...]:
+        return attribute_names(self.data, self.cfg)
+
+    @cached_property
+    def owned(self) -> Owned:
+        """Drawn by the seed."""
+        x2, n = self.split.x2, max(1, len(self.split.x2) // 10)
+        order = torch.randperm(len(x2), generator=generator(self.cfg.seed, 4)).numpy()
+        held_out, learns = np.sort(x2[order[:n]]), np.sort(x2[order[n:]])
+        if self.extra is None:
+            return Owned(self.data, learns, held_out)
+        data, added = stack(self.data, self.extra)
+        return Owned(data, np.concatenate([learns, added]), held_out)
+
+    @cached_property
+    def judge(self) -> judges.Recogniser:
+        """C."""
+        return judges.recogniser(self.cfg, self.device)
+
+    @cached_property
+    def judge_spec(self) -> dict[str, Any]:
+        """What tells one C from another, known before it is trained."""
+        return judges.judge_spec(self.cfg)
+
+    @property
+    def defence(self) -> Defence:
+        """The configuration's, or no protection where it does nothing."""
+        return self.cfg.defence if self.cfg.protected else Defence()
+
+    @cached_property
+    def g(self) -> judges.Perceptual | None:
+        return judges.perceptual(self.cfg, self.device)
+
+    def check(self) -> None:
+        """Refuse now, in one line, what would fail after hours of training."""
+        if idle := self.cfg.without_effect():
+            raise ConfigError(idle[0])
+        judges.perceptual_id(self.cfg)
+        _ = self.extra, self.attribute_names
+        if self.cfg.recogniser != "rendered":
+            _ = self.judge
+        if any(player.perceptual_weight for player in self.cfg.players):
+            _ = self.g
+        full_batches(self.split.x1, self.cfg, "X1")
+        full_batches(self.owned.learns, self.cfg, "the adversary's images")
+
+    # -- what defines each stage --------------------------------------------------------------------------------
+
+    @cached_property
+    def encoder_spec(self) -> dict[str, Any]:
+        """What defines Enc and f: rows of the paper's tables with the same one share an encoder."""
+        return self._encoder_spec(self.cfg)
+
+    def _encoder_spec(self, cfg: RunConfig) -> dict[str, Any]:
+        spec = {"kind": "encoder", "version": 2, "data": self.data.spec, **cfg.encoder_fields()}
+        g = {"perceptual": judges.perceptual_id(cfg)} if cfg.protected and cfg.defence.perceptual_weight else {}
+        return spec | g | ({"extra_data": self.extra.spec} if cfg.extra == "both" else {})
+
+    @cached_property
+    def warm_spec(self) -> dict[str, Any]:
+        """What defines the first epochs, by (6) alone: the same for every defence and layer, and for none."""
+        plain = self.cfg.replace(defence=_without(self.cfg))
+        return self._encoder_spec(plain) | {"kind": "warm", "until": self.cfg.warm_epochs}
+
+    def attack_spec(self, attack: Attack) -> dict[str, Any]:
+        """What defines `attack` on this encoder."""
+        spec = {"kind": attack.name(), "encoder": run_id(self.encoder_spec), **self.cfg.attack_fields(attack)}
+        spec |= {"perceptual": judges.perceptual_id(self.cfg)} if attack.perceptual_weight else {}
+        spec |= {"recogniser": self.judge_spec} if attack.target == "embedding" else {}
+        return spec | ({"extra_data": self.extra.spec} if self.extra is not None else {})
+
+    @cached_property
+    def row_spec(self) -> dict[str, Any]:
+        attacks = {attack.name(): run_id(self.attack_spec(attack)) for attack in self.cfg.attacks}
+        spec = {"kind": "row", "version": 1, "encoder": run_id(self.encoder_spec), **attacks}
+        return spec | {"recogniser": self.judge_spec, "bootstrap": self.cfg.bootstrap}
+
+    # -- the stages ---------------------------------------------------------------------------------------------
+
+    def find(self) -> Row | None:
+        found = Run(runs_root() / run_id(self.row_spec))
+        return Row(found, self.cfg, result) if (result := found.result) is not None else None
+
+    def row(self) -> Row:
+        """Every stage, found or made."""
+        self.check()
+        if (row := self.find()) is not None and all(map(sound, [row.run, *row.runs.values()])):
+            return row
+        attacks = {}
+        with trained_beside(self.cfg) as wait_for_c:
+            for attack in sorted(self.cfg.attacks, key=lambda attack: attack.target == "embedding"):
+                if attack.target == "embedding":
+                    wait_for_c()
+                attacks[attack.name()] = self.attack(attack)
+            wait_for_c()
+        run = obtain(self.row_spec, lambda row: measure(row, self, attacks))
+        return Row(run, self.cfg, run.result)
+
+    @cached_property
+    def encoder(self) -> Run:
+        """The stored run of Enc and f."""
+        return obtain(self.encoder_spec, self._train)
+
+    def attack(self, attack: Attack) -> Run:
+        """The stored run of `attack` on the encoder."""
+        return obtain(self.attack_spec(attack), lambda run: self._attack(run, attack))
+
+    def halves(self, defence: Defence, weights: str = "none") -> Halves:
+        """Enc, f and what `defence` puts between them, before they have learned anything; `weights` as `encoder_weights`."""
+        cfg = self.cfg
+        try:
+            net = models.backbone(len(self.attribute_names), cfg.encoder, cfg.width, weights)
+        except OSError as error:
+            found = f"encoder_weights: {weights!r} could not be loaded ({first_line(error)})"
+            raise ConfigError(f"{found}, accepted: 'none' when offline") from None
+        net = net.to(self.device, memory_format=torch.channels_last)
+        model = halves(net, cfg.layer, defence)
+        model.added.to(self.device)
+        return model
+
+    def _train(self, run: Run) -> dict[str, Any]:
+        cfg, defence = self.cfg, self.defence
+        journal = Continued(run, obtain(self.warm_spec, self._warm), cfg.warm_epochs) if cfg.warm_epochs else run
+        model = self._protect(defence, journal)
+        line = run.metrics[-1]
+        if abs(line["mcc"]) < 0.02:
+            say(f"{run.id}  utility has collapsed (mean MCC {line['mcc']:.3f}): a weaker defence keeps more of it")
+        g = self.g.name if defence.perceptual_weight else "none"
+        result = {"checkpoint": True, "attributes": self.attribute_names, "g": g, **line}
+        run.save(pack(**model.parts), epoch=cfg.epochs, result=result)
+        return result
+
+    def _warm(self, run: Run) -> dict[str, Any]:
+        self._protect(Defence(), run, until=self.cfg.warm_epochs)
+        result = {"checkpoint": True, **run.metrics[-1]}
+        run.save(run.load()[0], epoch=self.cfg.warm_epochs, result=result)  # with its optimiser: Enc goes on from here
+        return result
+
+    def _protect(self, defence: Defence, journal: Any, until: int | None = None) -> Halves:
+        cfg, data, (x1, x2, _) = self.cfg, self.data, self.split
+        if (
+            cfg.extra == "both"
+        ):  # ‡: a stronger simulated adversary and, where the extra images have labels, a better teacher
+            data, added = stack(self.data, self.extra)
+            x2 = np.concatenate([x2, added])
+            x1 = np.concatenate([x1, added]) if set(self.attribute_names) <= set(self.extra.attribute_names) else x1
+        perceptual = self._perceptual(data, x2) if defence.perceptual_weight else None
+        attack = defence.simulated
+        with initialised(cfg.seed, 1):
+            model = self.halves(defence, cfg.encoder_weights)
+            adversary = (
+                self._player(attack, models.tap_shape(model.sent, cfg.image_size), perceptual) if attack else None
+            )
+        schedule = Training(cfg.epochs, cfg.lr, cfg.seed)
+        feed = self._feed(data, x1, x2)
+        protect(
+            model, defence, adversary, feed, schedule, journal, perceptual=perceptual, watch=self._watch, until=until
+        )
+        return model
+
+    def _player(
+        self, attack: Attack, z: tuple[int, ...], perceptual: Distance | None, embedding: int = 0, images: int = 0
+    ) -> Any:
+        cfg = self.cfg
+        width = models.decoder_width(cfg.encoder, cfg.width)
+        shapes = Shapes(z, cfg.image_size, width, embedding, len(self.attribute_names), images)
+        return attack.player(shapes, perceptual).to(self.device, memory_format=torch.channels_last)
+
+    def _attack(self, run: Run, attack: Attack) -> dict[str, Any]:
+        cfg, owned = self.cfg, self.owned
+        known = self._known_embeddings() if attack.target == "embedding" else None
+        everything = (x for _, x in batches(owned.data.images, owned.all, 256, device=self.device))
+        with initialised(cfg.seed, 8):
+            features = plateau.Features(self.networks[0], everything, len(owned.all))
+        perceptual = self._perceptual(owned.data, owned.learns) if attack.perceptual_weight else None
+        with initialised(cfg.seed, attack.stream()):
+            player = self._player(attack, features.shape, perceptual, 0 if known is None else known.shape[1])
+        public = self._public(attack, features, known)
+        schedule = Schedule(cfg.attack_epochs, cfg.attack_lr, cfg.attack_patience)
+        state = attack.train(player, public, schedule, run)
+        if not state.get("plateau", True):
+            say(
+                f"{run.id}  ended at attack_epochs={cfg.attack_epochs} before its plateau: a longer attack may leak more"
+            )
+        what = {"dimension": known.shape[1], "C": self.judge.name} if known is not None else {}
+        what = what or {"g": self.g.name if perceptual else "none"}
+        result = {"checkpoint": True, "shape": features.shape, **what, **state}
+        kept = pack(model=player.net, standardise=features.standardise)
+        run.save(kept, epoch=state["epoch"], result=result)
+        return result
+
+    # -- what the players learn from ----------------------------------------------------------------------------
+
+    def _perceptual(self, data: FaceData, index: np.ndarray) -> Distance:
+        """(4) and (8) of two batches, by g, scaled by the images `index`."""
+        g = self.g
+        g.calibrate(data.images, index, self.cfg.seed)
+        scale = g.scale.clone()
+        return lambda x_hat, x: losses.perceptual_distance(g(x_hat), g(x), scale)
+
+    def _feed(self, data: FaceData, x1: np.ndarray, x2: np.ndarray) -> Feed:
+        cfg, y = self.cfg, targets(data, self.cfg)
+
+        def private(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            for rows, x in self._shuffled(data, x1, generator(cfg.seed, 2, epoch), flip=True):
+                yield x, y[x1[rows]].to(self.device, non_blocking=True)
+
+        def public(epoch: int) -> Iterator[Tensor]:
+            shuffled = generator(cfg.seed, 3, epoch)
+            while True:  # for as long as an epoch of X1 lasts, reshuffled at each pass
+                for _, x in self._shuffled(data, x2, shuffled, flip=True):
+                    yield x
+
+        steps, _ = full_batches(x1, cfg, "X1"), full_batches(x2, cfg, "X2")
+        return Feed(private, steps, public)
+
+    def _shuffled(self, data: FaceData, index: np.ndarray, shuffled: torch.Generator, flip: bool = False) -> Any:
+        size = self.cfg.batch_size
+        return batches(data.images, index, size, device=self.device, generator=shuffled, flip=flip, drop_last=True)
+
+    def _public(self, attack: Attack, features: plateau.Features, known: Tensor | None) -> Public:
+        cfg, owned, target = self.cfg, self.owned, attack.target
+        known = targets(owned.data, cfg) if target == "label" else known
+        known = None if known is None else known.to(self.device)
+
+        def train(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            shuffled = generator(cfg.seed, attack.stream() + 1, epoch)
+            for rows, x in self._shuffled(owned.data, owned.learns, shuffled):
+                mirrored = target == "image" and bool(torch.rand((), generator=shuffled) < 0.5)
+                x = x.flip(-1) if mirrored else x
+                yield features.of(rows, x, mirrored), x if known is None else known[owned.learns[rows]]
+
+        def held_out(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            for rows, x in batches(owned.data.images, owned.held_out, 256, device=self.device):
+                z = features.of(rows + len(owned.learns), x)
+                yield z, x if known is None else known[owned.held_out[rows]]
+
+        return Public(train, full_batches(owned.learns, cfg, "the adversary's images"), held_out)
+
+    def _known_embeddings(self) -> Tensor:
+        """C(X), one row for each image of the data and then of the extra data; rows outside X2 and T are NaN: nobody asks for them."""
+        _, x2, t = self.split
+        index = np.sort(np.concatenate([x2, t]))
+        found, _ = recognised(self.data, index, self.judge)
+        rows = torch.full((len(self.data.images), found.shape[1]), torch.nan)
+        rows[torch.from_numpy(index)] = found
+        if self.extra is None:
+            return rows
+        return torch.cat([rows, recognised(self.extra, np.arange(len(self.extra.images)), self.judge)[0]])
+
+    @torch.no_grad()
+    def _watch(self, predict: nn.Module) -> dict[str, float]:
+        """Mean MCC on images that Enc never learns from."""
+        watched = self.split.x2[:WATCHED]
+        y = targets(self.data, self.cfg)[watched].numpy() > 0.5
+        logits = [predict(x).float().cpu() for _, x in batches(self.data.images, watched, 512, device=self.device)]
+        return {"mcc": mean_mcc((torch.cat(logits) > 0).numpy(), y)}
+
+    # -- what is stored, loaded ---------------------------------------------------------------------------------
+
+    @cached_property
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """Images to what leaves the device, and f: from the stored run, frozen, on the device, in evaluation mode."""
+        model = self.halves(self.defence)
+        unpack(self.encoder.load()[0], **model.parts)
+        model.predict.requires_grad_(False)
+        return model.sent.eval(), model.classifier.eval()
+
+    def attacker(self, name: str) -> nn.Module:
+        """Standardisation and the attacker called `name` in one module, frozen: Z to what it makes of it."""
+        if name not in self._attackers:
+            self._attackers[name] = self._load_attacker(next(a for a in self.cfg.attacks if a.name() == name))
+        return self._attackers[name]
+
+    def _load_attacker(self, attack: Attack) -> nn.Module:
+        run = self.attack(attack)
+        tensors, _ = run.load()
+        shape, dimension, images = (run.result.get(name, 0) for name in ("shape", "dimension", "images"))
+        player = self._player(attack, tuple(shape), None, dimension, images)
+        unpack(tensors, model=player.net)
+        standardise = plateau.Standardise(tensors["standardise/mean"], tensors["standardise/std"])
+        both = nn.Sequential(standardise, player.net).requires_grad_(False).eval()
+        return both.to(self.device, memory_format=torch.channels_last)
+
+    def untrained(self, name: str, shape: tuple[int, ...]) -> nn.Module:
+        """The network of the attack called `name` for Z of this shape, before it has learned anything."""
+        return self._player(next(a for a in self.cfg.attacks if a.name() == name), shape, None).net
+
+    def simulated(self, tensors: dict[str, Tensor]) -> tuple[nn.Module, nn.Module]:
+        """What leaves the device, and the simulated Dec, as the checkpoint of an unfinished encoder has them; frozen."""
+        model = self.halves(self.defence)
+        dec = self._player(self.defence.simulated, models.tap_shape(model.sent, self.cfg.image_size), None).net
+        unpack(tensors, **model.parts, decoder=dec)
+        model.predict.requires_grad_(False)
+        return model.sent.eval(), dec.requires_grad_(False).eval()
+
+    def reconstruct(self, index: np.ndarray, name: str = "decoder", data: FaceData | None = None) -> Tensor:
+        """X̂ = Dec^a(Enc(X)), float32 (n, 3, S, S) in [0, 1] on the CPU, for the images `index`, by the attack called `name`."""
+        encoder, attacker = self.networks[0], self.attacker(name)
+        images = (data or self.data).images
+        with torch.no_grad(), precision(self.device), initialised(self.cfg.seed, 9):
+            found = [
+                attacker(encoder(x).float()).float().cpu() for _, x in batches(images, index, 256, device=self.device)
+            ]
+        return torch.cat(found)
+
+
+class Continued:
+    """A run's journal whose training goes on from another run's end."""
+
+    def __init__(self, run: Run, before: Run, epochs: int):
+        self.run, self.before, self.epochs = run, before, epochs
+        self.keep = run.keep
+
+    def restore(self, parts: Parts) -> dict[str, Any]:
+        if state := self.run.restore(parts):
+            return state
+        mine = {name: part for name, part in parts.items() if name in ("net", "net_adam")}
+        unpack(self.before.load()[0], **mine)
+        write_atomically(self.run.folder / "metrics.jsonl", (self.before.folder / "metrics.jsonl").read_bytes())
+        return {"epoch": self.epochs}
+
+
+def _without(cfg: RunConfig) -> Defence:
+    """A defence that does nothing."""
+    from arl.defences.adversarial import Adversarial
+
+    return Adversarial()

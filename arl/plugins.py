@@ -1,0 +1,45 @@
+"""A user's own file of defences and attacks: `arl run --plugin mine.py --set defence=mine`."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from arl.attacks import Attack
+from arl.defences import Defence
+from arl.messages import ConfigError, first_line
+
+_LOADED: dict[Path, str] = {}  # file: the name of its module
+
+
+def load(path: str | Path) -> list[str]:
+    """Execute the file, which defines subclasses of `Defence` or `Attack`; the names that it defined. Raises `ConfigError`.
+
+    The file's content belongs to the ids of the runs that use it.
+    """
+    file = Path(path).expanduser().resolve()
+    if not file.is_file() or file.suffix != ".py":
+        raise ConfigError(f"plugin: found {str(path)!r}, accepted: a Python file that defines a Defence or an Attack")
+    if file in _LOADED:
+        return _names(_LOADED[file])
+    module = f"arl_plugin_{file.stem}"
+    spec = importlib.util.spec_from_file_location(module, file)
+    sys.modules[module] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(sys.modules[module])
+    except Exception as error:  # a user's code raises anything
+        del sys.modules[module]
+        where = f"{file}: {type(error).__name__}: {first_line(error)}"
+        raise ConfigError(f"plugin: {where}, accepted: a file that can be imported") from error
+    if not (found := _names(module)):
+        raise ConfigError(f"plugin: found no Defence and no Attack in {file}, accepted: a subclass of either")
+    _LOADED[file] = module
+    return found
+
+
+def loaded() -> list[str]:
+    """The files that `load` has loaded, for processes that make runs elsewhere."""
+    return [str(file) for file in _LOADED]
+
+
+def _names(module: str) -> list[str]:
+    return [n for kind in (Defence, Attack) for n, cls in kind.registry.items() if cls.__module__ == module]

@@ -1,0 +1,62 @@
+"""One row, made in a process of its own that ends with whoever started it.
+
+    python -m arl.workbook.trainer CONFIGURATION FILE
+
+CONFIGURATION is a `RunConfig` as JSON. FILE is written once the faces are there: JSON, which run each stage is. How far they are stands
+in the store. Standard input is a pipe from whoever started this, and ends with them, even by a kill.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+
+def main(configuration: str, file: str) -> None:
+    """Make the row. A mistake that the user can mend is one line on standard error, and exit status 1."""
+    threading.Thread(target=_end_with_the_pipe, daemon=True).start()
+    from arl import experiment  # torch is slow to import, and the thread above is at work meanwhile
+    from arl.config import RunConfig
+    from arl.messages import UserError
+    from arl.store import write_json
+    from arl.training import TrainingError
+
+    try:
+        cfg = RunConfig(**json.loads(configuration))
+        write_json(Path(file), run_ids(cfg))
+        experiment.run(cfg)
+    except (UserError, TrainingError) as error:
+        sys.exit(f"arl: {error}")
+
+
+def run_ids(cfg: Any) -> dict[str, str]:
+    """The id of the run that each stage of `cfg` is; draws or reads the faces where they are not in the store yet.
+
+    `warm` is the encoder's first epochs, where it has any of its own. `recogniser` is there where C is trained here.
+    """
+    from arl.experiment import Experiment
+    from arl.store import run_id
+
+    experiment = Experiment(cfg)
+    experiment.check()
+    ids = {"encoder": run_id(experiment.encoder_spec)}
+    ids |= {attack.name(): run_id(experiment.attack_spec(attack)) for attack in cfg.attacks}
+    if cfg.warm_epochs:
+        ids["warm"] = run_id(experiment.warm_spec)
+    if experiment.judge_spec["kind"] == "rendered":
+        ids["recogniser"] = experiment.judge_spec["run"]
+    return ids
+
+
+def _end_with_the_pipe() -> None:
+    os.read(0, 1)
+    if os.getpgrp() == os.getpid():  # a group of its own: with the processes that it started
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
