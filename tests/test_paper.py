@@ -9,19 +9,19 @@ import pytest
 import torch
 from torch import nn
 
-from arl import evaluate, paper
+import arl
+from arl import paper
 from arl.config import LAYERS, RunConfig
 from arl.data import open_data
 from arl.paper import architecture, game, leak, saved
 from arl.paper.measured import Line
-from arl.protect import load_encoder
 
 TINY = RunConfig.preset("tiny")
 
 
 @pytest.fixture
 def line(shared_store):
-    return Line(paper.table1(TINY)[0], (evaluate.run(TINY),))
+    return Line(paper.table1(TINY)[0], (arl.run(TINY),))
 
 
 # -- the room -------------------------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def shapes_by_hand(module, x):
 @pytest.mark.parametrize("encoder", ["small", "resnet18"])
 @pytest.mark.parametrize("layer", LAYERS)
 def test_the_shapes_are_those_of_the_modules(encoder, layer):
-    cfg = TINY.but(encoder=encoder, layer=layer)
+    cfg = TINY.replace(encoder=encoder, layer=layer)
     players = paper.players(cfg)
     enc, f = players["Enc"], players["f"]
     stages = [
@@ -98,7 +98,7 @@ def test_any_module_is_shown_as_it_is():
 
 
 def test_the_cut_is_marked_once_between_enc_and_f():
-    axis = paper.figure6(paper.players(TINY.but(layer="conv2"))).axes[0]
+    axis = paper.figure6(paper.players(TINY.replace(layer="conv2"))).axes[0]
     heights = {text.get_text(): text.get_position()[1] for text in axis.texts}
     cut = next(y for words, y in heights.items() if words.startswith("cut"))
     assert heights["Enc"] < heights["conv2: BasicBlock"] < cut < heights["f"] < heights["conv3: BasicBlock"]
@@ -107,7 +107,7 @@ def test_the_cut_is_marked_once_between_enc_and_f():
 
 def test_the_figure_is_that_of_the_stored_networks(line):
     players = paper.players(TINY)
-    enc, f = load_encoder(TINY, evaluate.parts(line.runs[0])["encoder"])
+    enc, f = line.runs[0].experiment.networks
     for name, stored in (("Enc", enc), ("f", f)):
         stored = architecture.Player(name, stored, players[name].shape)
         assert architecture.layers(stored) == architecture.layers(players[name])
@@ -118,7 +118,7 @@ def test_the_figure_is_that_of_the_stored_networks(line):
 
 
 def test_who_learns_when_and_on_what():
-    cfg = TINY.but(lambda1=1, lambda2=2, simulated_mu1=0.5, simulated_mu2=1, mu2=3, extra="adversary")
+    cfg = TINY.replace(lambda1=1, lambda2=2, simulated_mu1=0.5, simulated_mu2=1, mu2=3, extra="adversary")
     simulated, protecting, attack = game.steps(paper.players(cfg), cfg)
     assert simulated.learning == {"Enc": False, "Dec": True, "D": True} and simulated.images == "X2"
     assert protecting.learning == {"Enc": True, "f": True, "Dec": False} and protecting.images == "X1"
@@ -127,6 +127,14 @@ def test_who_learns_when_and_on_what():
     assert protecting.equations == ("Enc and f minimise (9) = (6) − 1·(7) − 2·(8)",)
     assert "from epoch 2 on" in simulated.title, "warm is half of three epochs"
     assert all(player.learns for player in paper.players(cfg).values()), "as before the steps"
+
+
+def test_a_defence_without_an_adversary_has_no_step_of_one():
+    cfg = TINY.replace(defence="nopeek")
+    protecting, attack = game.steps(paper.players(cfg), cfg)
+    assert protecting.learning == {"Enc": True, "f": True} and "nopeek" in protecting.equations[0]
+    assert attack.learning == {"Enc": False, "Dec": True, "M": True}
+    assert len(paper.figure2(paper.players(cfg), cfg).axes) == 2
 
 
 def test_without_protection_no_adversary_takes_part():
@@ -143,8 +151,7 @@ def test_without_protection_no_adversary_takes_part():
 
 
 def test_the_leak_of_a_person_is_the_mean_of_their_photographs(line):
-    run = line.runs[0]
-    measured, _ = run.load()
+    measured, _ = line.runs[0].run.load()
     people = open_data(TINY).identities[measured["t"].numpy()]
     found = leak.leak_of_people(line)
     assert set(found) == set(people.tolist())
@@ -190,9 +197,9 @@ def test_the_preset_is_known_though_some_values_were_changed(line):
     changed = {"epochs": 7, "lambda1": 3, "image_size": 64, "seed": 4}
     runs = {name: RunConfig.preset(name, data="rendered", **changed) for name in ("tiny", "quick", "paper")}
     for name, cfg in runs.items():
-        run = type("Run", (), {"result": {"config": cfg.model_dump(mode="json")}, "spec": {}})()
+        run = type("Run", (), {"result": {"config": cfg.flat()}, "spec": {}})()
         assert saved.preset_of([run]) == name
-    encoder = evaluate.parts(line.runs[0])["encoder"]
+    encoder = line.runs[0].of("encoder")
     assert saved.preset_of([encoder]) == "tiny", "an encoder's run has no configuration, but what defines it"
 
 
