@@ -1,13 +1,18 @@
-"""`arl`: one row of Table 1, the store of runs, and the whole reproduction."""
+"""`arl`: one row of Table 1, the store of runs, what would be done, and the whole reproduction."""
 
 import json
+import os
+import signal
 import sys
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
 from arl import __version__
-from arl.config import PRESETS, RunConfig, parse_settings
-from arl.messages import UserError
+from arl.config import PRESETS
+from arl.inputs import absolute, configuration, split_settings
+from arl.messages import UserError, lenient_streams
 
 PRESET = click.option(
     "--preset",
@@ -21,6 +26,25 @@ SET = click.option(
 )
 
 
+def _load_plugins(context: click.Context, option: click.Option, paths: tuple[str, ...]) -> None:
+    if paths:
+        from arl import plugins
+
+        for path in paths:
+            plugins.load(path)
+
+
+PLUGIN = click.option(
+    "--plugin",
+    multiple=True,
+    metavar="FILE",
+    is_eager=True,  # before any other parameter is read
+    expose_value=False,
+    callback=_load_plugins,
+    help="A Python file with a Defence or an Attack of your own; repeatable.",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
@@ -30,14 +54,40 @@ def cli() -> None:
 @cli.command()
 @PRESET
 @SET
+@PLUGIN
 def run(preset: str, settings: tuple[str, ...]) -> None:
     """Train Enc, attack it, and print one row of Table 1 with its 95 % intervals."""
-    cfg = RunConfig.preset(preset, **parse_settings(settings))
-    from arl import experiment  # torch is slow to import; a mistyped parameter should not wait for it
+    cfg = configuration(preset, split_settings(settings))
+    from arl import experiment, gate  # torch is slow to import; a mistyped parameter should not wait for it
     from arl.paper import row_text
 
-    row = experiment.run(cfg)
-    click.echo(row_text(row))
+    _settle()
+    (cfg,) = gate.ready([cfg])
+    click.echo(row_text(experiment.run(cfg)))
+
+
+@cli.command()
+@PRESET
+@SET
+@PLUGIN
+@click.argument("names", nargs=-1, metavar="[NOTEBOOK]...")
+def check(preset: str, settings: tuple[str, ...], names: tuple[str, ...]) -> None:
+    """Train nothing: say what was found (faces, judges), what is stored, what would be trained, and every problem.
+
+    Of one row, as `arl run` would train it, or of the rows that the notebooks whose names start with NOTEBOOK ask for.
+    """
+    given = split_settings(settings)
+    cfg = None if names else configuration(preset, given)
+    from arl import check as checks
+
+    _settle()
+    found = checks.of_notebooks(names, {"preset": preset, **given}) if names else checks.of_rows([cfg])
+    for line in found.lines:
+        click.echo(line)
+    for line in found.problems:
+        click.echo(f"problem: {line}")
+    if found.problems:
+        sys.exit(1)
 
 
 @cli.command()
@@ -64,15 +114,29 @@ def show(id: str) -> None:
 @cli.command()
 @PRESET
 @SET
+@PLUGIN
+@click.option("--figures", metavar="FOLDER", help="Where figures go; by default figures/ in the store.")
 @click.argument("names", nargs=-1, metavar="[NOTEBOOK]...")
-def reproduce(preset: str, settings: tuple[str, ...], names: tuple[str, ...]) -> None:
+def reproduce(preset: str, settings: tuple[str, ...], figures: str | None, names: tuple[str, ...]) -> None:
     """Execute the notebooks in order (or those whose names start with NOTEBOOK); executed copies go to the store."""
+    parameters: dict[str, Any] = {"preset": preset, **split_settings(settings)}
     from arl.workbook.notebooks import execute_all
 
-    parameters = {"preset": preset, **parse_settings(settings)}
-    RunConfig.preset(preset)
+    if figures is not None:
+        os.environ["ARL_FIGURES"] = absolute("--figures", figures)
+    _settle()
     for executed in execute_all(names, parameters):
         click.echo(executed)
+
+
+@cli.command()
+@click.argument("copy_to", metavar="COPY_TO")
+def notebooks(copy_to: str) -> None:
+    """Copy the notebooks into the folder COPY_TO, to open them in JupyterLab."""
+    from arl.workbook.notebooks import copy_to as copy
+
+    for path in copy(Path(absolute("COPY_TO", copy_to))):
+        click.echo(path)
 
 
 @cli.command()
@@ -81,24 +145,47 @@ def app(port: int) -> None:
     """Serve the explorer as a page without code, to this machine alone; prints the address."""
     from arl.workbook.app import serve
 
+    _settle("exports")
     serve(port)
+
+
+def _settle(figures: str = "figures") -> None:
+    """Fix the folders of store and figures as seen from here, for this process and its children: `figures` in the store by default.
+
+    What is committed is replaced only when its folder is named.
+    """
+    from arl.store import runs_root, settle
+
+    settle()
+    os.environ.setdefault("ARL_FIGURES", str(runs_root() / figures))
+
+
+def _terminated(number: int, frame: Any) -> NoReturn:
+    """SIGTERM ends as an error does, so that whatever was started is ended too."""
+    raise SystemExit(128 + number)
 
 
 def main() -> None:
     """The console script: errors that the user can mend are one line, not a traceback."""
+    lenient_streams()
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (UserError, LookupError) as error:
+    except UserError as error:
         sys.exit(f"arl: {error}")
-    except Exception as error:
-        if type(error).__name__ != "TrainingError":  # torch is not imported for a name
-            raise
-        sys.exit(f"arl: {error}")
+    except BrokenPipeError:  # a reader such as `head` has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit("arl: interrupted; the same command goes on from the last epoch")
+    except Exception as error:
+        if type(error).__name__ == "TrainingError":  # torch is not imported for a name
+            sys.exit(f"arl: {error}")
+        print(f"arl {__version__}: this is a bug, please report it with the lines below", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

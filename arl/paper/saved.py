@@ -1,6 +1,5 @@
 """Where figures are kept: PNG, vector PDF, and a JSON with the run ids, numbers, commit and versions behind each."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from arl import machine
 from arl.config import PRESETS, RunConfig
 from arl.paper.measured import Line
 from arl.paper.style import METRICS
 from arl.row import Row
-from arl.store import Run, made_with, project_root, write_json
+from arl.store import Run, made_with, runs_root, write_json
 
 Rows = Mapping[str, Row] | Sequence[Row | Run | Line]
 
@@ -31,8 +31,8 @@ class Saved:
 
 
 def figures_root() -> Path:
-    """Where figures go: `$ARL_FIGURES`, else `figures/`."""
-    return Path(os.environ.get("ARL_FIGURES") or project_root() / "figures")
+    """Where figures go: `$ARL_FIGURES`, else `figures/` in the store. What is committed is replaced only when its folder is named."""
+    return machine.folder("ARL_FIGURES") or runs_root() / "figures"
 
 
 def figures_folder(preset: str) -> Path:

@@ -7,15 +7,17 @@ from typing import Any
 
 import click
 
+from arl import gate
 from arl.messages import UserError
-from arl.store import project_root, runs_root
+from arl.store import runs_root
+from arl.workbook.notebooks import notebooks, opened
 
 HOST = "127.0.0.1"
 UPLOAD = 64 << 20  # bytes of one message: a few photographs
 
 
 def serve(port: int) -> None:
-    """Serve notebooks/08_explore.ipynb until interrupted; prints the address, which holds the token. Raises `UserError`.
+    """Serve the notebook whose metadata say `arl.app` until interrupted; prints the address, which holds the token. Raises `UserError`.
 
     Each visitor gets a kernel of its own, which executes the notebook and nothing else: Voilà passes on the messages of widgets only.
     Without the token nothing is served, no file beside the page is, and no other machine can connect.
@@ -24,9 +26,11 @@ def serve(port: int) -> None:
         from voila.app import Voila
     except ImportError:
         raise UserError("app: Voilà is not installed, accepted: after pip install 'arl[app]'") from None
-    notebook = project_root() / "notebooks" / "08_explore.ipynb"
-    if not notebook.is_file():
-        raise UserError(f"app: found no {notebook}, accepted: a checkout of the project, installed with pip install -e")
+    served = [path for path in notebooks() if opened(path).app]
+    if not served:
+        raise UserError("app: found no notebook with arl.app in its metadata, accepted: a complete installation of arl")
+    gate.environment()
+    gate.kernel()
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -36,10 +40,10 @@ def serve(port: int) -> None:
                 f"port: found {port} ({error.strerror}), accepted: a free port, such as 0 for any"
             ) from None
         port = probe.getsockname()[1]
-    os.environ.setdefault("ARL_FIGURES", str(runs_root() / "exports"))  # a visitor's figure is not the project's
+    os.environ.setdefault("ARL_FIGURES", str(runs_root() / "exports"))  # beside what `arl reproduce` draws
     token = secrets.token_urlsafe(24)
     click.echo(f"http://{HOST}:{port}/?token={token}")
-    Voila.launch_instance(_arguments(str(notebook), port, token))
+    Voila.launch_instance(_arguments(str(served[0]), port, token))
 
 
 def _arguments(notebook: str, port: int, token: str) -> list[str]:

@@ -1,59 +1,200 @@
-"""Execute the notebooks in batches: parameters checked first, progress as it happens, copies kept in the store."""
+"""The notebooks: their parameters checked, in a batch or inside one; executed with progress as it happens, copies kept in the store.
+
+What a notebook accepts is in its cell tagged `parameters`; which rows of the paper's tables it asks for, in its metadata, `arl.rows`.
+"""
 
 import ast
 import os
-import re
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import papermill
-from IPython import get_ipython
 from papermill.exceptions import PapermillExecutionError
 
+from arl import gate, inputs
 from arl.config import RunConfig
+from arl.inputs import Declared
 from arl.machine import KEEP_MEMORY, cores
 from arl.messages import UserError, say
-from arl.paper import rows as experiments
+from arl.paper import rows as tables
 from arl.store import project_root, runs_root
 from arl.sweep import run_all, worker_count
+
+# What a notebook's metadata may name as `arl.rows`: the settings that it asks for, from its configuration and its parameters.
+ROWS = {
+    "table1": lambda cfg, given: tables.table1(cfg),
+    "table2": lambda cfg, given: tables.table2(cfg, tables.numbers(given["lambda2s"])),
+    "table3": lambda cfg, given: tables.table3(cfg, given["layers"].split(",")),
+    "all": lambda cfg, given: tables.every_row(cfg),
+    "named": lambda cfg, given: tables.find_rows(cfg, given["rows"]),
+}
 
 
 class NotebookError(UserError):
     """A notebook that cannot be executed, or that failed; the message is one line."""
 
 
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook's file, the parameters that it declares, the name of the rows that it asks for or "", whether `arl app` serves it."""
+
+    path: Path
+    parameters: dict[str, Declared]
+    rows: str = ""
+    app: bool = False
+
+    def given(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of its parameters, checked, paths absolute: of `parameters` where it has them, else its own."""
+        return inputs.values(self.parameters, parameters)
+
+    def configuration(self, given: Mapping[str, Any]) -> RunConfig | None:
+        """The configuration that the values `given` make; None for a notebook without `preset`. Raises `ConfigError`."""
+        return configuration(self.parameters, given)
+
+    def settings(self, given: Mapping[str, Any]) -> dict[tuple[str, RunConfig], None]:
+        """The rows of the paper's tables that it will ask for, each with every seed."""
+        cfg = self.configuration(given)
+        if cfg is None or not self.rows:
+            return {}
+        found = ROWS[self.rows](cfg, given)
+        seeds = given.get("seeds", cfg.seed)
+        return {(row.name, each): None for row in found for each in tables.seeded(row.cfg, seeds)}
+
+
+def configuration(declared: Mapping[str, Declared], given: Mapping[str, Any]) -> RunConfig | None:
+    """`RunConfig.preset(preset, ...)` with those of `declared` that are its fields; "" keeps the preset's. None without `preset`."""
+    if "preset" not in declared:
+        return None
+    known = RunConfig.parameters()
+    fields = {name: given[name] for name in declared if name in known and name != "preset"}
+    return inputs.configuration(given["preset"], fields)
+
+
+# -- the files ----------------------------------------------------------------------------------------------------
+
+
+def folder() -> Path:
+    """Where the notebooks lie: in the checkout or, installed, in the package. Never in the current folder."""
+    return project_root() / "notebooks"
+
+
 def notebooks(names: Sequence[str] = ()) -> list[Path]:
     """The notebooks in order; with `names`, those whose file name starts with one of them. Raises `NotebookError`."""
-    folder = project_root() / "notebooks"
-    every = sorted(folder.glob("[0-9]*.ipynb"))
+    every = sorted(folder().glob("[0-9]*.ipynb"))
     if not every:
-        raise NotebookError(
-            f"notebooks: none in {folder}, accepted: a checkout of the project, installed with pip install -e"
-        )
+        raise NotebookError(f"notebooks: found none in {folder()}, accepted: a complete installation of arl")
     for name in names:
         if not any(path.name.startswith(name) for path in every):
             raise NotebookError(f"NOTEBOOK: found {name!r}, accepted: {', '.join(path.stem for path in every)}")
     return [path for path in every if not names or path.name.startswith(tuple(names))]
 
 
-def execute_all(names: Sequence[str], parameters: dict[str, Any]) -> Iterator[Path]:
+def opened(path: Path) -> Notebook:
+    """The notebook at `path`. Raises `NotebookError` for a file that is none, or that asks for rows that do not exist."""
+    try:
+        content = nbformat.read(path, as_version=4)
+    except Exception as error:  # a damaged file raises almost anything
+        raise NotebookError(f"{path}: found no notebook ({type(error).__name__}), accepted: an .ipynb file") from None
+    source = "\n".join(c.source for c in content.cells if "parameters" in c.metadata.get("tags", ()))
+    own = content.metadata.get("arl", {})
+    rows = own.get("rows", "")
+    if rows and rows not in ROWS:
+        raise NotebookError(f"{path.name}: found arl.rows {rows!r} in its metadata, accepted: {', '.join(ROWS)}")
+    return Notebook(path, inputs.declarations(source), rows, own.get("app", False))
+
+
+def copy_to(target: Path) -> list[Path]:
+    """Copies of all notebooks in the folder `target`. Raises `NotebookError` rather than replace a file."""
+    gate.writable(target, "COPY_TO")
+    target.mkdir(parents=True, exist_ok=True)
+    copies = {path: target / path.name for path in notebooks()}
+    for copy in copies.values():
+        if copy.exists():
+            raise NotebookError(f"COPY_TO: found {copy}, accepted: a folder without it")
+    for path, copy in copies.items():
+        shutil.copyfile(path, copy)
+    return list(copies.values())
+
+
+# -- inside a notebook --------------------------------------------------------------------------------------------
+
+
+def notebook(namespace: dict[str, Any]) -> RunConfig | None:
+    """Right after the cell of parameters, `cfg = arl.notebook(globals())`: check them all, and make the configuration of them.
+
+    Declared parameters are the typed assignments of the cells so far. They are put back into `namespace` as their types, paths
+    absolute as seen from the kernel's folder. What papermill injected and the notebook does not declare is refused; papermill only
+    warns. None for a notebook without `preset`. Raises `UserError`.
+    """
+    cells = [str(cell) for cell in namespace.get("In", ())]
+    declared = {name: d for cell in cells for name, d in inputs.declarations(cell).items() if d.kind}
+    if not cells:  # a script
+        kinds = namespace.get("__annotations__", {})
+        declared = {n: Declared(getattr(kind, "__name__", str(kind)), None) for n, kind in kinds.items()}
+    injected = {name for cell in cells if cell.startswith("# Parameters") for name in _assigned(cell)}
+    inputs.unknown(injected, list(declared), "this notebook")
+    given = inputs.values(declared, {name: namespace[name] for name in declared if name in namespace})
+    cfg = configuration(declared, given)
+    namespace.update(given)
+    gate.ready([] if cfg is None else [cfg], opening=False)
+    return cfg
+
+
+def _assigned(cell: str) -> set[str]:
+    return {
+        target.id
+        for line in ast.parse(cell).body
+        for target in getattr(line, "targets", ())
+        if isinstance(target, ast.Name)
+    }
+
+
+def check_parameters() -> None:
+    """What notebooks of before `notebook` call: the same checks, without a configuration."""
+    from IPython import get_ipython
+
+    notebook(get_ipython().user_ns)
+
+
+# -- a batch ------------------------------------------------------------------------------------------------------
+
+
+def prepared(names: Sequence[str], parameters: Mapping[str, Any]) -> tuple[dict[Path, dict[str, Any]], list[RunConfig]]:
+    """The notebooks `names` with the values of their parameters, and the rows that they will ask for. All values are checked.
+
+    Each of `parameters` must be known to at least one of the notebooks. Raises `UserError`.
+    """
+    chosen = [opened(path) for path in notebooks(names)]
+    known = sorted({name for each in chosen for name in each.parameters})
+    inputs.unknown(set(parameters) - {"preset"}, known, "these notebooks")  # one that trains nothing has no preset
+    values = [each.given(parameters) for each in chosen]
+    for each, given in zip(chosen, values, strict=True):
+        if (cfg := each.configuration(given)) is not None:
+            gate.ready([cfg], opening=False)
+    rows: dict[tuple[str, RunConfig], None] = {}  # the ledger asks again for what the tables ask
+    for each, given in zip(chosen, values, strict=True):
+        rows |= each.settings(given)
+    return {each.path: given for each, given in zip(chosen, values, strict=True)}, [cfg for _, cfg in rows]
+
+
+def execute_all(names: Sequence[str], parameters: Mapping[str, Any]) -> Iterator[Path]:
     """Execute `notebooks(names)`, a kernel a core, with those of `parameters` that each has; yields the executed copies in order.
 
-    Before anything runs, each parameter must be known to at least one of the notebooks: papermill itself would only warn.
-    Raises `NotebookError`.
+    Everything that can be refused is refused before anything runs. Raises `UserError`.
     """
-    chosen = {path: papermill.inspect_notebook(str(path)) for path in notebooks(names)}
-    known = set().union(*chosen.values())
-    if unknown := sorted(set(parameters) - known - {"preset"}):  # a notebook that trains nothing has no preset
-        raise NotebookError(f"{unknown[0]}: no such parameter, accepted by these notebooks: {', '.join(sorted(known))}")
-    run_all(_rows_ahead(chosen, parameters))  # in one sweep, so that its time left is that of all
+    chosen, rows = prepared(names, parameters)
+    gate.kernel()
+    run_all(gate.ready(rows))  # in one sweep, so that its time left is that of all
 
     def one(number: int, path: Path) -> Path:
         say(f"[{number}/{len(chosen)}] {path.name}")
-        return execute(path, {name: value for name, value in parameters.items() if name in chosen[path]})
+        return execute(path, chosen[path])
 
     kernels = min(worker_count(), len(chosen))
     os.environ |= KEEP_MEMORY | os.environ
@@ -70,61 +211,21 @@ def execute_all(names: Sequence[str], parameters: dict[str, Any]) -> Iterator[Pa
                 job.cancel()
 
 
-def check_parameters() -> None:
-    """In a notebook, after its imports: refuse what papermill injected and the notebook does not declare; papermill only warns.
-
-    Raises `NotebookError`.
-    """
-    cells = get_ipython().user_ns["In"]
-    # the cell of parameters annotates each
-    declared = set(re.findall(r"^(\w+): \w+ = ", "\n".join(cells), re.MULTILINE))
-    injected = {
-        target.id
-        for cell in cells
-        if cell.startswith("# Parameters\n")
-        for line in ast.parse(cell).body
-        for target in getattr(line, "targets", ())
-    }
-    if unknown := sorted(injected - declared):
-        raise NotebookError(
-            f"{unknown[0]}: no such parameter, accepted by this notebook: {', '.join(sorted(declared))}"
-        )
-
-
-def _rows_ahead(chosen: dict[Path, dict[str, Any]], parameters: dict[str, Any]) -> list[RunConfig]:
-    """The rows of the paper's tables that the notebooks `chosen` will ask for, each with every seed."""
-    found: dict[tuple[str, RunConfig], None] = {}  # the ledger asks again for what the tables ask
-    for path, accepted in chosen.items():
-        needed = accepted.keys() & ({"preset", "seeds", "lambda2s", "layers"} | RunConfig.model_fields.keys())
-        given = {name: ast.literal_eval(accepted[name]["default"]) for name in needed}
-        given |= {name: value for name, value in parameters.items() if name in accepted}
-        tables = {
-            "02": lambda cfg, given: experiments.table1(cfg),
-            "03": lambda cfg, given: experiments.table2(cfg, experiments.numbers(given["lambda2s"])),
-            "04": lambda cfg, given: experiments.table3(cfg, given["layers"].split(",")),
-            "10": lambda cfg, given: experiments.every_row(cfg),
-        }
-        if (table := tables.get(path.name[:2])) is not None:
-            fields = {name: value for name, value in given.items() if name in RunConfig.model_fields}
-            rows = table(RunConfig.preset(given["preset"], **fields), given)
-            found |= {(row.name, cfg): None for row in rows for cfg in experiments.seeded(row.cfg, given["seeds"])}
-    return [cfg for _, cfg in found]
-
-
-def execute(path: Path, parameters: dict[str, Any]) -> Path:
-    """Execute one notebook in the kernel `python3`; the copy, with its outputs, goes to `notebooks/` in the store.
+def execute(path: Path, parameters: Mapping[str, Any]) -> Path:
+    """Execute one notebook with this interpreter; the copy, with its outputs, goes to `notebooks/` in the store.
 
     What the notebook prints on standard error, a line an epoch, is passed on as it comes. Raises `NotebookError` for a failed cell
     and for an error hidden in a widget's output, which papermill would let pass.
     """
+    gate.kernel()
     executed = runs_root() / "notebooks" / path.name
     executed.parent.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # the debugger's warning is noise here
     try:
-        notebook = papermill.execute_notebook(
+        done = papermill.execute_notebook(
             str(path),
             str(executed),
-            parameters,
+            dict(parameters),
             kernel_name="python3",
             cwd=str(path.parent),
             progress_bar=False,
@@ -135,7 +236,7 @@ def execute(path: Path, parameters: dict[str, Any]) -> Path:
         raise NotebookError(
             f"{path.name}: cell {error.exec_count}: {error.ename}: {error.evalue} (see {executed})"
         ) from None
-    if hidden := widget_errors(notebook):
+    if hidden := widget_errors(done):
         raise NotebookError(f"{path.name}: an error in a widget: {hidden[0]} (see {executed})")
     return executed
 

@@ -1,0 +1,272 @@
+"""The one gate before the work: what a run or a batch needs, checked in seconds, before anything is rendered, decoded or trained.
+
+`ready(cfgs)` raises at the first mistake, `problems(cfgs)` gives all of them. Each check takes configurations and raises `UserError`,
+one line: name, what was found, what is accepted. The cheap ones come first; those of `OPENING` open faces and judges.
+"""
+
+import ast
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from arl import inputs
+from arl.config import RunConfig
+from arl.messages import ConfigError, UserError
+
+Check = Callable[[Sequence[RunConfig]], None]
+GIB = 1 << 30
+LEAST_FOR_C = 64  # images: a batch of the recogniser's training
+NETWORKS = 64 << 20  # bytes of a row's checkpoints, for the small encoder
+
+
+def ready(cfgs: Sequence[RunConfig], opening: bool = True) -> list[RunConfig]:
+    """`cfgs` with their paths absolute, once every check has passed. `opening=False` leaves faces and judges closed. Raises `UserError`."""
+    anchored = [inputs.anchored(cfg) for cfg in cfgs]
+    unique = list(dict.fromkeys(anchored))
+    for check in CHEAP + (OPENING if opening else ()):
+        check(unique)
+    return anchored
+
+
+def problems(cfgs: Sequence[RunConfig]) -> list[str]:
+    """One line for each check that fails; faces and judges are opened only where all that is cheap is well."""
+    unique = list(dict.fromkeys(inputs.anchored(cfg) for cfg in cfgs))
+    found = _failing(CHEAP, unique)
+    return found or _failing(OPENING, unique)
+
+
+def _failing(checks: Sequence[Check], cfgs: Sequence[RunConfig]) -> list[str]:
+    found: list[str] = []
+    for check in checks:
+        try:
+            check(cfgs)
+        except UserError as error:
+            found += [line for line in str(error).splitlines() if line not in found]
+    return found
+
+
+# -- cheap --------------------------------------------------------------------------------------------------------
+
+
+def environment(cfgs: Sequence[RunConfig] = ()) -> None:
+    """Device, threads and workers, as the environment names them."""
+    from arl import machine
+
+    for name in ("threads", "workers", "device"):
+        getattr(machine, name)()
+
+
+def store(cfgs: Sequence[RunConfig] = ()) -> None:
+    """The store's folder can be made and written to. One that holds results may be there to be read only."""
+    from arl.store import runs_root
+
+    root = runs_root()
+    if not any(root.glob("*/result.json")):
+        writable(root, "ARL_RUNS")
+
+
+def writable(folder: Path, name: str) -> None:
+    """Raise `UserError` where nothing can be written to `folder`, which need not be there yet."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise UserError(f"{name}: found {there}, which is no folder, accepted: a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{name}: found {there}, where nothing can be written, accepted: a folder of your own")
+
+
+def effect(cfgs: Sequence[RunConfig]) -> None:
+    """No parameter was set that changes nothing."""
+    for cfg in cfgs:
+        if idle := cfg.without_effect():
+            raise ConfigError(idle[0])
+
+
+def files(cfgs: Sequence[RunConfig]) -> None:
+    """The files and folders that configurations name are there."""
+    for cfg in cfgs:
+        if cfg.data in ("celeba", "folder"):
+            _there("data_root", cfg.data_root, Path.is_dir, "an existing folder")
+        if cfg.extra != "none" and "/" in cfg.extra_source:
+            accepted = f"a folder of faces, or {' or '.join(inputs.BUILT_IN['extra_source'])}"
+            _there("extra_source", cfg.extra_source, Path.is_dir, accepted)
+        if "/" in cfg.recogniser:
+            _there("recogniser", cfg.recogniser, Path.is_file, "rendered, dlib or an .onnx file")
+        if "/" in cfg.perceptual:
+            named = ", ".join(inputs.BUILT_IN["perceptual"])
+            _there("perceptual", cfg.perceptual, Path.is_file, f"{named}, or a file of VGG16 weights")
+
+
+def _there(name: str, text: str, kind: Callable[[Path], bool], accepted: str) -> None:
+    try:
+        found = kind(Path(text).expanduser())
+    except (OSError, RuntimeError, ValueError):
+        found = False
+    if not found:
+        raise ConfigError(f"{name}: found {text!r}, accepted: {accepted}")
+
+
+def sizes(cfgs: Sequence[RunConfig]) -> None:
+    """Rendered sets are large enough for a batch of each player, for T and for C. Other sets are known when they are opened."""
+    for cfg in cfgs:
+        n_c = cfg.recogniser_identities * cfg.recogniser_per_identity
+        if cfg.recogniser == "rendered" and n_c < LEAST_FOR_C:
+            raise ConfigError(
+                f"recogniser_identities: found {cfg.recogniser_identities} × {cfg.recogniser_per_identity} = {n_c} images for C, "
+                f"accepted: {LEAST_FOR_C} images or more"
+            )
+        if cfg.data == "rendered":
+            _parts(cfg, cfg.identities * cfg.per_identity)
+
+
+def _parts(cfg: RunConfig, n: int) -> None:
+    """X1, X2 and T of `n` images, drawn by image."""
+    n1, n2 = (round(x * n) if x < 1 else int(x) for x in (cfg.x1, cfg.x2))
+    if min(n1, n2) < 1 or n - n1 - n2 < 2:
+        raise ConfigError(
+            f"x1, x2: found {cfg.x1:g} and {cfg.x2:g}, which is {n1} and {n2} of {n} images, "
+            "accepted: fractions or counts that leave X1 and X2 images, and T two"
+        )
+    if cfg.split == "identity":  # whole people: the numbers come out otherwise
+        return
+    learns = n2 - max(1, n2 // 10) + (cfg.extra_images if cfg.extra != "none" else 0)
+    for name, images in (("X1", n1), ("the adversary's images", learns)):
+        if images < cfg.batch_size:
+            raise ConfigError(
+                f"batch_size: found {cfg.batch_size} with {images} images in {name}, accepted: that many or less"
+            )
+
+
+def room(cfgs: Sequence[RunConfig]) -> None:
+    """There is room on the store's disk for the rendered faces and for the networks."""
+    from arl.store import runs_root
+
+    sets: dict[tuple, int] = {}  # bytes, by what a set is
+    for cfg in cfgs:
+        size = 3 * cfg.image_size**2
+        if cfg.data == "rendered":
+            key = ("data", cfg.identities, cfg.per_identity, size, cfg.data_seed)
+            sets[key] = cfg.identities * cfg.per_identity * size
+        if cfg.extra != "none":
+            sets["extra", cfg.extra_source, cfg.extra_images, size] = cfg.extra_images * size
+        if cfg.recogniser == "rendered":
+            images = cfg.recogniser_identities * cfg.recogniser_per_identity
+            sets["C", images, size] = images * size
+    needed, free = sum(sets.values()) + NETWORKS, free_bytes(runs_root())
+    if needed > free:
+        largest = max(sets, key=lambda key: sets[key])
+        name = {"data": "identities", "extra": "extra_images", "C": "recogniser_identities"}[largest[0]]
+        raise ConfigError(
+            f"{name}: found faces of {needed / GIB:,.1f} GiB for {runs_root()}, "
+            f"accepted: what fits into the {free / GIB:,.1f} GiB that are free"
+        )
+
+
+def free_bytes(folder: Path) -> int:
+    """Free bytes on the disk where `folder` is or will be."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    return shutil.disk_usage(there).free
+
+
+def main_guard(cfgs: Sequence[RunConfig] = ()) -> None:
+    """A sweep's workers import the script that calls it: there the call must stand under `if __name__ == "__main__":`."""
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "__main__" and frame.f_code.co_name == "<module>":
+            break
+        frame = frame.f_back
+    script = frame and frame.f_globals.get("__file__")
+    if not script or frame.f_code.co_filename != script:
+        return
+    try:
+        body = ast.parse(Path(script).read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return
+    for statement in body:
+        if statement.lineno <= frame.f_lineno <= (statement.end_lineno or statement.lineno):
+            if not _is_guard(statement):
+                raise UserError(
+                    f'{script}: found line {frame.f_lineno} without a guard, accepted: under `if __name__ == "__main__":`, '
+                    "as each worker imports this file"
+                )
+
+
+def _is_guard(statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.If):
+        return False
+    return any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test))
+
+
+# -- a kernel for notebooks ---------------------------------------------------------------------------------------
+
+
+def kernel() -> None:
+    """Let `python3` be this interpreter for every notebook started from here, whatever kernelspecs the user has. Raises `UserError`.
+
+    Jupyter looks into `$JUPYTER_PATH` first.
+    """
+    from arl.store import runs_root, write_atomically
+
+    if importlib.util.find_spec("ipykernel") is None:
+        raise UserError(f"kernel: found no ipykernel for {sys.executable}, accepted: after pip install ipykernel")
+    if not sys.executable or not os.access(sys.executable, os.X_OK):
+        raise UserError(f"kernel: found no interpreter at {sys.executable!r}, accepted: Python in a folder that exists")
+    base = runs_root().absolute() / ".jupyter"
+    folder = base / "kernels" / "python3"
+    folder.mkdir(parents=True, exist_ok=True)
+    spec = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    write_atomically(folder / "kernel.json", json.dumps(spec, indent=1).encode())
+    others = [part for part in os.environ.get("JUPYTER_PATH", "").split(os.pathsep) if part and part != str(base)]
+    os.environ["JUPYTER_PATH"] = os.pathsep.join([str(base), *others])
+
+
+# -- opening faces and judges -------------------------------------------------------------------------------------
+
+
+def faces(cfgs: Sequence[RunConfig]) -> None:
+    """Faces and extra data can be opened, and each set that is drawn of them holds a batch."""
+    from arl.experiment import Experiment
+
+    for cfg in cfgs:
+        experiment = Experiment(cfg)
+        experiment.check()
+        if len(experiment.split.t) < 2:
+            raise ConfigError(f"x1, x2: found {len(experiment.split.t)} image left for T, accepted: two or more")
+
+
+def judges(cfgs: Sequence[RunConfig]) -> None:
+    """Recognisers from elsewhere can tell the data's own faces apart; g gives maps of them."""
+    from arl import judges
+    from arl.experiment import Experiment
+
+    tried: set[tuple] = set()
+    for cfg in cfgs:
+        if cfg.recogniser != "rendered" and (key := ("C", cfg.recogniser, *_faces_of(cfg))) not in tried:
+            tried.add(key)
+            experiment = Experiment(cfg)
+            judges.check(experiment.judge, experiment.data.images, experiment.data.identities)
+        uses_g = any(player.perceptual_weight for player in cfg.players)
+        if uses_g and (key := ("g", cfg.perceptual, *_faces_of(cfg))) not in tried:
+            tried.add(key)
+            experiment = Experiment(cfg)
+            judges.check_perceptual(experiment.g, experiment.data.images)
+
+
+def _faces_of(cfg: RunConfig) -> tuple:
+    fields = ("data", "data_root", "damaged", "data_seed", "image_size", "identities", "per_identity")
+    return tuple(getattr(cfg, name) for name in fields)
+
+
+CHEAP: tuple[Check, ...] = (environment, effect, files, sizes, store, room)
+OPENING: tuple[Check, ...] = (faces, judges)
