@@ -139,13 +139,17 @@ def _other_feeds(judge: OnnxRecogniser, checked: Checked, faces: np.ndarray, who
         if np.allclose((judge.mean, judge.std), own, atol=1e-3):
             continue
         embedding, middle = embed_all(judge, faces, np.arange(len(faces)), torch.device("cpu"))
-        if not _fault(embedding, ""):
-            found[name] = _measure(embedding, middle, who)
+        if _fault(embedding, ""):
+            continue
+        other = _measure(embedding, middle, who)
+        if (other.stranger or 0) <= SATURATED:
+            found[name] = other
     judge.mean, judge.std = own
     if not found or checked.auc is None:
         return "", []
     best = max(found, key=lambda name: found[name].auc or 0)
-    better, mean, std = found[best].auc, *FEEDS[best]
+    better = found[best].auc
+    mean, std = FEEDS[best]
     metadata = f"metadata mean={mean:.6g}, std={std:.6g} (values in {best})"
     if (checked.auc < WEAK and better >= checked.auc + 0.05) or checked.stranger > SATURATED:
         return (
