@@ -94,10 +94,10 @@ def read_labels(path: Path, known: tuple[str, ...] = ()) -> Labels:
         image, found = _row(path, row, header, columns)
         person = unicodedata.normalize("NFC", row[who]) if who else ""
         if who and person.lower() in NOBODY:
-            raise ConfigError(f"{path}: found nobody in the row of {row[0]}, accepted: an identity for each image")
+            raise ConfigError(f"{path}: found nobody in the row of {_short(row[0])}, accepted: an identity for each image")
         before = (values.get(image, found), people.get(image, person))
         if before != (found, person):
-            raise ConfigError(f"{path}: found {row[0]} twice, with other values, accepted: one row for each image")
+            raise ConfigError(f"{path}: found {_short(row[0])} twice, with other values, accepted: one row for each image")
         values[image] = found
         if who:
             people[image] = person
@@ -137,6 +137,11 @@ def _check_header(path: Path, header: list[str], known: tuple[str, ...]) -> None
         raise ConfigError(f"{path}: found the attribute {unknown[0]!r}, accepted: any of {', '.join(known)}")
 
 
+def _short(cell: str) -> str:
+    """A cell on one line."""
+    return " ".join(cell.split())[:80]
+
+
 def _row(path: Path, row: list[str], header: list[str], columns: list[int]) -> tuple[str, tuple[bool, ...]]:
     image = clean_name(row[0])
     accepted = f"{len(header)} columns, with 0, 1, -1, true or false"
@@ -152,7 +157,7 @@ def _row(path: Path, row: list[str], header: list[str], columns: list[int]) -> t
             found += f" and the value {strange[0]!r}"
     except KeyError as error:
         found = f"the value {error}"
-    raise ConfigError(f"{path}: found {found} in the row of {row[0]}, accepted: {accepted}")
+    raise ConfigError(f"{path}: found {found} in the row of {_short(row[0])}, accepted: {accepted}")
 
 
 def read_identities(path: Path) -> dict[str, int]:
