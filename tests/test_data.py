@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 
@@ -15,8 +16,22 @@ from sources import celeba, photograph, refused, write_celeba, write_folder
 
 from arl import faces
 from arl.config import ATTRIBUTES, RunConfig
-from arl.data import FaceData, batches, cache, open_data, open_extra, open_rendered, split
+from arl.data import (
+    FaceData,
+    batches,
+    cache,
+    describe,
+    full_batches,
+    needed_bytes,
+    open_data,
+    open_extra,
+    open_rendered,
+    room,
+    split,
+)
 from arl.data.batches import _ahead
+from arl.messages import UserError
+from arl.store import run_id
 
 # torchvision 0.29 announces that its decoders will move to torchcodec
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
@@ -205,7 +220,7 @@ def test_split_that_leaves_nothing_is_refused():
     refused(lambda: split(data, RunConfig(x1=0.9, x2=0.01)), "x2", "0.01")
     refused(lambda: split(people([6, 6]), RunConfig(split="identity", x1=0.5)), "split", "2 people")
     for seed in range(20):  # extreme but possible
-        for x1, x2 in ((1, 1), (10, 1), (1, 10)):
+        for x1, x2 in ((2, 2), (8, 2), (2, 8)):
             assert all(len(part) for part in split(data, RunConfig(x1=x1, x2=x2, split="identity", seed=seed)))
 
 
@@ -280,3 +295,143 @@ def test_reading_ahead_gives_the_same_and_may_be_left():
     assert next(stream) == 0
     stream.close()
     assert len(seen) <= 2  # one used, one ahead
+
+
+# -- room, and what kills leave ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields, parameter",
+    [
+        (dict(identities=10**9), "identities"),
+        (dict(identities=10**7, per_identity=1000, image_size=256), "identities"),
+        (dict(extra="adversary", extra_images=10**8 * 50), "extra_images"),
+        (dict(extra="both", extra_images=10**11, extra_source="standard"), "extra_images"),
+    ],
+)
+def test_sets_that_have_no_room_are_refused_at_once(store, fields, parameter):
+    cfg = RunConfig(**fields)
+    for call in (open_extra if "extra" in fields else open_data, describe):
+        refused(lambda call=call: call(cfg), parameter, "GiB", "free")
+    assert needed_bytes(cfg) > 10**12
+    assert not list(store.glob("*"))  # nothing was begun
+
+
+def test_labels_that_do_not_fit_into_memory_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "free_bytes", lambda folder: 10**18)
+    refused(lambda: open_data(RunConfig(identities=10**9)), "identities", "memory")
+    monkeypatch.setattr(room, "free_bytes", lambda folder: 1000)
+    refused(lambda: open_rendered(4, 2, 32, 0), "8 images of 32 px", "accepted")
+
+
+def test_needed_bytes_are_those_that_are_written(store):
+    cfg = RunConfig(identities=8, per_identity=4, image_size=32, extra="adversary", extra_images=8)
+    needed = needed_bytes(cfg)
+    open_data(cfg, progress=False)
+    only_extra = needed_bytes(cfg)
+    open_extra(cfg, progress=False)
+    written = sum(path.stat().st_size for path in store.rglob("*") if path.suffix in (".u8", ".safetensors"))
+    assert written <= needed <= written * 1.1 and only_extra == needed // 5 and needed_bytes(cfg) == 0
+
+
+def test_a_full_disk_is_one_line(monkeypatch):
+    def full(*args, **names):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "build", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        open_rendered(4, 2, 32, 0)
+
+
+def test_what_a_kill_leaves_is_removed_at_the_next_start(store, tmp_path):
+    data = open_rendered(4, 2, 32, 0, progress=False)
+    (whole,) = store.glob("*/images.u8")
+    gone = multiprocessing.get_context("fork").Process(target=int)
+    gone.start()
+    gone.join()
+    other = store / "folder-123456789abc"  # unfinished: it goes on when it is asked for
+    other.mkdir()
+    left = [
+        whole.with_name(f".meta.json.{gone.pid}.part"),
+        whole.with_name("done.u8"),
+        whole.with_name("attributes.u8"),
+    ]
+    left += [other / f".images.u8.{gone.pid}.part", other / "images.part"]
+    kept = [whole.with_name(f".meta.json.{os.getpid()}.part"), other / "done.u8", other / "images.u8", whole]
+    for path in [*left, *kept[:-1]]:
+        path.write_bytes(b"x")
+    cache.clean.cache_clear()
+    assert np.array_equal(open_data(RunConfig(identities=4, per_identity=2, image_size=32)).images, data.images)
+    assert not [path for path in left if path.exists()] and all(path.exists() for path in kept)
+
+
+def test_a_stored_set_can_be_read_where_nothing_can_be_written(store, monkeypatch):
+    data = open_rendered(4, 2, 32, 0, progress=False)
+    (images,) = store.glob("*/images.u8")
+    os.utime(images)  # a copy, whose time is another
+
+    def refuse(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cache, "write_json", refuse)
+    monkeypatch.setattr(cache.Path, "mkdir", refuse)
+    assert np.array_equal(open_rendered(4, 2, 32, 0).images, data.images)
+
+
+# -- the process that renders ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["current folder", "PYTHONPATH"])
+def test_rendering_runs_no_file_of_the_users_folder(tmp_path, monkeypatch, how):
+    for name in ("random.py", "numpy.py", "arl.py", "json/__init__.py", "sitecustomize.py", "arl/__init__.py"):
+        trap = tmp_path / "trap" / name
+        trap.parent.mkdir(parents=True, exist_ok=True)
+        trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nraise SystemExit(1)\n")
+    monkeypatch.chdir(tmp_path / "trap")
+    if how == "PYTHONPATH":
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "trap"))
+    else:
+        monkeypatch.setattr(sys, "path", ["", *sys.path])
+    assert len(open_rendered(2, 2, 32, 0, progress=False)) == 4
+    assert not (tmp_path / "sprung").exists()
+
+
+# -- sets that are too small -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("x1, x2", [(10, 1), (1, 10), (10, 9), (0.8, 0.15)])
+def test_each_set_needs_two_images(x1, x2):
+    refused(lambda: split(people([2] * 10), RunConfig(x1=x1, x2=x2)), "x1, x2", "20 images", "2 images each")
+
+
+def test_people_with_one_image_do_not_make_a_set():
+    refused(lambda: split(people([1, 1, 1]), RunConfig(x1=1, x2=1, split="identity")), "x1, x2", "2 images each")
+    refused(lambda: split(people([20, 1, 20]), RunConfig(x1=20, x2=1, split="identity", seed=3)), "2 images each")
+
+
+def test_fewer_images_than_a_batch_are_refused():
+    cfg = RunConfig(batch_size=32)
+    refused(lambda: full_batches(np.arange(31), cfg, "X2"), "batch_size: found 32 with 31 images in X2")
+    assert full_batches(np.arange(65), cfg, "X2") == 2
+
+
+# -- a description -----------------------------------------------------------------------------------------------
+
+
+def test_a_description_is_what_is_opened_then(store):
+    cfg = RunConfig(identities=6, per_identity=8, image_size=32, data_seed=5, extra="adversary", extra_images=16)
+    before = describe(cfg)
+    assert not store.exists() and not before.stored and before.bytes_needed == needed_bytes(cfg) > 0
+    data = open_data(cfg, progress=False)
+    open_extra(cfg, progress=False)
+    after = describe(cfg)
+    assert after.stored and after.bytes_needed == 0
+    for found in (before, after):
+        assert (found.images, found.people, found.per_person) == (48, 6, (8, 8.0, 8))
+        assert found.spec_id == run_id(data.spec) and found.title == data.title
+        assert found.sizes == tuple(map(len, split(data, cfg))) and found.extra.startswith("16 of rendered")
+        assert [rate for _, rate in found.attributes] == pytest.approx(data.attributes.mean(0).tolist())
+        lines = found.lines()
+        assert all("\n" not in line for line in lines) and any("48 images of 6 people" in line for line in lines)
+    with pytest.raises(AttributeError):
+        after.images = 1

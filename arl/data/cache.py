@@ -56,15 +56,15 @@ def obtain(opened: Opened, progress: bool, skip: bool = False) -> FaceData:
     """The faces of `opened`: found in the store, or made there once. `skip`: images that cannot be read are left out."""
     spec = with_damaged(opened.spec, skip)
     folder = folder_of(spec)
-    found = _load(folder, opened)
+    found = load(folder, opened)
     if found is None:
         check_room(opened.parameter, opened.images, spec["image_size"], folder)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):  # the system frees it when its owner dies
-            found = _load(folder, opened, tell=True)
+            found = load(folder, opened, tell=True)
             if found is None:
                 _make(folder, spec, opened, progress, skip)
-                found = _load(folder, opened)
+                found = load(folder, opened)
     if found is None:
         raise UserError(f"{folder}: found other bytes than were written, accepted: a disk that keeps them")
     _say_what_it_is(found, folder)
@@ -99,7 +99,7 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
     return meta if isinstance(meta, dict) and "files" in meta else None
 
 
-def _load(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceData, str] | None:
+def load(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceData, str] | None:
     """The finished faces of `folder` and their packing; None if there are none, or not as they should be (`tell`: a line)."""
     meta = read_meta(folder)
     if meta is None:

@@ -7,7 +7,7 @@ import numpy as np
 from arl import faces
 from arl.config import RunConfig
 from arl.data.base import FaceData, split
-from arl.data.cache import Opened, folder_of, read_meta, with_damaged
+from arl.data.cache import Opened, folder_of, load, read_meta, with_damaged
 from arl.data.open import look_at_data, look_at_extra
 from arl.data.room import GIB, bytes_of, check_room, free_bytes
 from arl.store import run_id, runs_root
@@ -108,24 +108,23 @@ def _check(opened: Opened, cfg: RunConfig) -> None:
 
 
 def _faces(opened: Opened, cfg: RunConfig) -> tuple[FaceData, str]:
-    """Faces without pictures, and their packing. Damaged ones are known only where the set is stored."""
+    """The stored faces, else faces without pictures, of which none is known to be damaged; and their packing."""
+    if found := load(folder_of(_spec(opened, cfg)), opened):
+        return found
     source = opened.prepare()
     source.close()
     n, size = len(source.identities), cfg.image_size
-    meta = read_meta(folder_of(_spec(opened, cfg))) or {}
-    left_out = opened.left_out + tuple(meta.get("left_out", source.left_out))
-    attributes = (
-        source.attributes if source.attributes is not None else np.zeros((n, len(source.attribute_names)), bool)
-    )
+    attributes = source.attributes
+    if attributes is None:  # they come with the pictures
+        attributes = np.zeros((n, len(source.attribute_names)), bool)
     pictures = np.broadcast_to(np.uint8(0), (n, 3, size, size))
-    data = FaceData(
-        pictures, attributes, source.attribute_names, source.identities, opened.spec, source.title, left_out
-    )
-    return data, source.packing
+    left_out = opened.left_out + source.left_out
+    names, who = source.attribute_names, source.identities
+    return FaceData(pictures, attributes, names, who, opened.spec, source.title, left_out), source.packing
 
 
 def _rates(data: FaceData, cfg: RunConfig) -> tuple[tuple[str, float], ...]:
-    if data.spec["kind"] == "rendered":
+    if data.spec["kind"] == "rendered" and not data.attributes.any():  # not stored
         people = data.identities[:: max(1, len(data) // SAMPLE)][:SAMPLE]
         decided, _ = faces.parameters(cfg.data_seed, people, np.arange(len(people)) % cfg.per_identity)
         return tuple((name, float(np.mean(decided[name]))) for name in data.attribute_names)

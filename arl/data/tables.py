@@ -94,10 +94,14 @@ def read_labels(path: Path, known: tuple[str, ...] = ()) -> Labels:
         image, found = _row(path, row, header, columns)
         person = unicodedata.normalize("NFC", row[who]) if who else ""
         if who and person.lower() in NOBODY:
-            raise ConfigError(f"{path}: found nobody in the row of {_short(row[0])}, accepted: an identity for each image")
+            raise ConfigError(
+                f"{path}: found nobody in the row of {_short(row[0])}, accepted: an identity for each image"
+            )
         before = (values.get(image, found), people.get(image, person))
         if before != (found, person):
-            raise ConfigError(f"{path}: found {_short(row[0])} twice, with other values, accepted: one row for each image")
+            raise ConfigError(
+                f"{path}: found {_short(row[0])} twice, with other values, accepted: one row for each image"
+            )
         values[image] = found
         if who:
             people[image] = person
