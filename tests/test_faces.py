@@ -1,13 +1,15 @@
 """The invented people: reproducible to the byte, labelled truthfully, as frequent as in CelebA."""
 
+import ast
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from arl import faces
 from arl.config import ATTRIBUTES
-from arl.faces import portrait
+from arl.faces.factors import DERIVED, HIDDEN, MIXED
 
 # Percent positive as commonly reported from CelebA's list_attr_celeba.txt (Liu et al., ICCV 2015), in its order.
 CELEBA = (
@@ -200,9 +202,7 @@ def test_attribute_shows_where_it_belongs(name):
     if box is None:
         assert change.mean() > least
         return
-    left, top, right, bottom = (
-        ((np.array(box) * 64 / portrait.UNITS) + 64 * np.array([0.5, 0.45] * 2)).round().astype(int)
-    )
+    left, top, right, bottom = ((np.array(box) * 64 / faces.UNITS) + 64 * np.array([0.5, 0.45] * 2)).round().astype(int)
     inside = np.zeros((64, 64), bool)
     inside[max(top, 0) : bottom, max(left, 0) : right] = True
     assert change[inside].mean() > least
@@ -226,7 +226,6 @@ def test_a_given_trait_changes_what_is_derived_from_it():
     fair, dark = (faces.render_params(4, np.arange(4), 0, 48, traits={"skin_tone": tone})[0] for tone in (1.0, 5.5))
     cheek = np.s_[:, :, 26:30, 17:21]
     assert fair[cheek].mean() > dark[cheek].mean() + 40
-    assert {"yaw", *faces.SLIDERS} <= set(faces.parameters(4, 0)[1])
 
 
 def test_shifted_domain_is_older_and_darker():
@@ -235,6 +234,38 @@ def test_shifted_domain_is_older_and_darker():
     assert two["age"].mean() > one["age"].mean() + 2
     assert two["skin_tone"].mean() > one["skin_tone"].mean() + 0.5
     assert two["noise"].mean() > one["noise"].mean()
+
+
+def test_every_trait_is_in_one_factor_or_in_none():
+    _, traits = faces.parameters(1, 0)
+    named = [name for names in faces.FACTORS.values() for name in names]
+    named += [*MIXED, *DERIVED, *HIDDEN]
+    phases = {name for name in traits if "phase" in name}
+    assert sorted(named) == sorted(set(traits) - phases)
+
+
+def test_factors_are_the_traits_and_belong_to_person_or_photograph():
+    people = np.arange(100)
+    one, two = (faces.factors(6, people, photo) for photo in (0, 1))
+    _, traits = faces.parameters(6, people, 0)
+    assert set(one) == set(faces.FACTORS) and one["skin"].shape == (100, 6 + 4 + 9)
+    assert np.array_equal(one["pose"], np.stack([traits["yaw"], traits["pitch"], traits["roll"]], 1))
+    assert np.array_equal(one["background"][:, 4:], traits["scene_rgb2"])
+    for name in ("geometry", "skin", "age"):
+        assert np.array_equal(one[name], two[name]), name
+    for name in ("expression", "pose", "light", "background", "camera", "clothes"):
+        assert (one[name] != two[name]).any(1).all(), name
+    assert all(np.isfinite(values).all() and (values.std(0) > 0).any() for values in one.values())
+    shifted = faces.factors(6, people, domain="shifted")
+    assert shifted["age"][:, 0].mean() > one["age"][:, 0].mean()
+
+
+def test_the_room_imports_nothing_of_arl_but_config_and_messages():
+    for path in Path(faces.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not isinstance(node, ast.Import) or not any(a.name.startswith("arl") for a in node.names), path
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "arl":
+                assert node.module in ("arl.config", "arl.messages") or node.module.startswith("arl.faces"), path
 
 
 @pytest.mark.parametrize(
