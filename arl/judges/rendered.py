@@ -13,7 +13,7 @@ from arl.judges.base import embed_all, verification_auc
 from arl.messages import ConfigError
 from arl.models import Normalise, residual
 from arl.store import Run, obtain, pack, run_id, unpack
-from arl.training import adam, descend, generator, initialised, one_cycle, precision
+from arl.training import adam, descend, epochs, generator, initialised, one_cycle, precision
 
 RENDERED_SEED = 900_001  # added to data_seed: a stream of people of their own, whom no other data set holds
 UNSEEN = 40, 8  # people and photographs on which a trained recogniser is tested
@@ -110,29 +110,21 @@ def _train_recogniser(
     with initialised(41):
         c = RenderedRecogniser(data.spec["people"]["count"], data.images.shape[-1])
     c = c.to(device, memory_format=torch.channels_last)
-    parts: dict[str, Any] = {"c": c, "adam": adam(c)}
-    start = 0
-    if (kept := run.resume()) is not None:
-        unpack(kept[0], **parts)
-        start = kept[1]["epoch"]
+    optimiser = adam(c)
     who = torch.from_numpy(data.identities - data.identities.min())
     everyone = np.arange(len(data))
     steps = len(data) // spec["batch_size"]
-    for epoch in range(start + 1, spec["epochs"] + 1):
+    for epoch in epochs(run, {"c": c, "adam": optimiser}, spec["epochs"]):
         c.train()
-        total = torch.zeros((), device=device)
-        shuffled = generator(42, epoch)
-        for step, (rows, x) in enumerate(
-            batches(
-                data.images, everyone, spec["batch_size"], device=device, generator=shuffled, flip=True, drop_last=True
-            )
-        ):
+        shuffled = generator(42, epoch.number)
+        everybody = batches(
+            data.images, everyone, spec["batch_size"], device=device, generator=shuffled, flip=True, drop_last=True
+        )
+        for step, (rows, x) in enumerate(everybody):
             with precision(device):
                 loss = c(x, who[rows].to(device, non_blocking=True))
-            descend(loss, parts["adam"], spec["lr"] * one_cycle((epoch - 1 + step / steps) / spec["epochs"]))
-            total += loss.detach()
-        run.log(epoch=epoch, loss=total.item() / steps)
-        run.save(pack(**parts), epoch=epoch)
+            descend(loss, optimiser, spec["lr"] * one_cycle((epoch.number - 1 + step / steps) / spec["epochs"]))
+            epoch.add(loss=loss)
     c.eval()
     c.middle_mean.copy_(embed_all(c, data.images, everyone, device)[1].mean(0))
     embedding, middle = embed_all(c, unseen.images, np.arange(len(unseen)), device)
