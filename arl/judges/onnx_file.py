@@ -73,9 +73,8 @@ class OnnxRecogniser:
         x = x.permute(0, 2, 3, 1) if self.channels_last else x
         pieces = x.split(1) if self.one_by_one else [x]
         found = [self.session.run(None, {self.input: piece.contiguous().cpu().numpy()}) for piece in pieces]
-        return [
-            torch.from_numpy(np.concatenate([f[i] for f in found])).flatten(1) for i in range(min(2, len(found[0])))
-        ]
+        whole = [np.concatenate([np.atleast_1d(f[i]) for f in found]) for i in range(min(2, len(found[0])))]
+        return [torch.from_numpy(output.reshape(len(output), -1)) for output in whole]
 
 
 def _session(path: Path) -> Any:

@@ -105,7 +105,9 @@ def _vgg16(source: str) -> Perceptual:
     state, name = _vgg16_weights(source)
     g = Perceptual(vgg_blocks(VGG16), name)
     mine = [layer for block in g.blocks for layer in block if isinstance(layer, nn.Conv2d)]
-    theirs = [i for i, layer in enumerate(torchvision.models.vgg16().features) if isinstance(layer, nn.Conv2d)]
+    with torch.device("meta"):  # its shape only: filling it with random weights would take seconds
+        vgg16 = torchvision.models.vgg16().features
+    theirs = [i for i, layer in enumerate(vgg16) if isinstance(layer, nn.Conv2d)]
     for layer, i in zip(mine, theirs, strict=True):
         try:
             layer.load_state_dict({k: state[f"features.{i}.{k}"] for k in ("weight", "bias")})
