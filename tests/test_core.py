@@ -26,7 +26,7 @@ ROOMS = [
     "plugins",
     "sweep",
 ]
-ROOMS += ["paper", "workbook", "gate", "cli"]
+ROOMS += ["plugins", "gate", "sweep", "paper", "workbook", "check", "cli"]
 
 
 def room(module: str) -> str:
