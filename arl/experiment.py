@@ -29,6 +29,7 @@ from arl.data import (
     targets,
 )
 from arl.defences import Defence
+from arl.defences.adversarial import Adversarial
 from arl.judges.beside import trained_beside
 from arl.judges.known import recognised
 from arl.messages import ConfigError, first_line, say
@@ -115,6 +116,13 @@ class Experiment:
         """What tells one C from another, known before it is trained."""
         return judges.judge_spec(self.cfg)
 
+    @cached_property
+    def checked(self) -> judges.Checked | None:
+        """How well a C from elsewhere tells these people apart; None for the one that is trained here. Raises `ConfigError`."""
+        if self.cfg.recogniser == "rendered":
+            return None
+        return judges.check(self.judge, self.data.images, self.data.identities)
+
     @property
     def defence(self) -> Defence:
         """The configuration's, or no protection where it does nothing."""
@@ -130,12 +138,11 @@ class Experiment:
             raise ConfigError(idle[0])
         judges.perceptual_id(self.cfg)
         _ = self.extra, self.attribute_names
-        if self.cfg.recogniser != "rendered":
-            _ = self.judge
-        if any(player.perceptual_weight for player in self.cfg.players):
-            _ = self.g
         full_batches(self.split.x1, self.cfg, "X1")
         full_batches(self.owned.learns, self.cfg, "the adversary's images")
+        _ = self.checked
+        if any(player.perceptual_weight for player in self.cfg.players):
+            judges.check_perceptual(self.g, self.data.images)
 
     # -- what defines each stage --------------------------------------------------------------------------------
 
@@ -152,7 +159,7 @@ class Experiment:
     @cached_property
     def warm_spec(self) -> dict[str, Any]:
         """What defines the first epochs, by (6) alone: the same for every defence and layer, and for none."""
-        plain = self.cfg.replace(defence=_without(self.cfg))
+        plain = self.cfg.replace(defence=Adversarial())
         return self._encoder_spec(plain) | {"kind": "warm", "until": self.cfg.warm_epochs}
 
     def attack_spec(self, attack: Attack) -> dict[str, Any]:
@@ -181,6 +188,7 @@ class Experiment:
             return row
         attacks = {}
         with trained_beside(self.cfg) as wait_for_c:
+            _ = self.encoder
             for attack in sorted(self.cfg.attacks, key=lambda attack: attack.target == "embedding"):
                 if attack.target == "embedding":
                     wait_for_c()
@@ -412,10 +420,3 @@ class Continued:
         unpack(self.before.load()[0], **mine)
         write_atomically(self.run.folder / "metrics.jsonl", (self.before.folder / "metrics.jsonl").read_bytes())
         return {"epoch": self.epochs}
-
-
-def _without(cfg: RunConfig) -> Defence:
-    """A defence that does nothing."""
-    from arl.defences.adversarial import Adversarial
-
-    return Adversarial()

@@ -234,39 +234,39 @@ def kernel() -> None:
 # -- opening faces and judges -------------------------------------------------------------------------------------
 
 
-def faces(cfgs: Sequence[RunConfig]) -> None:
-    """Faces and extra data can be opened, and each set that is drawn of them holds a batch."""
+def opened(cfgs: Sequence[RunConfig]) -> None:
+    """Faces and extra data can be opened, each set holds a batch, recognisers from elsewhere tell the data's own people apart, g sees."""
     from arl.experiment import Experiment
 
-    for cfg in cfgs:
+    for cfg in _apart(cfgs):
         experiment = Experiment(cfg)
         experiment.check()
         if len(experiment.split.t) < 2:
             raise ConfigError(f"x1, x2: found {len(experiment.split.t)} image left for T, accepted: two or more")
 
 
-def judges(cfgs: Sequence[RunConfig]) -> None:
-    """Recognisers from elsewhere can tell the data's own faces apart; g gives maps of them."""
-    from arl import judges
-    from arl.experiment import Experiment
+def _apart(cfgs: Sequence[RunConfig]) -> list[RunConfig]:
+    """One of those that would open the same: weights and schedules make no difference to a check."""
+    same = [
+        "data",
+        "data_root",
+        "damaged",
+        "data_seed",
+        "image_size",
+        "identities",
+        "per_identity",
+        "x1",
+        "x2",
+        "split",
+    ]
+    same += ["seed", "attributes", "extra", "extra_source", "extra_images", "perceptual", "recogniser", "batch_size"]
 
-    tried: set[tuple] = set()
-    for cfg in cfgs:
-        if cfg.recogniser != "rendered" and (key := ("C", cfg.recogniser, *_faces_of(cfg))) not in tried:
-            tried.add(key)
-            experiment = Experiment(cfg)
-            judges.check(experiment.judge, experiment.data.images, experiment.data.identities)
+    def what(cfg: RunConfig) -> tuple:
         uses_g = any(player.perceptual_weight for player in cfg.players)
-        if uses_g and (key := ("g", cfg.perceptual, *_faces_of(cfg))) not in tried:
-            tried.add(key)
-            experiment = Experiment(cfg)
-            judges.check_perceptual(experiment.g, experiment.data.images)
+        return (*(getattr(cfg, name) for name in same), uses_g, cfg.encoder, cfg.encoder_weights)
 
-
-def _faces_of(cfg: RunConfig) -> tuple:
-    fields = ("data", "data_root", "damaged", "data_seed", "image_size", "identities", "per_identity")
-    return tuple(getattr(cfg, name) for name in fields)
+    return list({what(cfg): cfg for cfg in cfgs}.values())
 
 
 CHEAP: tuple[Check, ...] = (environment, effect, files, sizes, store, room)
-OPENING: tuple[Check, ...] = (faces, judges)
+OPENING: tuple[Check, ...] = (opened,)

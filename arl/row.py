@@ -192,6 +192,12 @@ def _measured_on(experiment: "Experiment", attacks: dict[str, Run]) -> dict[str,
         "test_set": f"T, {len(experiment.split.t)} images unseen by Enc and attackers, of: {experiment.data.title} "
         f"(split by {cfg.split}, seed {cfg.seed})",
         "g": f"{whose}{experiment.encoder.result['g']} for the simulated Dec",
-        "C": f"{judge.name}; face similarity by its {judge.middle_name}, feature similarity by its embedding",
+        "C": f"{judge.name}{_auc(experiment)}; face similarity by its {judge.middle_name}, feature similarity by its embedding",
         "plateau": all(run.result.get("plateau", True) for run in attacks.values()),
     }
+
+
+def _auc(experiment: "Experiment") -> str:
+    """How well a C from elsewhere tells these people apart; the one that is trained here says it in its name."""
+    checked = experiment.checked
+    return f" (verification AUC {checked.auc:.3f} on these faces)" if checked and checked.auc is not None else ""

@@ -12,21 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "arl"
 CORE = {"losses", "models", "adversary", "protect", "evaluate", "metrics", "training", "plateau", "parameters", "names"}
 CORE |= {"defences", "attacks"}
 # From the ground up: a room may import those before it, and the core.
-ROOMS = [
-    "messages",
-    "watch",
-    "machine",
-    "store",
-    "faces",
-    "config",
-    "data",
-    "judges",
-    "row",
-    "experiment",
-    "plugins",
-    "sweep",
-]
-ROOMS += ["plugins", "gate", "sweep", "paper", "workbook", "check", "cli"]
+ROOMS = """messages watch machine store config inputs faces data judges row experiment
+    plugins gate sweep paper workbook check cli""".split()
 
 
 def room(module: str) -> str:
