@@ -21,10 +21,11 @@ from arl import gate, inputs
 from arl.config import RunConfig
 from arl.inputs import Declared
 from arl.machine import KEEP_MEMORY, cores
+from arl.machine import workers as worker_count
 from arl.messages import UserError, say
 from arl.paper import rows as tables
 from arl.store import project_root, runs_root
-from arl.sweep import run_all, worker_count
+from arl.sweep import run_all
 
 # What a notebook's metadata may name as `arl.rows`: the settings that it asks for, from its configuration and its parameters.
 ROWS = {
