@@ -4,6 +4,7 @@ import csv
 import re
 import shutil
 
+import nbformat
 import pytest
 from lab import ROOT
 
@@ -74,3 +75,18 @@ def test_every_notebook_is_on_the_map():
     text = README.read_text()
     for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"):
         assert f"](notebooks/{path.name})" in text
+
+
+def test_where_things_are_is_where_they_are():
+    paths = re.findall(r"arl/[\w/]+(?:\.py|/)", README.read_text())
+    assert len(set(paths)) > 15
+    for path in paths:
+        assert (ROOT / path).exists(), path
+
+
+def test_no_notebook_defines_a_function():
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        assert not any(re.search(r"^\s*def ", cell.source, re.MULTILINE) for cell in cells), path.name
+        after = cells[[cell.metadata.get("tags") for cell in cells].index(["parameters"]) + 1]
+        assert "arl.notebook(globals())" in after.source, f"{path.name}: right after the parameters"
