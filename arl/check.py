@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from arl import data, experiment, gate, judges, sweep
+from arl import data, experiment, gate, judges, machine, sweep
 from arl.config import RunConfig, setting
 from arl.experiment import Experiment
 from arl.messages import UserError
@@ -76,13 +76,18 @@ def _judges(cfgs: Sequence[RunConfig]) -> list[str]:
         if spec["kind"] == "rendered" and not _finished(spec["run"]):
             lines[f"C: {spec['run']} would be trained on {cfg.recogniser_identities} other rendered people"] = None
         else:
-            checked = judges.check(faces.judge, faces.data.images, faces.data.identities)
-            lines[f"C: {faces.judge.name}: {checked.line()}"] = None
+            lines[f"C: {faces.judge.name}: {_auc(faces)}"] = None
         used = any(player.perceptual_weight for player in cfg.players)
         lines[f"g: {faces.g.name}" if used and faces.g else "g: not used by every row"] = None
     if any(line.startswith("g: ") and line != "g: not used by every row" for line in lines):
         lines.pop("g: not used by every row", None)
     return list(lines)
+
+
+def _auc(faces: Experiment) -> str:
+    if not hasattr(judges, "check"):  # until the room of judges has it
+        return "not tried on these faces"
+    return judges.check(faces.judge, faces.data.images, faces.data.identities).line()
 
 
 def _finished(id: str) -> bool:
@@ -103,7 +108,7 @@ def _work(cfgs: Sequence[RunConfig]) -> list[str]:
     if unit is None:
         return [*lines, "time: no idea yet, as no finished row of this size is stored"]
     cost = sum(map(sweep._encoder_cost, to_train.values())) + sum(map(sweep._row_cost, missing))
-    workers = min(sweep.worker_count(), len(missing))
+    workers = min(machine.workers(), len(missing))
     return [*lines, f"time: about {sweep._minutes(unit * cost / workers)}, as the stored rows of this size took"]
 
 
