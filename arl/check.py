@@ -50,21 +50,8 @@ def of_rows(cfgs: Sequence[RunConfig]) -> Found:
 def _faces(cfgs: Sequence[RunConfig]) -> list[str]:
     lines: dict[str, None] = {}
     for cfg in cfgs:
-        described = data.describe(cfg).lines() if hasattr(data, "describe") else _described(cfg)
-        lines |= {f"faces: {line}": None for line in described}
+        lines |= {f"faces: {line}": None for line in data.describe(cfg).lines()}
     return list(lines)
-
-
-def _described(cfg: RunConfig) -> list[str]:
-    faces = Experiment(cfg)
-    attributes, who = faces.data.attributes, faces.data.identities
-    rates = zip(faces.data.attribute_names, attributes.mean(0) if attributes.size else (), strict=False)
-    return [
-        faces.data.title,
-        f"{len(faces.data)} images of {len(set(who.tolist()))} people",
-        "positive: " + (", ".join(f"{name} {rate:.0%}" for name, rate in rates) or "no attributes"),
-        "X1 {}, X2 {}, T {} images".format(*map(len, faces.split)),
-    ]
 
 
 def _judges(cfgs: Sequence[RunConfig]) -> list[str]:
@@ -76,18 +63,13 @@ def _judges(cfgs: Sequence[RunConfig]) -> list[str]:
         if spec["kind"] == "rendered" and not _finished(spec["run"]):
             lines[f"C: {spec['run']} would be trained on {cfg.recogniser_identities} other rendered people"] = None
         else:
-            lines[f"C: {faces.judge.name}: {_auc(faces)}"] = None
+            checked = judges.check(faces.judge, faces.data.images, faces.data.identities)
+            lines[f"C: {faces.judge.name}: {checked.line()}"] = None
         used = any(player.perceptual_weight for player in cfg.players)
         lines[f"g: {faces.g.name}" if used and faces.g else "g: not used by every row"] = None
     if any(line.startswith("g: ") and line != "g: not used by every row" for line in lines):
         lines.pop("g: not used by every row", None)
     return list(lines)
-
-
-def _auc(faces: Experiment) -> str:
-    if not hasattr(judges, "check"):  # until the room of judges has it
-        return "not tried on these faces"
-    return judges.check(faces.judge, faces.data.images, faces.data.identities).line()
 
 
 def _finished(id: str) -> bool:

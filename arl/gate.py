@@ -250,8 +250,6 @@ def judges(cfgs: Sequence[RunConfig]) -> None:
     from arl import judges
     from arl.experiment import Experiment
 
-    if not hasattr(judges, "check"):  # until the room of judges has it
-        return
     tried: set[tuple] = set()
     for cfg in cfgs:
         if cfg.recogniser != "rendered" and (key := ("C", cfg.recogniser, *_faces_of(cfg))) not in tried:

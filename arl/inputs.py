@@ -146,7 +146,7 @@ def anchored(cfg: RunConfig) -> RunConfig:
     """`cfg` with every path absolute; the ids of its runs do not change, as they hold contents."""
     named = {name: getattr(cfg, name) for name in PATHS if name in RunConfig.model_fields}
     changed = {name: value for name, value in anchored_fields(named).items() if value != named[name]}
-    return cfg.but(**changed) if changed else cfg
+    return cfg.replace(**changed) if changed else cfg
 
 
 # -- parameters of a notebook -------------------------------------------------------------------------------------

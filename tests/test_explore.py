@@ -18,13 +18,12 @@ import yaml
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from arl import evaluate
 from arl.config import RunConfig, parse_settings
 from arl.data import open_data, split
+from arl.experiment import Experiment
 from arl.messages import UserError
 from arl.paper import choose_people
 from arl.paper import front as fronts
-from arl.protect import encoder_spec
 from arl.store import Run, run_id
 from arl.workbook import background, cards, choice, closer, photos, pictures, session, trainer, weights
 from arl.workbook.choice import Store, distance
@@ -153,7 +152,7 @@ def test_the_grid_is_what_the_attacker_decodes(stored):
     grid = pictures.grid(row, 4)
     data, index = open_data(row.config), np.array(grid.index)
     assert set(grid.index) <= set(split(data, row.config).t.tolist()) and len(set(data.identities[index])) == 4
-    made = evaluate.reconstruct(row.config, row.of("encoder"), row.of("decoder"), data, index)
+    made = row.reconstruct(index)
     pixels = np.asarray(Image.open(io.BytesIO(grid.decoded)))
     assert pixels.shape == (32, 4 * 34 - 2, 4)
     for i in range(4):
@@ -335,7 +334,7 @@ def until(true, seconds=120):
 
 def test_train_pause_resume_cancel_and_train_again(rows, stored):
     cfg = TINY.replace(lambda1=3, epochs=40)
-    encoder = Run(rows / run_id(encoder_spec(cfg)))
+    encoder = Run(rows / run_id(Experiment(cfg).encoder_spec))
     training = background.Training(cfg)
     assert training.progress().state == "running" and training.progress().fraction == 0
     until(lambda: len(encoder.metrics) >= cfg.warm_epochs + 2)

@@ -149,7 +149,7 @@ def test_the_front_has_a_button_on_each_point(told):
     rows = [row(0.4), row(0.6, lambda1=1)]
     panel.show(choice.front(rows, TINY), rows[0])
     buttons = panel.buttons
-    assert len(buttons) == 2 and panel.view.children[2:] == tuple(buttons) and ".arl-point-1" in panel.style.value
+    assert len(buttons) == 2 and panel.map.children[2:] == tuple(buttons) and ".arl-point-1" in panel.style.value
     buttons[1].click()
     assert told == [rows[1].config]
     before = panel.figure.value

@@ -7,11 +7,11 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
 
-from arl import evaluate, metrics
+from arl import experiment, metrics
 from arl.config import RunConfig
 from arl.data import open_data, open_rendered, split
+from arl.experiment import Experiment
 from arl.paper import information, information_planes, probes, tsne_panels
-from arl.protect import train_encoder
 
 TINY = RunConfig.preset("tiny")
 rng = np.random.default_rng(0)
@@ -178,7 +178,7 @@ def test_match_bits_of_a_gaussian_channel():
 
 @pytest.fixture
 def row(shared_store):
-    return evaluate.run(TINY)
+    return experiment.run(TINY)
 
 
 def test_information_of_a_row_agrees_with_the_row(row):
@@ -208,17 +208,17 @@ def test_what_is_readable_and_the_figures(row, tmp_path, monkeypatch):
     figure = information_planes(["a", "b"], [row] * 2, [bits] * 2, [read] * 2)
     assert len(figure.axes) == 3 + 5
     assert "skin tone" in information.limits_text(["a", "b"], [row] * 2, [read] * 2)
-    panel = probes.figure4(TINY, train_encoder(TINY), 40)
+    panel = probes.figure4(Experiment(TINY), 40)
     assert panel["map"].shape == (len(panel["classes"]), 2) and len(set(np.bincount(panel["classes"]))) == 1
     assert probes.figure4_text([panel] * 4).count("\n") == 12
     assert len(tsne_panels({str(i): panel for i in range(4)}).axes) == 4
     for module, name in ((probes, "_readable"), (information, "_measure"), (probes, "tsne")):
         monkeypatch.setattr(module, name, lambda *_: pytest.fail("it is in the store"))
     assert probes.readable(TINY, row) == read and information.bits(TINY, row) == bits
-    again = probes.figure4(TINY, train_encoder(TINY), 40)
+    again = probes.figure4(Experiment(TINY), 40)
     assert again["read"] == panel["read"] and np.array_equal(again["map"], panel["map"])
     x = probes.photographs(TINY)
     assert x.values.shape == (len(x.index), 3 * probes.SIDE**2) and 0 <= x.values.min() and x.values.max() <= 1
-    z = probes.features(TINY, train_encoder(TINY), x).values[x.learn]
+    z = probes.features(Experiment(TINY), x).values[x.learn]
     assert np.allclose(z.mean(0), 0, atol=1e-3) and set(z.std(0).round(2)) <= {0, 1}, "X2's statistics"
     assert len(open_data(TINY)) > len(x.index), "X1 is not looked at"

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from arl import evaluate, sweep
+from arl import evaluate, experiment, sweep
 from arl.config import LAYERS, RunConfig
+from arl.experiment import Experiment
 from arl.messages import ConfigError, UserError
 from arl.paper import claims, ledger_figure, measured, tables
 from arl.paper.rows import every_row, find_rows, numbers, seeded, table1, table2, table3
-from arl.protect import encoder_spec
 from arl.store import run_id, stored
 
 TINY = RunConfig.preset("tiny")
@@ -33,7 +33,7 @@ def made_up(setting, values):
             for name, v in metrics.items()
         }
         result |= {
-            "config": setting.cfg.replace(seed=seed).model_dump(mode="json"),
+            "config": setting.cfg.replace(seed=seed).flat(),
             "measured_on": {"test_set": "T (split", "C": "c; x", "g": "G for Dec^a, none for the simulated Dec"},
         }
         runs.append(SimpleNamespace(id=f"row-{setting.name}-{seed}", result=result, spec={"kind": "row"}))
@@ -46,7 +46,7 @@ def made_up(setting, values):
 def test_29_rows_need_18_encoders(shared_store):
     rows = every_row(TINY)
     assert len(rows) == 29 and len({row.name for row in rows}) == 29
-    encoders = {row.name: run_id(encoder_spec(row.cfg)) for row in rows}
+    encoders = {row.name: run_id(Experiment(row.cfg).encoder_spec) for row in rows}
     assert len(set(encoders.values())) == 18
     assert encoders["1#1"] == encoders["1#3"] == encoders["1#5"] and encoders["1#2"] == encoders["3:fc, with"]
     assert len({encoders[f"3:{layer}, without"] for layer in LAYERS}) == 1, (
@@ -120,7 +120,7 @@ def test_a_sweep_makes_what_one_row_at_a_time_makes_and_shares_encoders(tmp_path
     assert capfd.readouterr().err == "", "a second call finds all and says nothing"
     monkeypatch.setenv("ARL_RUNS", str(tmp_path / "one"))
     monkeypatch.setenv("ARL_THREADS", "1")
-    alone = evaluate.run(cfgs[2])
+    alone = experiment.run(cfgs[2])
     assert alone.id == rows[2].id
     assert {k: alone.result[k] for k in ("mean_mcc", *evaluate.PRIVACY)} == {
         k: rows[2].result[k] for k in ("mean_mcc", *evaluate.PRIVACY)
@@ -135,7 +135,7 @@ def test_a_row_that_fails_is_named_after_the_others_are_made(tmp_path, monkeypat
     ) as error:
         sweep.run_all([bad, TINY], workers=2)
     assert "\n" not in str(error.value)
-    assert evaluate.find(TINY) is not None and evaluate.find(bad) is None
+    assert experiment.find(TINY) is not None and experiment.find(bad) is None
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals as on Unix")

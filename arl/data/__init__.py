@@ -1,27 +1,21 @@
 """Faces from any source behind one interface; X1, X2 and T; batches."""
 
-from arl.data.open import (
-    FaceData,
-    Split,
-    attribute_names,
-    batches,
-    full_batches,
-    open_data,
-    open_extra,
-    open_rendered,
-    pictures,
-    split,
-    stack,
-    targets,
-    upright,
-)
+from arl.data.base import FaceData, Split, attribute_names, full_batches, pictures, split, stack, targets
+from arl.data.batches import batches
+from arl.data.description import Description, describe, needed_bytes
+from arl.data.images import upright
+from arl.data.open import open_data, open_extra
+from arl.data.rendered import open_rendered
 
 __all__ = [
+    "Description",
     "FaceData",
     "Split",
     "attribute_names",
     "batches",
+    "describe",
     "full_batches",
+    "needed_bytes",
     "open_data",
     "open_extra",
     "open_rendered",

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from arl.data import FaceData
-from arl.judges.recogniser import Recogniser, embed_all
+from arl.judges.base import Recogniser, embed_all
 from arl.machine import prepare
 from arl.messages import say
 from arl.store import Run, obtain

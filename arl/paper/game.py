@@ -8,7 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from arl.attacks import Attack
 from arl.config import RunConfig
+from arl.defences import Defence
+from arl.defences.adversarial import Adversarial
 from arl.models import Shape
 from arl.paper.architecture import Player, shape_text
 from arl.paper.style import COLOURS, INK, WIDTH, themed
@@ -32,40 +35,64 @@ class Step:
 
 def steps(found: Mapping[str, Player], cfg: RunConfig) -> list[Step]:
     """The steps of training, alternating, then the attack. Who learns is read from the modules while the others are fixed."""
-    game = [_simulated(found, cfg)] if cfg.protected else []
-    return [*game, _protecting(found, cfg), _attack(found, cfg)]
+    simulated = cfg.defence.simulated if cfg.protected else None
+    game = [] if simulated is None else [_simulated(found, cfg, simulated)]
+    return [*game, _protecting(found, cfg, simulated), _attack(found, cfg)]
 
 
-def _simulated(found: Mapping[str, Player], cfg: RunConfig) -> Step:
+def _simulated(found: Mapping[str, Player], cfg: RunConfig, attack: Attack) -> Step:
     """(a): Dec, and D if its loss counts, while Enc is fixed."""
-    players = ("Dec", "D") if cfg.simulated_mu1 > 0 else ("Dec",)
-    title = f"(a) the simulated adversary: {cfg.simulated_steps} steps, from epoch {cfg.warm_epochs + 1} on"
+    mu1, mu2 = _weights(attack)
+    players = ("Dec", "D") if mu1 > 0 else ("Dec",)
+    title = f"(a) the simulated adversary: {cfg.defence.pace[0]} steps, from epoch {cfg.warm_epochs + 1} on"
     images = "X2 + extra" if cfg.extra == "both" else "X2"
-    equations, terms = _adversary(cfg.simulated_mu1, cfg.simulated_mu2)
+    equations, terms = _adversary(mu1, mu2)
     return Step(title, images, _learning(found, ("Enc", *players), frozen=("Enc", "f")), equations, {"Dec": terms})
 
 
-def _protecting(found: Mapping[str, Player], cfg: RunConfig) -> Step:
-    """(b): Enc and f, while Dec is fixed; without λ no Dec takes part."""
+def _protecting(found: Mapping[str, Player], cfg: RunConfig, simulated: Attack | None) -> Step:
+    """(b): Enc and f, while Dec is fixed, where an adversary takes part."""
     title, players = "training: no adversary takes part", ("Enc", "f")
-    if cfg.protected:
+    if simulated is not None:
         title, players = "(b) the protector: one step, then (a) again", ("Enc", "f", "Dec")
+    equation, terms = _protector(cfg.defence) if cfg.protected else ("(6)", {"f": "(6)"})
     images = "X1 + extra" if cfg.extra == "both" else "X1"
-    terms = [f"− {cfg.lambda1:g}·(7)"] * (cfg.lambda1 > 0) + [f"− {cfg.lambda2:g}·(8)"] * (cfg.lambda2 > 0)
-    equation = f"Enc and f minimise {'(9) = ' if cfg.protected else ''}{' '.join(['(6)', *terms])}"
-    learning = _learning(found, players, frozen=("Dec", "D"))
-    return Step(title, images, learning, (equation,), {"f": "(6)", "Dec": " ".join(terms)})
+    return Step(
+        title, images, _learning(found, players, frozen=("Dec", "D")), (f"Enc and f minimise {equation}",), terms
+    )
 
 
 def _attack(found: Mapping[str, Player], cfg: RunConfig) -> Step:
     """What is measured: fresh attackers meet the frozen Enc."""
-    players = ("Dec", "D", "M") if cfg.mu1 > 0 else ("Dec", "M")
+    attacks = {attack.name(): attack for attack in cfg.attacks}
+    learning, equations, terms = ["Enc"], [], {}
+    if "decoder" in attacks:
+        mu1, mu2 = _weights(attacks["decoder"])
+        learning += ["Dec", "D"] if mu1 > 0 else ["Dec"]
+        (first, *others), terms["Dec"] = _adversary(mu1, mu2)
+        equations += [first.replace("Dec", "Dec$^a$"), *others]
+    if "features" in attacks:
+        learning.append("M")
+        equations.append("M minimises (10)")
+        terms["M"] = "(10)"
+    equations += [f"{name} by its own" for name in attacks if name not in ("decoder", "features")]
     images = "X2 + extra" if cfg.extra != "none" else "X2"
-    equations, terms = _adversary(cfg.mu1, cfg.mu2)
-    equations = (equations[0].replace("Dec", "Dec$^a$"), *equations[1:], "M minimises (10)")
-    learning = _learning(found, ("Enc", *players), frozen=("Enc", "f"))
-    title = "afterwards: the fresh attackers"
-    return Step(title, images, learning, equations, {"Dec": terms, "M": "(10)"}, fresh=True)
+    taking_part = _learning(found, learning, frozen=("Enc", "f"))
+    return Step("afterwards: the fresh attackers", images, taking_part, tuple(equations), terms, fresh=True)
+
+
+def _weights(attack: Attack) -> tuple[float, float]:
+    """μ1 and μ2, 0 where an attack has none."""
+    fields = attack.model_dump()
+    return fields.get("mu1", 0.0), fields.get("mu2", 0.0)
+
+
+def _protector(defence: Defence) -> tuple[str, dict[str, str]]:
+    """What Enc and f descend under `defence`, and the terms that judge the outputs of f and Dec."""
+    if not isinstance(defence, Adversarial):
+        return f"the objective of {defence.name()} ({defence.describe()})", {"f": "(6)", "Dec": ""}
+    terms = [f"− {weight:g}·({n})" for weight, n in ((defence.lambda1, 7), (defence.lambda2, 8)) if weight > 0]
+    return f"(9) = {' '.join(['(6)', *terms])}", {"f": "(6)", "Dec": " ".join(terms)}
 
 
 def _learning(found: Mapping[str, Player], taking_part: Sequence[str], frozen: Sequence[str]) -> dict[str, bool]:
@@ -105,7 +132,7 @@ def _panel(axis: Axes, step: Step, found: Mapping[str, Player]) -> None:
     _box(axis, 2.6, 0, "Enc", step.learning["Enc"])
     _arrow(axis, (3.25, 0), (3.8, 0))
     _flow(axis, 3.9, 0, "Z", found["Enc"].output)
-    heights = {1: (0.0,), 2: (HIGH, LOW)}[len(readers)]
+    heights = (HIGH, LOW) if len(readers) == 2 else (0.0,) * len(readers)
     for name, y in zip(readers, heights, strict=True):
         _arrow(axis, (4.65, 0.2 * y), (5.3, y))
         _box(axis, 5.95, y, "Dec$^a$" if name == "Dec" and step.fresh else name, step.learning[name])

@@ -146,7 +146,7 @@ def numbers(row: Row, baseline: Row | None) -> str:
 
 
 class Drawn(NamedTuple):
-    """The figure, and where its points stand, in per cent of its width and height."""
+    """The figure, whose edges are those of its picture, and where its points stand, in per cent of its width and height."""
 
     figure: str
     places: tuple[tuple[float, float], ...]
@@ -187,7 +187,12 @@ def front(points: Sequence[Point], chosen: Row | None) -> Drawn:
     alt = f"Utility over privacy of {len(points)} stored runs." + (f" Chosen: {point_name(here)}." if here else "")
     svg = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(alt)}">{"".join(parts)}</svg>'
     places = ((100 * x_at(p.x[0]) / WIDTH, 100 * y_at(p.y[0]) / HEIGHT) for p in points)
-    return Drawn(html(svg + f"<div class='soft'>{KEY}</div>"), tuple(places))
+    return Drawn(html(svg), tuple(places))
+
+
+def front_key() -> str:
+    """What the symbols of `front` mean."""
+    return html(f"<div class='soft'>{KEY}</div>")
 
 
 def _x_tick(x: float, text: str) -> str:

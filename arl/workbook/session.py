@@ -70,7 +70,8 @@ def report(title: str, kept: Sequence[tuple[RunConfig, Row, Distance]], store: S
         ]
         if baseline is not None and baseline is not row:
             parts.append(cards.decoded("without protection", pictures.grid(baseline, people), baseline))
-        parts += [cards.decoded("decoded", inputs, row), cards.numbers(row, baseline), cards.front(points, row).figure]
+        parts += [cards.decoded("decoded", inputs, row), cards.numbers(row, baseline)]
+        parts += [cards.front(points, row).figure, cards.front_key()]
         parts += [f"<p>Made by <code>arl {escape(command(row.config))}</code></p></section>"]
     head = f'<meta charset="utf-8"><title>{escape(title)}</title>{cards.style("report")}{cards.style()}'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'

@@ -20,19 +20,24 @@ class FrontPanel:
         self.points: list[Point] = []
         self.buttons: list[w.Button] = []
         self.figure, self.style = w.HTML(layout={"width": "100%"}), w.HTML()
-        self.view = classed(w.Box([self.figure, self.style]), "arl-front")
+        self.map = classed(
+            w.Box([self.figure, self.style]), "arl-front"
+        )  # nothing else: places are fractions of its sides
+        self.key = w.HTML()
+        self.view = w.VBox([self.map, self.key])
 
     def show(self, points: Sequence[Point], chosen: Row | None) -> None:
         """These points, of which `chosen` stands out."""
         drawn = cards.front(points, chosen)
         self.figure.value = drawn.figure
+        self.key.value = cards.front_key() if points else ""
         same = [p.row for p in points] == [p.row for p in self.points]
         self.points = list(points)
         if same:  # the buttons stay, and with them the keyboard's place
             return
         self.style.value = cards.point_places(drawn.places)
         old, self.buttons = self.buttons, [self._button(i, point) for i, point in enumerate(points)]
-        self.view.children = (self.figure, self.style, *self.buttons)
+        self.map.children = (self.figure, self.style, *self.buttons)
         for button in old:
             button.close()
 

@@ -1,0 +1,85 @@
+"""Image files to square bytes, and the folders that users name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch.nn import functional as F  # noqa: N812, its usual name
+from torchvision.io import ImageReadMode, decode_image
+
+from arl.data.build import Rows
+from arl.messages import ConfigError
+from arl.store import project_root
+
+SUFFIXES = {ext for ext, form in Image.registered_extensions().items() if form in Image.OPEN}
+SCALED = ("PNG", "PPM")  # formats whose 32-bit integers are 16-bit ones, white at 65535
+
+
+def find_root(parameter: str, text: str, accepted: str = "an existing folder") -> Path:
+    """The folder that `text` names, seen from the current folder or from the project's."""
+    try:
+        for root in (Path(text).expanduser(), project_root() / text):
+            if text and root.is_dir():
+                return root
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, no such user, a NUL
+        why = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{parameter}: found {text[:80]!r} ({why}), accepted: {accepted}") from None
+    raise ConfigError(f"{parameter}: found no folder {text!r}, accepted: {accepted}")
+
+
+def read_rows(names: list[str], load: Callable[[int], np.ndarray], start: int, size: int) -> Rows:
+    """`load(i)` for each of `names`, as rows from `start`; what cannot be read is named."""
+    images, problems = np.zeros((len(names), 3, size, size), np.uint8), {}
+    for i, name in enumerate(names):
+        try:
+            images[i] = load(i)
+        except Exception as error:  # decoders raise almost anything for a damaged file
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            problems[start + i] = f"{name} ({'not an image' if 'cannot identify' in why else why})"
+    return Rows(images, None, problems)
+
+
+def decode(blob: bytes | np.ndarray, size: int) -> np.ndarray:
+    """The middle square of a JPEG or PNG, uint8 (3, size, size); of CelebA's 178×218 that is 178×178."""
+    x = decode_image(torch.frombuffer(blob, dtype=torch.uint8), ImageReadMode.RGB)
+    height, width = x.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    x = x[None, :, top : top + side, left : left + side]
+    return F.interpolate(x, (size, size), mode="bilinear", antialias=True)[0].numpy()
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A photograph as its camera was held, on white, in RGB. Raises ValueError where its white is unknown."""
+    form = image.format
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        image = Image.fromarray(_floats(np.asarray(image)))
+    elif image.mode.startswith("I"):  # 16 bits a pixel, which Pillow's own conversion cuts off at 255
+        if image.mode == "I" and form is not None and form not in SCALED:
+            raise ValueError("its pixels are integers of 32 bits, whose white is unknown; accepted: 8 or 16 bits")
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def _floats(pixels: np.ndarray) -> np.ndarray:
+    """Grey floats in [0, 1] as bytes. Raises ValueError for any other range."""
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= 0 and high <= 1):  # NaN is neither
+        raise ValueError(f"its pixels are floats from {low:g} to {high:g}; accepted: 0 to 1")
+    return np.rint(pixels * 255).astype(np.uint8)
+
+
+def open_image(path: Path, size: int, centre: float) -> np.ndarray:
+    """A square of one photograph, upright, on white, uint8 (3, size, size); `centre` places it, 0 at the top."""
+    with Image.open(path) as image:
+        image = upright(image)
+        side = min(image.size)
+        left, top = (image.width - side) // 2, round((image.height - side) * centre)
+        image = image.crop((left, top, left + side, top + side))
+        return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
