@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from arl import data, experiment, gate, judges, sweep
+from arl import data, experiment, gate, judges, machine, sweep
 from arl.config import RunConfig, setting
 from arl.experiment import Experiment
 from arl.messages import UserError
@@ -50,21 +50,8 @@ def of_rows(cfgs: Sequence[RunConfig]) -> Found:
 def _faces(cfgs: Sequence[RunConfig]) -> list[str]:
     lines: dict[str, None] = {}
     for cfg in cfgs:
-        described = data.describe(cfg).lines() if hasattr(data, "describe") else _described(cfg)
-        lines |= {f"faces: {line}": None for line in described}
+        lines |= {f"faces: {line}": None for line in data.describe(cfg).lines()}
     return list(lines)
-
-
-def _described(cfg: RunConfig) -> list[str]:
-    faces = Experiment(cfg)
-    attributes, who = faces.data.attributes, faces.data.identities
-    rates = zip(faces.data.attribute_names, attributes.mean(0) if attributes.size else (), strict=False)
-    return [
-        faces.data.title,
-        f"{len(faces.data)} images of {len(set(who.tolist()))} people",
-        "positive: " + (", ".join(f"{name} {rate:.0%}" for name, rate in rates) or "no attributes"),
-        "X1 {}, X2 {}, T {} images".format(*map(len, faces.split)),
-    ]
 
 
 def _judges(cfgs: Sequence[RunConfig]) -> list[str]:
@@ -103,7 +90,7 @@ def _work(cfgs: Sequence[RunConfig]) -> list[str]:
     if unit is None:
         return [*lines, "time: no idea yet, as no finished row of this size is stored"]
     cost = sum(map(sweep._encoder_cost, to_train.values())) + sum(map(sweep._row_cost, missing))
-    workers = min(sweep.worker_count(), len(missing))
+    workers = min(machine.workers(), len(missing))
     return [*lines, f"time: about {sweep._minutes(unit * cost / workers)}, as the stored rows of this size took"]
 
 

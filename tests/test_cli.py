@@ -60,6 +60,13 @@ def test_run_runs_and_show_from_any_folder(tmp_path, session_store):
         (["run", "--set", "mu2=1", "--set", "perceptual=/nowhere.pth"], "arl: perceptual: found '/nowhere.pth'"),
         (["run", "--set", "extra=both", "--set", "extra_source=/nowhere"], "arl: extra_source: "),
         (["show", "nothing"], "arl: ID: found no run for 'nothing'"),
+        (["run", "--set", "name=x"], "arl: name: no such parameter"),
+        (["run", "--set", "cls=x"], "arl: cls: no such parameter"),
+        (["run", "--set", "data=folder", "--set", "data_root=2024"], "arl: data_root: found '/"),
+        (["run", "--plugin", "gone.py"], "arl: plugin: found 'gone.py'"),
+        (["reproduce", "--preset", "tiny", "--set", "lambda1=-1"], "arl: lambda1: found -1"),
+        (["reproduce", "--preset", "tiny", "--set", "people=0", "00"], "arl: people: found 0, accepted: 1 to 100"),
+        (["check", "--set", "lamda1=1"], "arl: lamda1: no such parameter"),
         (["reproduce", "--set", "lamda1=1"], "arl: lamda1: no such parameter, accepted by these notebooks"),
         (["reproduce", "07_nothing"], "arl: NOTEBOOK: found '07_nothing'"),
         (["run", "--preset", "paper", "--set", "data_root=/nowhere"], "arl: data_root: "),
@@ -133,13 +140,33 @@ def test_notebooks_are_as_the_house_wants_them(path):
     assert all(not cell.outputs and cell.execution_count is None for cell in code), "no outputs: nbstripout"
     lines = [line for cell in code for line in cell.source.splitlines()]
     assert not any(line.lstrip().startswith(("def ", "class ")) for line in lines), "a def belongs to arl"
-    assert "notebooks.check_parameters()" in code[1].source
+    assert "arl.notebook(globals())" in code[1].source
     (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", ())]
     names = set(papermill.inspect_notebook(str(path)))
     assigned = {
         line.split(":")[0].split("=")[0].strip() for line in parameters.source.splitlines() if not line.startswith("#")
     }
     assert names == assigned and parameters.source.startswith("#"), "typed, with a comment above"
+
+
+def test_a_bug_is_a_traceback_and_says_that_it_is_one(monkeypatch, capsys):
+    from arl import cli
+
+    monkeypatch.setattr(cli, "cli", lambda **_: {}["files"])
+    with pytest.raises(KeyError, match="files"):
+        cli.main()
+    assert "this is a bug" in capsys.readouterr().err
+
+
+def test_check_says_what_is_there_and_every_problem(tmp_path, session_store):
+    ran = arl("check", "--preset", "tiny", cwd=tmp_path, store=session_store)
+    assert ran.returncode == 0, ran.stderr
+    for part in ("faces: ", "200 images of 20 people", "C: ", "rows: 1 asked for", "X1 100, X2 60, T 40"):
+        assert part in ran.stdout
+    wrong = ["--set", "batch_size=9999", "--set", "recogniser=gone.onnx"]
+    ran = arl("check", "--preset", "tiny", *wrong, cwd=tmp_path, store=tmp_path / "empty")
+    assert ran.returncode == 1 and ran.stdout.count("problem: ") == 2, ran.stdout + ran.stderr
+    assert not (tmp_path / "empty").exists()
 
 
 def test_nbstripout_finds_nothing():

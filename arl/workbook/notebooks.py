@@ -20,8 +20,7 @@ from papermill.exceptions import PapermillExecutionError
 from arl import gate, inputs
 from arl.config import RunConfig
 from arl.inputs import Declared
-from arl.machine import KEEP_MEMORY, cores
-from arl.machine import workers as worker_count
+from arl.machine import KEEP_MEMORY, cores, workers
 from arl.messages import UserError, say
 from arl.paper import rows as tables
 from arl.store import project_root, runs_root
@@ -197,7 +196,7 @@ def execute_all(names: Sequence[str], parameters: Mapping[str, Any]) -> Iterator
         say(f"[{number}/{len(chosen)}] {path.name}")
         return execute(path, chosen[path])
 
-    kernels = min(worker_count(), len(chosen))
+    kernels = min(workers(), len(chosen))
     os.environ |= KEEP_MEMORY | os.environ
     if kernels > 1:
         for name in ("ARL_THREADS", "OMP_NUM_THREADS"):  # else the kernels' threads wait for one another

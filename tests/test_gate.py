@@ -1,0 +1,183 @@
+"""What is typed: read by its declared type, refused in one line before anything is computed, or right; nothing else."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from arl import gate, inputs
+from arl.config import RunConfig
+from arl.inputs import Declared
+from arl.messages import ConfigError, UserError
+from arl.workbook import notebooks
+
+DECLARED = {name: d for path in notebooks.notebooks() for name, d in notebooks.opened(path).parameters.items()}
+
+
+@pytest.mark.parametrize("name", ["name", "cls", "self", "lamda1", "__init__"])
+def test_a_name_that_python_would_take_for_its_own_is_no_parameter(name):
+    with pytest.raises(ConfigError, match=f"{name}: no such parameter"):
+        inputs.configuration("tiny", {name: "x"})
+
+
+@pytest.mark.parametrize("text", ["lambda1", "=1", "preset=paper", ""])
+def test_a_setting_is_a_name_and_a_value(text):
+    with pytest.raises(ConfigError, match="--set: found"):
+        inputs.split_settings([text])
+    with pytest.raises(ConfigError, match="seed: found twice"):
+        inputs.split_settings(["seed=1", "seed=2"])
+
+
+def test_values_are_read_by_the_field_not_by_their_looks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("2024", "true", "1e3"):
+        assert inputs.configuration("tiny", {"data": "folder", "data_root": name}).data_root == str(tmp_path / name)
+    assert inputs.configuration("tiny", {"identities": "1e2", "lambda1": "1e-3"}).identities == 100
+    for wrong in ({"lambda1": "true"}, {"seed": "1.5"}, {"seed": "inf"}, {"lambda1": "nan"}):
+        with pytest.raises(ConfigError, match=f"{next(iter(wrong))}: found"):
+            inputs.configuration("tiny", wrong)
+
+
+def test_paths_are_absolute_where_they_were_typed_and_names_stay_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.onnx").touch(), (tmp_path / "dlib").mkdir()
+    made = inputs.configuration("tiny", {"recogniser": "mine.onnx", "perceptual": "./vgg.pth", "extra_source": "a/b"})
+    assert made.recogniser == str(tmp_path / "mine.onnx") and made.perceptual == str(tmp_path / "vgg.pth")
+    assert made.extra_source == str(tmp_path / "a/b")
+    assert inputs.configuration("tiny", {"recogniser": "dlib"}).recogniser == "dlib", "a built-in name wins"
+    with pytest.raises(ConfigError, match="recogniser: found '~nosuchuser/x'"):
+        inputs.configuration("tiny", {"recogniser": "~nosuchuser/x"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("people", 0), ("people", "abc"), ("people", -1), ("people", 1.5), ("people", True), ("points", 0),
+        ("counted", "0"), ("least_mcc", "abc"), ("least_mcc", 1.1), ("layers", "conv9"), ("layers", ""),
+        ("layers", "fc,fc"), ("seeds", "nan"), ("seeds", "0,-1"), ("seeds", "1.5"), ("seeds", "inf"),
+        ("lambda2s", "-1"), ("lambda2s", "a,b"), ("lambda1s", "nan"), ("choose", "middle"), ("choose", "-1"),
+        ("photographs", "/nowhere"), ("side", 10**9), ("size", 1),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_its_type_or_range_is_one_line(name, value):
+    with pytest.raises(ConfigError, match=f"^{name}: found .* accepted: ") as caught:
+        inputs.values(DECLARED, {name: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_papermills_values_become_those_that_were_declared():
+    values = inputs.values(DECLARED, {"seeds": 3, "lambda2s": [0, 1], "people": "4", "layers": "conv1, fc"})
+    assert (values["seeds"], values["lambda2s"], values["people"], values["layers"]) == ("3", "0,1", 4, "conv1,fc")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"lambda1": -1}, {"people": 0}, {"rows": "5"}, {"least_mcc": "abc"}, {"layers": "conv9"}, {"seeds": "nan"},
+     {"lambda2s": ""}, {"layer": "conv9"}, {"recogniser": "mine.onnx"}, {"data": "folder", "data_root": "gone"}],
+)  # fmt: skip
+def test_a_batch_is_refused_before_it_trains(parameters, store, monkeypatch):
+    monkeypatch.setattr(notebooks, "run_all", lambda *_: pytest.fail("must not train"))
+    monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("must not run"))
+    with pytest.raises(UserError, match=f"{list(parameters)[-1]}|list"):
+        list(notebooks.execute_all([], {"preset": "tiny", **parameters}))
+    assert not list(store.glob("*/metrics.jsonl"))
+
+
+def test_inside_a_notebook_everything_is_checked_and_put_back(tmp_path, store, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cells = ['preset: str = "tiny"\nlambda1: float = 1.0\npeople: int = 8\nrecogniser: str = ""']
+    space = {"In": cells, "preset": "tiny", "lambda1": "2", "people": "3", "recogniser": ""}
+    cfg = notebooks.notebook(space)
+    assert cfg.lambda1 == 2 and space["people"] == 3 and cfg.recogniser == "rendered"
+    for wrong, line in ((space | {"people": 0}, "people: found 0"), (space | {"lambda1": -1.0}, "lambda1: found -1")):
+        with pytest.raises(UserError, match=line):
+            notebooks.notebook(dict(wrong))
+    with pytest.raises(UserError, match="peple: no such parameter, accepted by this notebook: lambda1, people"):
+        notebooks.notebook(space | {"In": [*cells, "# Parameters\npeple = 3\n"]})
+    with pytest.raises(UserError, match="recogniser: found '/"):
+        notebooks.notebook(space | {"recogniser": "mine.onnx"})
+    assert notebooks.notebook({"In": ["seed: int = 0"], "seed": 0}) is None
+
+
+def test_sizes_that_cannot_work_are_found_before_anything_is_rendered(store):
+    for name, fields in {
+        "batch_size": dict(batch_size=100_000),
+        "recogniser_identities": dict(recogniser_identities=5, recogniser_per_identity=2),
+        "identities": dict(identities=10**9),
+        "extra_images": dict(extra="both", extra_images=10**10),
+        "x1, x2": dict(x1=100.0, x2=99.0),
+    }.items():
+        with pytest.raises(ConfigError, match=f"^{name}: found"):
+            gate.ready([RunConfig.preset("tiny", **fields)], opening=False)
+    assert not store.exists()
+
+
+def test_every_problem_is_said_not_only_the_first(store, monkeypatch):
+    monkeypatch.setenv("ARL_THREADS", "abc")
+    lines = gate.problems([RunConfig.preset("tiny", batch_size=10_000, recogniser="/gone.onnx")])
+    assert [line.split(":")[0] for line in lines] == ["ARL_THREADS", "recogniser", "batch_size"]
+
+
+def test_a_kernel_of_this_interpreter_stands_before_a_broken_one(store, tmp_path, monkeypatch):
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    broken = tmp_path / "user" / "kernels" / "python3"
+    broken.mkdir(parents=True)
+    (broken / "kernel.json").write_text('{"argv": ["/gone/python"], "display_name": "x", "language": "python"}')
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "user"))
+    assert KernelSpecManager().get_kernel_spec("python3").argv[0] == "/gone/python"
+    gate.kernel()
+    assert KernelSpecManager().get_kernel_spec("python3").argv[0] == sys.executable
+
+
+@pytest.mark.parametrize("guard", [True, False])
+def test_a_script_without_a_guard_is_told_so(guard, tmp_path):
+    script = tmp_path / "mine.py"
+    call = "gate.main_guard()\nprint('fine')\n"
+    lines = "if __name__ == '__main__':\n    " + call.replace("\n", "\n    ") if guard else call
+    script.write_text(f"from arl import gate\n{lines}")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment)
+    assert (ran.returncode == 0) is guard, ran.stderr
+    assert guard or "mine.py: found line 2 without a guard" in ran.stderr
+
+
+ANY = st.one_of(
+    st.integers(), st.floats(), st.booleans(), st.none(), st.text(max_size=12), st.lists(st.integers(), max_size=3),
+    st.sampled_from(["all", "none", "nan", "inf", "-1", "1e9", "~x", "\0", "a/b", "conv1", "imagenet", "x.onnx", "²"]),
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.dictionaries(st.sampled_from([*RunConfig.parameters(), "name", "x"]), ANY, max_size=3))
+def test_any_configuration_is_right_or_refused(fields):
+    try:
+        cfg = inputs.configuration("tiny", fields)
+        gate.sizes([cfg]), gate.files([cfg]), gate.effect([cfg])
+    except UserError as error:
+        assert "accepted" in str(error)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(DECLARED)), ANY)
+def test_any_parameter_of_a_notebook_is_right_or_refused(name, value):
+    kinds = {"int": int, "float": float, "str": str}
+    try:
+        found = inputs.value_of(name, DECLARED[name], value)
+    except UserError as error:
+        assert "accepted" in str(error)
+    else:
+        assert isinstance(found, kinds[DECLARED[name].kind])
+        if name in inputs.RANGES:
+            assert inputs.RANGES[name][0] <= found <= inputs.RANGES[name][1]
+
+
+def test_a_user_s_notebook_is_read_by_its_types():
+    assert inputs.value_of("mine", Declared("bool", False), "true") is True
+    for kind, value in (("bool", 3), ("int", "x"), ("str", None)):
+        with pytest.raises(ConfigError, match="mine: found"):
+            inputs.value_of("mine", Declared(kind, None), value)
