@@ -17,7 +17,7 @@ _PUBLIC = {
     "RunConfig": "arl.config:RunConfig",
     "run": "arl.experiment:run",
     "find": "arl.experiment:find",
-    "sweep": "arl.sweep:run_all",
+    "sweep": "arl.schedule:sweep",
     "Row": "arl.row:Row",
     "Experiment": "arl.experiment:Experiment",
     "Defence": "arl.defences.base:Defence",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from arl import data, experiment, gate, judges, machine, sweep
+from arl import data, experiment, gate, judges, machine, schedule
 from arl.config import RunConfig, setting
 from arl.experiment import Experiment
 from arl.messages import UserError
@@ -89,9 +89,9 @@ def _work(cfgs: Sequence[RunConfig]) -> list[str]:
     unit = seconds_a_unit(missing[0])
     if unit is None:
         return [*lines, "time: no idea yet, as no finished row of this size is stored"]
-    cost = sum(map(sweep._encoder_cost, to_train.values())) + sum(map(sweep._row_cost, missing))
+    cost = sum(map(schedule.encoder_cost, to_train.values())) + sum(map(schedule.row_cost, missing))
     workers = min(machine.workers(), len(missing))
-    return [*lines, f"time: about {sweep._minutes(unit * cost / workers)}, as the stored rows of this size took"]
+    return [*lines, f"time: about {schedule.minutes(unit * cost / workers)}, as the stored rows of this size took"]
 
 
 def seconds_a_unit(cfg: RunConfig) -> float | None:
@@ -107,7 +107,7 @@ def seconds_a_unit(cfg: RunConfig) -> float | None:
         if all(getattr(other, name) == getattr(cfg, name) for name in ALIKE):
             row = Row(run, other, result)
             seconds = sum(_seconds(part) for part in [run, *row.runs.values()])
-            found.append(seconds / (sweep._encoder_cost(other) + sweep._row_cost(other)))
+            found.append(seconds / (schedule.encoder_cost(other) + schedule.row_cost(other)))
     return statistics.median(found) if found else None
 
 

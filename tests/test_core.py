@@ -13,7 +13,7 @@ CORE = {"losses", "models", "adversary", "protect", "evaluate", "metrics", "trai
 CORE |= {"defences", "attacks"}
 # From the ground up: a room may import those before it, and the core.
 ROOMS = """messages watch machine store config inputs faces data judges row experiment
-    plugins gate sweep paper workbook check cli""".split()
+    plugins gate schedule paper workbook check cli""".split()
 
 
 def room(module: str) -> str:

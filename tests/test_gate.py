@@ -80,7 +80,7 @@ def test_papermills_values_become_those_that_were_declared():
      {"lambda2s": ""}, {"layer": "conv9"}, {"recogniser": "mine.onnx"}, {"data": "folder", "data_root": "gone"}],
 )  # fmt: skip
 def test_a_batch_is_refused_before_it_trains(parameters, store, monkeypatch):
-    monkeypatch.setattr(notebooks, "run_all", lambda *_: pytest.fail("must not train"))
+    monkeypatch.setattr(notebooks, "sweep", lambda *_: pytest.fail("must not train"))
     monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("must not run"))
     with pytest.raises(UserError, match=f"{list(parameters)[-1]}|list"):
         list(notebooks.execute_all([], {"preset": "tiny", **parameters}))

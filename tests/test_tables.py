@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from arl import evaluate, experiment, sweep
+from arl import evaluate, experiment
 from arl.config import LAYERS, RunConfig
 from arl.experiment import Experiment
 from arl.messages import ConfigError, UserError
 from arl.paper import claims, ledger_figure, measured, tables
 from arl.paper.rows import every_row, find_rows, numbers, seeded, table1, table2, table3
+from arl.schedule import sweep
 from arl.store import run_id, stored
 
 TINY = RunConfig.preset("tiny")
@@ -107,7 +108,7 @@ def test_lists_of_numbers_and_rows():
 def test_a_sweep_makes_what_one_row_at_a_time_makes_and_shares_encoders(tmp_path, monkeypatch, capfd):
     cfgs = [row.cfg for row in find_rows(TINY, "1#1; 1#3; 1#2; 3:conv4, without")]
     monkeypatch.setenv("ARL_RUNS", str(tmp_path / "many"))
-    rows = sweep.run_all([*cfgs, cfgs[0]], workers=2)
+    rows = sweep([*cfgs, cfgs[0]], workers=2)
     said = capfd.readouterr().err
     assert (
         "5 rows, 4 different, 2 distinct encoders; 0 rows are stored" in said
@@ -116,7 +117,7 @@ def test_a_sweep_makes_what_one_row_at_a_time_makes_and_shares_encoders(tmp_path
         and "left" in said
     )
     assert rows[0].id == rows[4].id and len([run for run in stored() if run.id.startswith("encoder-")]) == 2
-    assert [row.id for row in sweep.run_all(cfgs)] == [row.id for row in rows[:4]]
+    assert [row.id for row in sweep(cfgs)] == [row.id for row in rows[:4]]
     assert capfd.readouterr().err == "", "a second call finds all and says nothing"
     monkeypatch.setenv("ARL_RUNS", str(tmp_path / "one"))
     monkeypatch.setenv("ARL_THREADS", "1")
@@ -133,7 +134,7 @@ def test_a_row_that_fails_is_named_after_the_others_are_made(tmp_path, monkeypat
     with pytest.raises(
         UserError, match=r"sweep: 1 of 5 stages failed, the others are stored; first: encoder · .*lr"
     ) as error:
-        sweep.run_all([bad, TINY], workers=2)
+        sweep([bad, TINY], workers=2)
     assert "\n" not in str(error.value)
     assert experiment.find(TINY) is not None and experiment.find(bad) is None
 
@@ -142,7 +143,7 @@ def test_a_row_that_fails_is_named_after_the_others_are_made(tmp_path, monkeypat
 def test_killed_in_the_middle_it_leaves_no_process_and_goes_on(tmp_path):
     program = "from arl import sweep\nfrom arl.paper import table1\nfrom arl.config import RunConfig\n"
     program += "if __name__ == '__main__':\n"
-    program += "    sweep.run_all([r.cfg for r in table1(RunConfig.preset('tiny'))[:4]], workers=2)\n"
+    program += "    sweep([r.cfg for r in table1(RunConfig.preset('tiny'))[:4]], workers=2)\n"
     (tmp_path / "many.py").write_text(program)
     environment = {**os.environ, "ARL_RUNS": str(tmp_path / "runs")}
     command = [sys.executable, str(tmp_path / "many.py")]

@@ -16,7 +16,7 @@ from scipy import stats
 from arl.paper.rows import Setting, seeded
 from arl.paper.style import NAMES
 from arl.row import Row
-from arl.sweep import run_all
+from arl.schedule import sweep
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def over_seeds(values: Sequence[float]) -> dict[str, float]:
 def measure(settings: Sequence[Setting], seeds: object) -> list[Line]:
     """Every setting with every seed of the list `seeds` ("0,1,2"), found or made in one sweep."""
     cfgs = [seeded(setting.cfg, seeds) for setting in settings]
-    runs = iter(run_all(list(chain.from_iterable(cfgs))))
+    runs = iter(sweep(list(chain.from_iterable(cfgs))))
     return [Line(setting, tuple(next(runs) for _ in each)) for setting, each in zip(settings, cfgs, strict=True)]
 
 

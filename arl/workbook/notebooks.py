@@ -23,8 +23,8 @@ from arl.inputs import Declared
 from arl.machine import KEEP_MEMORY, cores, workers
 from arl.messages import UserError, say
 from arl.paper import rows as tables
+from arl.schedule import sweep
 from arl.store import project_root, runs_root
-from arl.sweep import run_all
 
 # What a notebook's metadata may name as `arl.rows`: the settings that it asks for, from its configuration and its parameters.
 ROWS = {
@@ -190,7 +190,7 @@ def execute_all(names: Sequence[str], parameters: Mapping[str, Any]) -> Iterator
     """
     chosen, rows = prepared(names, parameters)
     gate.kernel()
-    run_all(gate.ready(rows))  # in one sweep, so that its time left is that of all
+    sweep(gate.ready(rows))  # in one sweep, so that its time left is that of all
 
     def one(number: int, path: Path) -> Path:
         say(f"[{number}/{len(chosen)}] {path.name}")

@@ -26,7 +26,7 @@ from arl.store import run_id, runs_root
 from arl.watch import follow
 
 
-def run_all(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Row]:
+def sweep(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Row]:
     """The row run of each configuration, in their order; found, or made by `workers` processes (default: `machine.workers()`).
 
     When a row fails the others are finished first; then `UserError` names it.
@@ -85,10 +85,10 @@ class _Sweep:
         judges = {_judge_key(cfg): cfg for cfg in cfgs}
         self.ready = [_Stage("C", key, cfg, 1.0, math.inf) for key, cfg in judges.items()]
         for encoder, rows in self.waiting.items():
-            cost = _encoder_cost(rows[0])
-            self.ready.append(_Stage("encoder", encoder, rows[0], cost, cost + max(map(_row_cost, rows))))
+            cost = encoder_cost(rows[0])
+            self.ready.append(_Stage("encoder", encoder, rows[0], cost, cost + max(map(row_cost, rows))))
         self.count, self.stages = 0, len(self.ready) + len(cfgs)
-        self.done, self.total = 0.0, sum(stage.cost for stage in self.ready) + sum(map(_row_cost, cfgs))
+        self.done, self.total = 0.0, sum(stage.cost for stage in self.ready) + sum(map(row_cost, cfgs))
         self.made: set[str] = set()  # keys of judges and encoders
         self.failed: list[str] = []
         self.jobs: dict[Future, _Stage] = {}
@@ -141,15 +141,15 @@ class _Sweep:
         passed = time.monotonic() - self.start
         left = "too early to say how long"
         if self.done > 0.03 * self.total:
-            left = f"about {_minutes(passed / self.done * max(self.total - self.done, 0))} left"
-        say(f"[{self.count}/{self.stages}] {_minutes(passed)} gone, {left} · {what}")
+            left = f"about {minutes(passed / self.done * max(self.total - self.done, 0))} left"
+        say(f"[{self.count}/{self.stages}] {minutes(passed)} gone, {left} · {what}")
 
     def _release(self) -> None:
         """The rows whose encoder and C are made are ready."""
         for encoder in [encoder for encoder in self.waiting if encoder in self.made]:
             for cfg in [cfg for cfg in self.waiting[encoder] if _judge_key(cfg) in self.made]:
                 self.waiting[encoder].remove(cfg)
-                self.ready.append(_Stage("row", "", cfg, _row_cost(cfg), _row_cost(cfg)))
+                self.ready.append(_Stage("row", "", cfg, row_cost(cfg), row_cost(cfg)))
 
 
 def _start_worker(parent: int, store: str, own: list[str]) -> None:
@@ -182,16 +182,16 @@ def _judge_key(cfg: RunConfig) -> str:
 
 
 # Costs in units of training an unprotected encoder, as measured with the preset quick: for the order, and the estimate of the time left.
-def _encoder_cost(cfg: RunConfig) -> float:
+def encoder_cost(cfg: RunConfig) -> float:
     entered = (
         1 - cfg.warm_epochs / cfg.epochs if cfg.protected else 0.0
     )  # the share of the epochs that the defence sees
     return 1.0 + entered * (cfg.defence.cost - 1.0)
 
 
-def _row_cost(cfg: RunConfig) -> float:
+def row_cost(cfg: RunConfig) -> float:
     return sum(attack.cost for attack in cfg.attacks) + 1.0 * cfg.layer.startswith("conv")
 
 
-def _minutes(seconds: float) -> str:
+def minutes(seconds: float) -> str:
     return f"{int(seconds // 60)} min {int(seconds % 60):02d} s" if seconds >= 60 else f"{int(seconds)} s"
