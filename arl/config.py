@@ -6,6 +6,7 @@ defence and each attack own their parameters, which are also taken and read by t
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, ValidationError, model_validator
@@ -292,9 +293,14 @@ def _line(error: dict[str, Any], accepted: dict[str, Any]) -> str:
     return f"{name}: found {found}, accepted: {message.removeprefix('input should be ')}"
 
 
-def setting(cfg: RunConfig) -> str:
-    """`cfg` in a few words, for logs and outputs."""
-    attributes = f"{len(cfg.attributes)} attributes" if len(cfg.attributes) > 3 else ", ".join(cfg.attributes)
+def setting(cfg: RunConfig, attributes: Sequence[str] = ()) -> str:
+    """`cfg` in a few words, for logs and outputs. `attributes`: those that its faces turned out to have, once they are known."""
+    unknown = (
+        not attributes and cfg.attributes == ATTRIBUTES and cfg.data != "rendered"
+    )  # "all", of faces that are not open
+    chosen = attributes or cfg.attributes
+    attributes = f"{len(chosen)} attributes" if len(chosen) > 3 else ", ".join(chosen)
+    attributes = "all attributes" if unknown else attributes
     papers = [text for a in cfg.attacks if isinstance(a, Decoder | Features) and (text := a.describe())]
     others = [a.describe() for a in cfg.attacks if not isinstance(a, Decoder | Features)]
     parts = [f"{cfg.encoder} at {cfg.layer}", attributes, cfg.defence.describe()]

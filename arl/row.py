@@ -54,6 +54,11 @@ class Row:
 
         return Experiment(self.config)
 
+    @property
+    def setting(self) -> str:
+        """Its configuration in a few words, with the attributes that its faces have."""
+        return setting(self.config, tuple(self.result.get("mcc", ())))
+
     def value(self, metric: str) -> float | None:
         return self.result[metric]["value"]
 
@@ -66,7 +71,7 @@ class Row:
         return self.experiment.reconstruct(index)
 
     def __repr__(self) -> str:
-        return f"Row({self.id}: {setting(self.config)})"
+        return f"Row({self.id}: {self.setting})"
 
     def _repr_html_(self) -> str:
         def cell(figure: dict[str, Any]) -> str:
@@ -81,7 +86,7 @@ class Row:
         ]
         on = self.result["measured_on"]
         return (
-            f"<b>{escape(setting(self.config))}</b> <small>{self.id}</small><table>{''.join(lines)}</table>"
+            f"<b>{escape(self.setting)}</b> <small>{self.id}</small><table>{''.join(lines)}</table>"
             f"<small>{escape(on['test_set'])}<br>C: {escape(on['C'])}<br>g: {escape(on['g'])}</small>"
         )
 
@@ -188,7 +193,7 @@ def _measured_on(experiment: "Experiment", attacks: dict[str, Run]) -> dict[str,
     decoder = attacks.get("decoder")
     whose = f"{decoder.result['g']} for Dec^a, " if decoder is not None else ""
     return {
-        "setting": setting(cfg),
+        "setting": setting(cfg, experiment.attribute_names),
         "test_set": f"T, {len(experiment.split.t)} images unseen by Enc and attackers, of: {experiment.data.title} "
         f"(split by {cfg.split}, seed {cfg.seed})",
         "g": f"{whose}{experiment.encoder.result['g']} for the simulated Dec",
@@ -199,5 +204,8 @@ def _measured_on(experiment: "Experiment", attacks: dict[str, Run]) -> dict[str,
 
 def _auc(experiment: "Experiment") -> str:
     """How well a C from elsewhere tells these people apart; the one that is trained here says it in its name."""
-    checked = experiment.checked
-    return f" (verification AUC {checked.auc:.3f} on these faces)" if checked and checked.auc is not None else ""
+    if (checked := experiment.checked) is None:
+        return ""
+    return (
+        f" (verification AUC {checked.auc:.3f} on these faces)" if checked.auc is not None else f" ({checked.line()})"
+    )

@@ -310,11 +310,30 @@ def test_null_labels_are_refused(tmp_path, name):
     refused(lambda: open_data(celeba(tmp_path)), "empty cells in", name)
 
 
-@pytest.mark.parametrize("values", [[2, 0], [0.5, 1.0], ["yes", "no"]])
+@pytest.mark.parametrize("values", [[2, 0], [0.5, 1.0], ["yes", "no"], [-1, 0, 1]])
 def test_values_that_are_no_labels_are_refused(tmp_path, values):
     folder = write_parquet(tmp_path)
     rewritten(folder, lambda t: column(t, "Male", (values * 12)[: len(t)]))
     refused(lambda: open_data(celeba(tmp_path)), "other values in Male")
+
+
+@pytest.mark.parametrize(
+    "people, fits", [([1.0, 2.0], True), ([-1, 2], False), ([1.5, 2.0], False), (["a", "b"], False)]
+)
+def test_numbers_of_people_are_whole_and_known(tmp_path, people, fits):
+    folder = write_parquet(tmp_path)
+    rewritten(folder, lambda t: column(t, "celeb_id", (people * 12)[: len(t)]))
+    if fits:
+        assert set(open_data(celeba(tmp_path)).identities) == {1, 2}
+    else:
+        refused(lambda: open_data(celeba(tmp_path)), "celeb_id", "a number a person")
+
+
+@pytest.mark.parametrize("name", ["Smiling", "celeb_id"])
+def test_a_column_twice_by_its_name_is_refused(tmp_path, name):
+    folder = write_parquet(tmp_path)
+    rewritten(folder, lambda t: t.append_column(name.lower() if name == "Smiling" else "CELEB_ID", t[name]))
+    refused(lambda: open_data(celeba(tmp_path)), name.lower(), "twice")
 
 
 @pytest.mark.parametrize("person", ["identity", "celeb_id"])
@@ -353,6 +372,9 @@ def test_copies_of_the_shards_are_left_out_and_said(tmp_path, capfd):
     data = open_data(celeba(tmp_path))
     assert len(data) == 12 and data.spec == before
     assert "left out 4 (copies of others)" in data.left_out[0] and data.left_out[0] in capfd.readouterr().err
+    shutil.rmtree(tmp_path / "z copy")
+    shutil.copytree(folder, tmp_path / "a" / "copy")  # before the others by its name, but deeper
+    assert open_data(celeba(tmp_path)).spec == before
 
 
 def test_the_same_rows_in_other_shards_are_refused(tmp_path):
@@ -374,6 +396,10 @@ def test_the_same_rows_in_other_shards_are_refused(tmp_path):
         (["train-00000-of-00002-aa11", "train-00000-of-00002-bb22"], ["one shard for each number"]),
         (["train/0000", "train/0002"], ["train/0001.parquet not found"]),
         (["0001", "0002"], ["0000.parquet not found"]),
+        (["train-00000-of-00002_ABC"], ["train-00001-of-00002_*.parquet not found"]),
+        (["train-00000-of-00002.snappy"], ["train-00001-of-00002.*.parquet not found"]),
+        (["0", "2"], ["1.parquet not found"]),
+        (["train_1", "train_3"], ["train_2.parquet not found"]),
     ],
 )
 def test_missing_shards_are_noticed_by_their_numbers(tmp_path, names, parts):
@@ -383,6 +409,14 @@ def test_missing_shards_are_noticed_by_their_numbers(tmp_path, names, parts):
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(shard, path)
     refused(lambda: open_data(celeba(tmp_path / "hub")), "data_root", *parts)
+
+
+def test_a_number_that_counts_no_shards_is_part_of_a_name(tmp_path):
+    folder = write_parquet(tmp_path / "made")
+    for name, shard in zip(("celeba_64", "more_128"), sorted(folder.glob("*.parquet")), strict=False):
+        (tmp_path / "hub").mkdir(exist_ok=True)
+        shutil.copy(shard, tmp_path / "hub" / f"{name}.parquet")
+    assert len(open_data(celeba(tmp_path / "hub"))) > 2
 
 
 # -- the real one ---------------------------------------------------------------------------------------------------

@@ -255,12 +255,16 @@ def test_linked_people_are_followed_and_what_leads_nowhere_is_counted(tmp_path, 
     (own / "zoe").symlink_to(own / "anna")  # anna again
     (own / "anna" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (own / "eve").symlink_to(tmp_path / "nobody")
+    (own / "fred").mkdir()
+    os.mkfifo(own / "bob" / "pipe.png")
     data = open_data(cfg)
     assert who(data) == 3 and len(data) == 7 and data.identities.tolist() == [0, 0, 1, 1, 1, 2, 2]
     said = capfd.readouterr().err
     assert "left out 2 (links to nothing): anna/gone.png, eve" in said
     assert "left out 2 (links to folders that are here already): anna/round, zoe" in said
-    assert len([line for line in data.left_out if line in said and "links to" in line]) == 2
+    assert "left out 1 (empty folders): fred" in said
+    assert "left out 1 (neither files nor folders): bob/pipe.png" in said
+    assert len([line for line in data.left_out if line in said and line.startswith("left out")]) == 4
 
 
 def test_what_was_left_out_is_said_in_each_process_and_stored(tmp_path, store, capfd):
@@ -307,6 +311,12 @@ def test_names_that_are_not_utf8(tmp_path, capfd):
     refused(lambda: open_data(cfg), "data_root", "UTF-8")
 
 
+def test_names_with_a_line_break_are_said_on_one_line(tmp_path, capfd):
+    cfg = crowd_of(tmp_path / "own", *each(["an\nna", "bob"]))
+    open_data(cfg, progress=False)
+    assert "(an\\nna, bob)" in capfd.readouterr().err
+
+
 # -- pixels ---------------------------------------------------------------------------------------------------------
 
 
@@ -320,6 +330,9 @@ def test_names_that_are_not_utf8(tmp_path, capfd):
         (np.full((40, 40), np.nan, np.float32), "nan"),
         (np.full((40, 40), 200, np.int32), "integers of 32 bits"),
         (np.full((40, 40), 33000, np.uint16), 128),
+        (np.full((40, 40), 200, np.uint16), "is 200"),  # 8 bits in a wider file
+        (np.full((40, 40), 4095, np.uint16), "is 4095"),  # 12 bits
+        (np.zeros((40, 40), np.uint16), 0),
     ],
 )
 def test_tiff_of_floats_and_integers_is_read_right_or_refused(tmp_path, pixels, grey):

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -412,6 +414,7 @@ def pixels_file(path, first=(), last=(), second=None, **metadata):
     [
         (dict(last=[("Mul", float("nan"))]), "not finite"),
         (dict(last=[("Div", 0.0)]), "not finite"),
+        (dict(last=[("Mul", 1e30)]), "too large to compare"),
         (dict(last=[("Mul", 0.0)]), "same embeddings for every face"),
         (dict(last=[("Mul", 0.0), ("Add", 3.0)]), "same embeddings for every face"),
         (dict(last=[("Add", 1000.0)]), "all faces alike|as it is fed"),
@@ -442,6 +445,67 @@ def test_a_recogniser_of_photographs_of_which_none_show_one_person_twice(shared_
         check(OnnxRecogniser(baked), data.images, np.arange(len(data)))
 
 
+@pytest.mark.parametrize("operation", ["RandomNormalLike", "ReduceMean"])
+def test_a_recogniser_with_chance_or_its_batch_inside_is_refused(shared_store, tmp_path, operation):
+    need("onnxruntime")
+    import onnx
+    from onnx import helper
+
+    model = onnx.load(pixels_file(tmp_path / "c.onnx"))
+    model.graph.node.pop()
+    if operation == "RandomNormalLike":
+        model.graph.node.append(helper.make_node(operation, ["flat"], ["embedding"]))
+    else:  # normalised by the mean of whoever is in the batch
+        model.graph.initializer.append(helper.make_tensor("all", onnx.TensorProto.INT64, [1], [0]))
+        model.graph.node.append(helper.make_node(operation, ["flat", "all"], ["mean"], keepdims=1))
+        model.graph.node.append(helper.make_node("Sub", ["flat", "mean"], ["embedding"]))
+    onnx.save(model, str(tmp_path / "c.onnx"))
+    data = open_data(TINY)
+    with pytest.raises(ConfigError, match="another embedding when it is asked again"):
+        check(OnnxRecogniser(tmp_path / "c.onnx"), data.images, data.identities)
+
+
+def test_places_as_second_output_are_no_middle_layer(tmp_path):
+    need("onnxruntime")
+    import onnx
+    from onnx import helper
+
+    model = onnx.load(pixels_file(tmp_path / "c.onnx"))
+    model.graph.initializer.append(helper.make_tensor("k", onnx.TensorProto.INT64, [1], [3]))
+    model.graph.node.append(helper.make_node("TopK", ["flat", "k"], ["best", "places"]))
+    model.graph.output.append(helper.make_tensor_value_info("places", onnx.TensorProto.INT64, [None, None]))
+    onnx.save(model, str(tmp_path / "c.onnx"))
+    c = OnnxRecogniser(tmp_path / "c.onnx")
+    assert c.middle == 0 and "no layer" in c.middle_name
+
+
+def test_somebody_elses_note_called_window_is_not_ours(tmp_path):
+    need("onnxruntime")
+    c = OnnxRecogniser(pixels_file(tmp_path / "c.onnx", window='{"outer": 170, "left": 29, "top": 37, "side": 112}'))
+    assert c.window == (0, 0, 1)
+
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.mark.skipif(not (SHARED / "judges").is_dir() or not (SHARED / "celeba").is_dir(), reason="not on this machine")
+@pytest.mark.parametrize("name, auc", [("mobileface", 0.703), ("mobileface_celeba", 0.935)])
+def test_recognisers_of_photographs_know_people_in_photographs(shared_store, tmp_path, name, auc):
+    """AUC over 600 people, by who made the files; the sample here has some 100 people, each with several photographs."""
+    need("onnxruntime")
+    whole, subset = SHARED / "celeba" / "celeba", tmp_path / "celeba"
+    (subset / "img_align_celeba").mkdir(parents=True)
+    people = [line.split() for line in (whole / "identity_CelebA.txt").read_text().splitlines()]
+    several = {who for who, count in Counter(who for _, who in people).items() if count > 3}
+    for table in ("identity_CelebA.txt", "list_attr_celeba.txt"):
+        (subset / table).symlink_to(whole / table)
+    for image, _ in [row for row in people if row[1] in several][:400]:
+        (subset / "img_align_celeba" / image).symlink_to(whole / "img_align_celeba" / image)
+    data = open_data(RunConfig(data="celeba", data_root=str(tmp_path), image_size=96), progress=False)
+    found = check(OnnxRecogniser(SHARED / "judges" / f"{name}.onnx"), data.images, data.identities)
+    assert abs(found.auc - auc) < 0.06, found.line()
+
+
 def test_a_norm_as_second_output_is_no_middle_layer(shared_store, tmp_path, capsys):
     need("onnxruntime")
     data = open_data(TINY)
@@ -464,8 +528,8 @@ def test_a_good_recogniser_passes_and_a_blind_one_is_said_loudly(shared_store, c
 
         def embed(self, x):
             Judge.looks += 1
-            own = torch.randn(len(x), 16, generator=torch.Generator().manual_seed(len(x)))
-            rows = sample(data.identities, 300)
+            own = torch.randn(300, 16, generator=torch.Generator().manual_seed(3))[: len(x)]
+            rows = sample(data.identities, 300)[: len(x)]
             person = torch.randn(2000, 16, generator=torch.Generator().manual_seed(1))[data.identities[rows]]
             return (own + self.knows * person,) * 2
 

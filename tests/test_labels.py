@@ -35,6 +35,8 @@ def table(tmp_path, text, name="labels.csv", encoding="utf-8"):
         ('image,Smiling\n"a.png,1\n', "broken CSV"),
         ("image\tSmiling\na.png\t1\n", "line 1"),
         ("image;Smiling\na.png;1\n", "line 1"),
+        ("image,Smiling,id\na.png,0,1\n", "'id'"),  # who it is, not an attribute
+        ("image,Smiling\na.png,0\nb.png,1\nc.png,-1\n", "both 0 and -1 in Smiling"),  # one may mean unknown
         ("", "line 1"),
     ],
 )
@@ -109,6 +111,18 @@ def test_a_row_that_fits_several_images_is_refused(tmp_path, rows, images):
     refused(lambda: rows_for(tmp_path, dict.fromkeys(rows), images), repr(rows[0]), "fits 2 images", images[1])
 
 
+def test_two_rows_that_fit_one_image_and_differ_are_refused(tmp_path):
+    rows = {"p0/1.png": (True,), "1.png": (False,), "p1/2.png": (True,)}
+    images = ["p0/1.png", "p1/2.png"]
+    refused(lambda: rows_for(tmp_path, rows, images), "p0/1.png and 1.png", "other values")
+    assert rows_for(tmp_path, rows | {"1.png": (True,)}, images) == images
+
+
+def test_zero_in_one_column_and_minus_one_in_another_is_read(tmp_path):
+    path = table(tmp_path, "image,Smiling,Male\na.png,0,-1\nb.png,1,1\n")
+    assert read_labels(path).values == {"a.png": (False, False), "b.png": (True, True)}
+
+
 # -- encodings ------------------------------------------------------------------------------------------------------
 
 WORDS = "image,Fröhlich,Bärtig\njosé.png,1,0\nzoë.png,0,1\n"
@@ -160,7 +174,7 @@ def test_identities_that_are_no_numbers_are_refused(tmp_path, line):
     refused(lambda: read_identities(table(tmp_path, line + "\n", "identity.txt")), "a number a line", line[:30])
 
 
-@pytest.mark.parametrize("nobody", ["", "NaN", "null", " "])
+@pytest.mark.parametrize("nobody", ["", "NaN", "null", " ", "-1", "Unknown", "?"])
 def test_a_row_without_a_person_is_refused(tmp_path, nobody):
     path = table(tmp_path, f"image,Smiling,identity\na.png,1,anna\nb.png,0,{nobody}\n")
     refused(lambda: read_labels(path), "nobody", "b.png")
@@ -195,6 +209,9 @@ def reference(text):
     names = header[1:]
     if "" in names or len({name.lower() for name in names}) < len(names):
         return None
+    for k, name in enumerate(names, 1):
+        if name != "identity" and {"0", "-1"} <= {row[k] for row in rows if k < len(row)}:
+            return None
     found = {}
     for row in rows:
         image = unicodedata.normalize("NFC", row[0].replace("\\", "/").removeprefix("./"))
@@ -202,7 +219,7 @@ def reference(text):
             return None
         values = dict(zip(names, row[1:], strict=True))
         person = values.pop("identity", "somebody")
-        if not person or any(value.lower() not in truth for value in values.values()):
+        if person in ("", "-1") or any(value.lower() not in truth for value in values.values()):
             return None
         one = {name: truth[value.lower()] for name, value in values.items()} | {"": person}
         if found.setdefault(image, one) != one:

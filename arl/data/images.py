@@ -16,6 +16,8 @@ from arl.store import project_root
 SUFFIXES = {ext for ext, form in Image.registered_extensions().items() if form in Image.OPEN}
 SCALED = ("PNG", "PPM")  # formats whose 32-bit integers are 16-bit ones, white at 65535
 
+DIM = 4096  # the brightest pixel of 16 bits below this: 8 or 12 bits in a wider file, which would turn black
+
 
 def find_root(parameter: str, text: str, accepted: str = "an existing folder") -> Path:
     """The folder that `text` names, seen from the current folder or from the project's."""
@@ -60,7 +62,12 @@ def upright(image: Image.Image) -> Image.Image:
     elif image.mode.startswith("I"):  # 16 bits a pixel, which Pillow's own conversion cuts off at 255
         if image.mode == "I" and form is not None and form not in SCALED:
             raise ValueError("its pixels are integers of 32 bits, whose white is unknown; accepted: 8 or 16 bits")
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+        pixels = np.asarray(image)
+        if 0 < pixels.max() < DIM:
+            raise ValueError(
+                f"its brightest pixel of 16 bits is {pixels.max()}, so its white is unknown; accepted: white at 65535"
+            )
+        image = Image.fromarray((pixels.clip(0, 65535) // 257).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

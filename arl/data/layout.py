@@ -32,6 +32,8 @@ class _Walk:
         self.files: list[Path] = []
         self.hidden: list[Path] = []
         self.dangling: list[Path] = []
+        self.strange: list[Path] = []
+        self.empty: list[Path] = []
         self.again: list[Path] = []
         self.links: list[Path] = []
         self.seen: set[tuple[int, int]] = set()
@@ -45,9 +47,12 @@ class _Walk:
             self.again.append(folder)
             return
         self.seen.add((about.st_dev, about.st_ino))
-        with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                self._take(entry, hidden or entry.name.startswith(".") or entry.name.lower() in NO_PEOPLE)
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+        if not entries and not hidden:
+            self.empty.append(folder)
+        for entry in entries:
+            self._take(entry, hidden or entry.name.startswith(".") or entry.name.lower() in NO_PEOPLE)
 
     def _take(self, entry: os.DirEntry, hidden: bool) -> None:
         path = Path(entry.path)
@@ -63,12 +68,15 @@ class _Walk:
             self.files.append(path)
         elif entry.is_symlink():
             self.dangling.append(path)
+        else:
+            self.strange.append(path)
 
 
 def shown(path: Path | str, root: Path | None = None) -> str:
     """A path as it can be printed, whatever its bytes are."""
     path = Path(path).relative_to(root).as_posix() if root else str(path)
-    return path.encode("utf-8", "backslashreplace").decode()
+    path = path.encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in path)
 
 
 def look(parameter: str, root: Path, suffixes: Iterable[str] = SUFFIXES) -> Tree:
@@ -91,6 +99,8 @@ def look(parameter: str, root: Path, suffixes: Iterable[str] = SUFFIXES) -> Tree
         "hidden": [path for path in walk.hidden if path.suffix.lower() in suffixes],
         "links to nothing": walk.dangling,
         "links to folders that are here already": walk.again,
+        "neither files nor folders": walk.strange,
+        "empty folders": walk.empty,
     }
     left_out = tuple(note(why, paths, root) for why, paths in notes.items() if paths)
     return Tree(root, images, others, left_out)
@@ -164,6 +174,6 @@ def people_of(parameter: str, root: Path, names: list[str]) -> People:
         raise ConfigError(
             f"{parameter}: found one person in {root} ({people[0]!r}), accepted: {accepted}, two people or more"
         )
-    how = f"one folder a person in {root.name} ({some(sorted(direct), 3, ', ')})"
+    how = f"one folder a person in {shown(root.name)} ({some(map(shown, sorted(direct)), 3, ', ')})"
     how += f", {' and '.join(sorted(merged))} taken together" if merged else ""
     return People(people, how, deeper)

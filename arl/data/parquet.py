@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ from arl.store import file_sha256
 PERSON = ("celeb_id", "identity", "identity_id", "celebrity_id", "person_id", "person")
 KNOWN = {name.lower(): name for name in ATTRIBUTES}
 SPLITS = ("train", "valid", "test")  # CelebA's own order
+LONG = 4  # digits of a number that begins at 0 for certain
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def _without_copies(paths: list[Path]) -> tuple[list[Path], list[Path]]:
     copies = []
     for same in by_size.values():
         seen = set()
-        for path in same if len(same) > 1 else ():
+        for path in (
+            sorted(same, key=lambda path: len(path.parts)) if len(same) > 1 else ()
+        ):  # the one nearest to the root stays
             digest = file_sha256(path)
             if digest in seen:
                 copies.append(path)
@@ -100,27 +103,37 @@ def _without_copies(paths: list[Path]) -> tuple[list[Path], list[Path]]:
 
 def _check_whole(names: list[str], base: Path) -> None:
     """Raise ConfigError where shards are numbered and a number is missing or there twice."""
-    series = defaultdict(list)
-    for name in names:
-        if numbered := re.fullmatch(r"(.*-)(\d+)-of-(\d+)(-[0-9a-z]+)?\.parquet", name):
-            series[numbered[1], int(numbered[3]), bool(numbered[4])].append((int(numbered[2]), name))
-        elif numbered := re.fullmatch(
-            r"(.*?)(\d{4,})\.parquet", name
-        ):  # train/0003.parquet, whose number of shards is unknown
-            series[numbered[1], 0, False].append((int(numbered[2]), name))
-    for (start, count, hashed), found in series.items():
+    for (start, count, rest), found in _series(names).items():
         numbers = [number for number, _ in found]
         if len(set(numbers)) < len(numbers):
             twice = [name for number, name in found if numbers.count(number) > 1]
             raise ConfigError(
                 f"data_root: found {' and '.join(twice[:2])} in {base}, accepted: one shard for each number"
             )
-        missing = sorted(set(range(count or max(numbers) + 1)) - set(numbers))
-        end = f"-of-{count:05d}{'-*' if hashed else ''}.parquet" if count else ".parquet"
-        width = 5 if count else 4
+        width = len(re.search(r"(\d+)", found[0][1][len(start) :])[1])
+        first = min(numbers) if not count and width < LONG else 0
+        missing = sorted(set(range(first, count or max(numbers) + 1)) - set(numbers))
+        end = (f"-of-{count:0{width}d}{rest}" if count else "") + ".parquet"
         if missing:
             absent = some((f"{start}{number:0{width}d}{end}" for number in missing), 5, ", ")
             raise ConfigError(f"data_root: {absent} not found in {base}, where {found[0][1]} is")
+
+
+def _series(names: list[str]) -> dict[tuple[str, int, str], list[tuple[int, str]]]:
+    """Number and name of each numbered shard, by what stands before its number, how many there are (0: unknown), what follows."""
+    series = defaultdict(list)
+    for name in names:
+        if numbered := re.fullmatch(r"(.*?)(\d+)-of-(\d+)(\D.*)?\.parquet", name):
+            rest = f"{numbered[4][0]}*" if numbered[4] else ""  # a hash, a compression: another one in each shard
+            series[numbered[1], int(numbered[3]), rest].append((int(numbered[2]), name))
+        elif numbered := re.fullmatch(r"(.*?)(\d+)\.parquet", name):
+            series[numbered[1], 0, len(numbered[2]) >= LONG].append((int(numbered[2]), name))
+    short = [key for key in series if key[1:] == (0, False)]
+    for key in short:  # celeba_64.parquet is no shard; 0 and 2 are two of three
+        numbers = [number for number, _ in series[key]]
+        if min(numbers) > 1 or max(numbers) > 2 * len(numbers) + 1:
+            del series[key]
+    return series
 
 
 def _footer(path: Path, first: _Columns | None) -> tuple[_Columns, list[dict[str, Any]]]:
@@ -167,6 +180,9 @@ def _columns(path: Path, schema: Any) -> _Columns:
         raise ConfigError(f"{path}: no column celeb_id, so nobody knows who is who, accepted: {accepted}")
     if not attributes:
         raise ConfigError(f"{path}: no column {ATTRIBUTES[0]} nor another attribute, accepted: {accepted}")
+    spelled = Counter(name.lower().replace(" ", "_") for name in schema.names)
+    if twice := [name for name in (people[0], *attributes.values()) if spelled[name.lower().replace(" ", "_")] > 1]:
+        raise ConfigError(f"{path}: found the column {twice[0]} twice, accepted: each name once")
     ordered = {name: attributes[name] for name in ATTRIBUTES if name in attributes}
     return _Columns(chosen, chosen in nested, people[0], ordered)
 
@@ -232,20 +248,31 @@ def _labels(shard: _Shard) -> tuple[np.ndarray, np.ndarray]:
         if nulls := table[name].null_count:
             raise ConfigError(f"{shard.path}: found {nulls} empty cells in {name}, accepted: a value for each image")
     try:
-        who = [int(str(person)) for person in table[columns.person].to_pylist()]
+        who = [_number(person) for person in table[columns.person].to_pylist()]
         identities = np.array(who, np.int64)
     except (ValueError, OverflowError):
         raise ConfigError(
-            f"{shard.path}: found other things than numbers in {columns.person}, accepted: a number a person"
+            f"{shard.path}: found other things than numbers in {columns.person}, accepted: a number a person, 0 or more"
         ) from None
     values = np.empty((len(identities), len(columns.attributes)), bool)
     for k, name in enumerate(columns.attributes.values()):
         column = np.asarray(table[name].to_pylist())
         strange = column.dtype.kind not in "biuf" or (len(column) and not np.isin(column, (-1, 0, 1)).all())
-        if len(column) and strange:
-            raise ConfigError(f"{shard.path}: found other values in {name}, accepted: true and false, or 1 and 0 or -1")
+        both = column.dtype.kind != "b" and {0, -1} <= set(column.tolist())  # one of them may mean that nobody knows
+        if len(column) and (strange or both):
+            raise ConfigError(
+                f"{shard.path}: found other values in {name}, accepted: true and false, 1 and 0, or 1 and -1"
+            )
         values[:, k] = column.astype(float) > 0
     return identities, values
+
+
+def _number(person: Any) -> int:
+    """A person's number, 0 or more; raises ValueError for anything else, such as the -1 of an unknown one."""
+    number = int(person) if isinstance(person, float) and person.is_integer() else int(str(person))
+    if number < 0:
+        raise ValueError(person)
+    return number
 
 
 def _check_groups(shards: list[_Shard], labels: list[tuple[np.ndarray, np.ndarray]]) -> None:

@@ -18,7 +18,8 @@ from arl.messages import ConfigError
 
 TRUTH = {"1": True, "true": True, "0": False, "-1": False, "false": False}
 FIRST = ("image", "image_id", "file", "filename")  # what the first column of a CSV is called
-NOBODY = ("", "nan", "null", "none")  # an empty cell, as it may be written
+NOBODY = ("", "nan", "null", "none", "n/a", "?", "unknown", "-1")  # an empty cell, as it may be written
+NOT_ATTRIBUTES = ("id", "person", "person_id", "celeb_id", "subject", "subject_id", "identity_id")
 MARKS = (  # of the encodings that begin with one; UTF-32's begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -90,6 +91,7 @@ def read_labels(path: Path, known: tuple[str, ...] = ()) -> Labels:
     columns = [k for k in range(1, len(header)) if k != who]
     values: dict[str, tuple[bool, ...]] = {}
     people: dict[str, str] = {}
+    _check_scales(path, rows, header, columns)
     for row in rows:
         image, found = _row(path, row, header, columns)
         person = unicodedata.normalize("NFC", row[who]) if who else ""
@@ -136,9 +138,22 @@ def _check_header(path: Path, header: list[str], known: tuple[str, ...]) -> None
     twice = [name for name, count in Counter(name.lower() for name in names).items() if count > 1]
     if twice:
         raise ConfigError(f"{path}: found the column {twice[0]!r} twice, accepted: each name once")
+    if people := [name for name in names if name.lower() in NOT_ATTRIBUTES]:
+        raise ConfigError(
+            f"{path}: found the column {people[0]!r}, accepted: 'identity' for who it is, else attributes"
+        )
     unknown = [name for name in names if known and name not in known and name.lower() != "identity"]
     if unknown:
         raise ConfigError(f"{path}: found the attribute {unknown[0]!r}, accepted: any of {', '.join(known)}")
+
+
+def _check_scales(path: Path, rows: list[list[str]], header: list[str], columns: list[int]) -> None:
+    """Raise ConfigError for a column that holds both 0 and -1: one of them may mean that nobody knows."""
+    for k in columns:
+        if {"0", "-1"} <= {row[k] for row in rows if k < len(row)}:
+            raise ConfigError(
+                f"{path}: found both 0 and -1 in {header[k]}, accepted: 1 and one of them, which means that it is not so"
+            )
 
 
 def _short(cell: str) -> str:
@@ -183,7 +198,8 @@ def read_identities(path: Path) -> dict[str, int]:
 def rows_for(path: Path, rows: dict[str, object], images: list[str]) -> list[str]:
     """For each of `images`, the row that means it: its path, or as much of the path's end as no other image has.
 
-    Raises ConfigError for an image without a row, and for a row that fits several images.
+    Raises ConfigError for an image without a row, for a row that fits several images, and for two rows that fit one image
+    and say different things of it.
     """
     paths = [clean_name(name) for name in images]
     ends = Counter(end for name in paths for end in _ends(name))
@@ -202,6 +218,12 @@ def rows_for(path: Path, rows: dict[str, object], images: list[str]) -> list[str
             found.append(row)
     if absent:
         raise ConfigError(f"{path}: no row for {len(absent)} of {len(images)} images, the first is {absent[0]}")
+    for name, row in zip(paths, found, strict=True):
+        for other in _ends(name):
+            if other in rows and other not in whole and rows[other] != rows[row]:
+                raise ConfigError(
+                    f"{path}: found {row} and {other}, with other values, accepted: one row for each image"
+                )
     return found
 
 

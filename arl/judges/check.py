@@ -20,6 +20,7 @@ from arl.store import obtain
 IMAGES, IMAGES_SLOW, PER_PERSON = 300, 120, 4  # of the sample; the fewer for a recogniser of ten images a second
 WEAK = 0.7  # a verification AUC below this is said loudly
 SATURATED = 0.995  # a mean cosine of strangers above this: the judge sees one face everywhere
+FICKLE = 0.2  # of the mean distance from the mean embedding: more between two looks at one face is no rounding
 FEEDS = {"[-1, 1]": (0.5, 0.5), "[0, 1]": (0.0, 1.0), "[0, 255]": (0.0, 1 / 255)}  # (mean, std) of the usual inputs
 
 
@@ -59,7 +60,7 @@ def check(judge: Recogniser, images: np.ndarray, identities: np.ndarray) -> Chec
     index = sample(identities, IMAGES_SLOW if slow else IMAGES)
     faces, who = np.ascontiguousarray(images[index]), np.asarray(identities)[index]
     digest = hashlib.sha256(faces.tobytes() + who.astype("<i8").tobytes()).hexdigest()[:16]
-    spec = {"kind": "check", "version": 1, "recogniser": judge.spec, "faces": digest}
+    spec = {"kind": "check", "version": 2, "recogniser": judge.spec, "faces": digest}
     result = obtain(spec, lambda _: _try(judge, faces, who)).result
     if result["fault"]:
         raise ConfigError(f"recogniser: {judge.name} {result['fault']}")
@@ -87,7 +88,7 @@ def sample(identities: np.ndarray, count: int) -> np.ndarray:
 def _try(judge: Recogniser, faces: np.ndarray, who: np.ndarray) -> dict[str, Any]:
     """`checked`, `remarks` and, for a judge that cannot judge, what its `fault` is."""
     embedding, middle = embed_all(judge, faces, np.arange(len(faces)), prepare())
-    fault = _fault(embedding, "embeddings") or _fault(middle, "middle layers")
+    fault = _fault(embedding, "embeddings") or _fault(middle, "middle layers") or _fickle(judge, faces, embedding)
     if fault:
         return {"fault": fault, "remarks": [], "checked": None}
     checked = _measure(embedding, middle, who)
@@ -103,11 +104,24 @@ def _fault(features: Tensor, name: str) -> str:
     """Why `features` (n, d) cannot be compared at all; empty where they can."""
     if not features.isfinite().all():
         return f"gives {name} that are not finite for these faces, accepted: numbers"
+    if not features.norm(dim=1).isfinite().all():
+        return f"gives {name} of {float(features.abs().amax()):.0e}, too large to compare, accepted: numbers whose squares can be added"
     if features.shape[1] < 2:
         return f"gives {name} of one number, accepted: two or more"
     if len(features) > 1 and not (features.std(0) > 1e-6 * (features.abs().amax() + 1e-12)).any():
         return f"gives the same {name} for every face, accepted: a recogniser that tells faces apart"
     return ""
+
+
+def _fickle(judge: Recogniser, faces: np.ndarray, embedding: Tensor) -> str:
+    """Why the first faces are embedded otherwise without the others, as by chance or by their batch; empty where they are not."""
+    if len(faces) < 3:
+        return ""
+    again, _ = embed_all(judge, faces[:2], np.arange(2), prepare())
+    spread = (embedding - embedding.mean(0)).norm(dim=1).mean()
+    if (again - embedding[:2]).norm(dim=1).max() <= FICKLE * spread:
+        return ""
+    return "gives one face another embedding when it is asked again, accepted: a graph without dropout, noise or statistics of its batch"
 
 
 def _measure(embedding: Tensor, middle: Tensor, who: np.ndarray) -> Checked:
@@ -168,6 +182,11 @@ def _remarks(judge: Recogniser, checked: Checked) -> list[str]:
     elif checked.auc < WEAK:
         lines.append(
             f"WARNING: {judge.name} hardly tells these people apart, {checked.line()}: do not trust its similarities"
+        )
+    elif checked.middle_auc is not None and checked.middle_auc < WEAK <= checked.auc:
+        lines.append(
+            f"WARNING: the middle layer of {judge.name} hardly tells these people apart (verification AUC "
+            f"{checked.middle_auc:.3f}, its embedding {checked.auc:.3f}): do not trust face similarity by it"
         )
     if "no layer" in judge.middle_name:
         lines.append(f"{judge.name}: the middle layer is the {judge.middle_name}")

@@ -1,5 +1,6 @@
 """Any recogniser as an ONNX file."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ class OnnxRecogniser:
 
     Input: one float tensor, NCHW or NHWC with 3 channels, of the graph's own size (112 where it is open). It gets RGB as (x − mean) / std
     of x in [0, 1], both 0.5, so [−1, 1], unless the file's metadata holds other numbers as `mean` and `std`; and of the image the square
-    that the metadata's `window` says, "left,top,side" in parts of the image's side, by default all of it. First output: the embedding;
+    that the metadata's `window` says, "left,top,side" in parts of the image's side, by default all of it (a
+    `window` in other words is somebody else's note). First output: the embedding;
     second output, where there is one of more than one number a face: the middle layer.
     """
 
@@ -46,7 +48,7 @@ class OnnxRecogniser:
             raise ConfigError(
                 f"recogniser: {path} gives 1 number a face, accepted: an embedding of two numbers or more as first output"
             )
-        self.middle, self.middle_name = _middle(found)
+        self.middle, self.middle_name = _middle(found, [output.type for output in self.session.get_outputs()])
         self.name = f"{path.name} (ONNX, {file_sha256(path)[:12]})"
         self.spec: dict[str, Any] = {"kind": "onnx", "sha256": file_sha256(path)[:12], "version": 1}
 
@@ -106,7 +108,7 @@ def _number(path: Path, meta: dict[str, str], name: str) -> float:
 
 
 def _window(path: Path, meta: dict[str, str]) -> Window:
-    if "window" not in meta:
+    if re.search(r"[^-+.,\s0-9eE]", meta.get("window", "{}")):
         return WHOLE
     try:
         window = Window(*map(float, meta["window"].split(",")))
@@ -120,10 +122,11 @@ def _window(path: Path, meta: dict[str, str]) -> Window:
     return window
 
 
-def _middle(found: list[Tensor]) -> tuple[int, str]:
+def _middle(found: list[Tensor], types: list[str]) -> tuple[int, str]:
     """Which output is the middle layer, and what to call it."""
     if len(found) == 1:
         return 0, "embedding, as the file has one output"
-    if found[1].shape[0] != 2 or found[1].shape[1] < 2:
+    whole = "float" not in types[1] and "double" not in types[1]  # places or classes
+    if whole or found[1].shape[0] != 2 or found[1].shape[1] < 2:
         return 0, "embedding, as the second output is no layer"
     return 1, "second output"
