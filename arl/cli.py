@@ -11,7 +11,7 @@ import click
 
 from arl import __version__
 from arl.config import PRESETS
-from arl.inputs import absolute, configuration, split_settings
+from arl.inputs import absolute, row, split_settings
 from arl.messages import UserError, lenient_streams
 
 PRESET = click.option(
@@ -57,7 +57,7 @@ def cli() -> None:
 @PLUGIN
 def run(preset: str, settings: tuple[str, ...]) -> None:
     """Train Enc, attack it, and print one row of Table 1 with its 95 % intervals."""
-    cfg = configuration(preset, split_settings(settings))
+    cfg = row(preset, split_settings(settings))
     from arl import experiment, gate  # torch is slow to import; a mistyped parameter should not wait for it
     from arl.paper import row_text
 
@@ -77,7 +77,7 @@ def check(preset: str, settings: tuple[str, ...], names: tuple[str, ...]) -> Non
     Of one row, as `arl run` would train it, or of the rows that the notebooks whose names start with NOTEBOOK ask for.
     """
     given = split_settings(settings)
-    cfg = None if names else configuration(preset, given)
+    cfg = None if names else row(preset, given)
     from arl import check as checks
 
     _settle()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from arl.config import ATTRIBUTES, PRESETS, RunConfig, parse_settings
+from arl.config import ATTRIBUTES, PRESETS, RunConfig, parse_settings, setting
 from arl.messages import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -139,3 +139,11 @@ def test_conda_and_pip_never_drift():
     assert {"test", "faces", "onnx"} <= set(project["optional-dependencies"])
     every = project["dependencies"] + [d for extra in project["optional-dependencies"].values() for d in extra]
     assert all(">=" in d and "==" not in d for d in every if not d.startswith("arl[")), "lower bounds, not pins"
+
+
+def test_the_number_of_attributes_is_said_where_it_is_known_only():
+    assert "40 attributes" in setting(RunConfig())
+    unseen = RunConfig(data="folder", data_root="/faces")
+    assert "all attributes" in setting(unseen) and "40" not in setting(unseen)
+    assert "Smiling, Male, Young" in setting(unseen, ("Smiling", "Male", "Young"))
+    assert "5 attributes" in setting(unseen, tuple("abcde"))

@@ -42,6 +42,30 @@ def test_values_are_read_by_the_field_not_by_their_looks(tmp_path, monkeypatch):
             inputs.configuration("tiny", wrong)
 
 
+@pytest.mark.parametrize(
+    "idle, at_work",
+    [
+        (dict(extra_images=100), dict(extra="adversary")),
+        (dict(identities=30), None),
+        (dict(width=32, encoder="resnet18"), None),
+        (dict(recogniser_epochs=5, recogniser="dlib"), dict(recogniser="rendered")),
+        (dict(warm=0.2), dict(lambda1=1)),
+        (dict(perceptual="efficientnet"), dict(mu2=1)),
+        (dict(discriminator="dcgan"), dict(mu1=1)),
+        (dict(damaged="skip"), dict(data="folder", data_root="/faces")),
+    ],
+)
+def test_a_setting_that_was_typed_and_changes_nothing_is_refused(idle, at_work):
+    name = next(iter(idle))
+    typed = idle | ({"data": "orl"} if name == "identities" else {})
+    with pytest.raises(ConfigError, match=f"{name}: found .* without effect, accepted: with"):
+        inputs.row("tiny", typed)
+    assert inputs.configuration("tiny", typed)  # a preset, or a notebook for its other rows, may set it
+    if at_work:
+        assert getattr(inputs.row("tiny", idle | at_work), name) == idle[name]
+    assert inputs.row("tiny", {"data": "orl", "recogniser": "dlib"}).identities == 20
+
+
 def test_paths_are_absolute_where_they_were_typed_and_names_stay_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.onnx").touch(), (tmp_path / "dlib").mkdir()
