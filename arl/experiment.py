@@ -56,8 +56,9 @@ def find(cfg: RunConfig) -> Row | None:
 class Experiment:
     """What `cfg` needs, opened when it is first asked for and kept; its stages, found or made."""
 
-    def __init__(self, cfg: RunConfig):
-        self.cfg = cfg
+    def __init__(self, cfg: RunConfig, made: dict[str, Run] | None = None):
+        """`made`: stored runs by stage, `encoder` or an attack's name, that stand for those of `cfg`; nothing is trained in their place."""
+        self.cfg, self._made = cfg, made or {}
         self._attackers: dict[str, nn.Module] = {}
 
     # -- what it stands on --------------------------------------------------------------------------------------
@@ -191,11 +192,12 @@ class Experiment:
     @cached_property
     def encoder(self) -> Run:
         """The stored run of Enc and f."""
-        return obtain(self.encoder_spec, self._train)
+        return self._made.get("encoder") or obtain(self.encoder_spec, self._train)
 
     def attack(self, attack: Attack) -> Run:
         """The stored run of `attack` on the encoder."""
-        return obtain(self.attack_spec(attack), lambda run: self._attack(run, attack))
+        made = self._made.get(attack.name())
+        return made or obtain(self.attack_spec(attack), lambda run: self._attack(run, attack))
 
     def halves(self, defence: Defence, weights: str = "none") -> Halves:
         """Enc, f and what `defence` puts between them, before they have learned anything; `weights` as `encoder_weights`."""
