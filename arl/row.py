@@ -52,7 +52,7 @@ class Row:
         """Its faces, judges and networks, opened when they are asked for."""
         from arl.experiment import Experiment
 
-        return Experiment(self.config)
+        return Experiment(self.config, self.runs)
 
     @property
     def setting(self) -> str:
