@@ -1,7 +1,8 @@
 """What the explorer offers of a defence and of the attacks: a control for each field that has a symbol.
 
-No other module of this room names a λ or μ. A field's `title` is its symbol, its `description` the help; its type and bounds say which control it gets. A field without a title is
-left to the configuration. The paper's μ inside training are one control, which pairs them with those of the attacker.
+No other module of this room names a λ or μ. A field's `title` is its symbol, its `description` the help; its type and bounds say which
+control it gets. A field without a title is left to the configuration. The paper's μ inside training are one control, which pairs them
+with those of the attacker.
 """
 
 import math
