@@ -156,9 +156,16 @@ class RunConfig(BaseModel):
 
     @classmethod
     def parameters(cls, fields: dict[str, Any] | None = None) -> dict[str, FieldInfo]:
-        """Every parameter by its own name, with the fields of the defence and the attacks that `fields` name, or of the default ones."""
+        """Every parameter by its own name, with the fields of the defence and the attacks that `fields` name, or of the default ones.
+
+        Raises `ConfigError` for a name of none.
+        """
         found = dict(cls.model_fields)
-        for player in [*_chosen(fields or {}, []).values()]:
+        mistakes: list[str] = []
+        chosen = _chosen(fields or {}, mistakes)
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
+        for player in chosen.values():
             found |= {name: field for name, field in player[0].model_fields.items() if name not in found}
         return found
 
@@ -260,14 +267,19 @@ def _chosen(fields: dict[str, Any], mistakes: list[str]) -> Chosen:
 
 
 def _players(fields: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
-    """`fields` with the parameters of the defence and the attacks gathered into them. One that several have is set in each."""
+    """`fields` with the parameters of the defence and the attacks gathered into them. One that several have is set in each.
+
+    A player that is named takes what it shares with those that are there: another defence changes nothing of the attacks.
+    """
     chosen = _chosen(fields, mistakes)
     theirs = {name for cls, _ in chosen.values() for name in cls.model_fields}
     flat = {name: value for name, value in fields.items() if name in theirs and name not in RunConfig.model_fields}
     built: dict[str, Parameters] = {}
+    held = {name: value for _, mine in chosen.values() for name, value in mine.items()}  # by players that are there
     for key, (cls, mine) in chosen.items():
         try:
-            built[key] = cls(**mine | {name: value for name, value in flat.items() if name in cls.model_fields})
+            known = {**(mine or held), **flat}
+            built[key] = cls(**{name: value for name, value in known.items() if name in cls.model_fields})
         except ValidationError as error:
             mistakes += [line for e in error.errors() if (line := _line(e, {})) not in mistakes]
     players = list(built.values())

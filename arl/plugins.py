@@ -2,11 +2,13 @@
 
 import importlib.util
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from arl.attacks import Attack
 from arl.defences import Defence
 from arl.messages import ConfigError, first_line
+from arl.parameters import Parameters
 
 _LOADED: dict[Path, str] = {}  # file: the name of its module
 
@@ -39,6 +41,27 @@ def load(path: str | Path) -> list[str]:
 def loaded() -> list[str]:
     """The files that `load` has loaded, for processes that make runs elsewhere."""
     return [str(file) for file in _LOADED]
+
+
+def files(players: Iterable[Parameters]) -> list[str]:
+    """The files that define those of `players` that are a user's own, for another process. Raises `ConfigError` for one of a cell."""
+    found: dict[str, None] = {}
+    for player in players:
+        if player.shipped():
+            continue
+        if of_a_cell(player):
+            accepted = "one of a file, or arl.run(cfg) in a cell"
+            raise ConfigError(
+                f"{player.kind}: found {player.name()} of a notebook's cell, accepted by another process: {accepted}"
+            )
+        found[str(sys.modules[type(player).__module__].__file__)] = None
+    return list(found)
+
+
+def of_a_cell(player: Parameters) -> bool:
+    """Whether only this process knows it: a class of a notebook's cell."""
+    module = type(player).__module__
+    return module == "__main__" or getattr(sys.modules.get(module), "__file__", None) is None
 
 
 def _names(module: str) -> list[str]:

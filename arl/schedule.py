@@ -43,8 +43,8 @@ def sweep(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Row]:
 
 
 def _of_this_process(cfg: RunConfig) -> bool:
-    """Whether only this process knows its defence or an attack: a class of a notebook's cell."""
-    return any(type(player).__module__ == "__main__" for player in cfg.players)
+    """Whether only this process knows its defence or an attack."""
+    return any(plugins.of_a_cell(player) for player in cfg.players)
 
 
 def plan(cfgs: Sequence[RunConfig], missing: Sequence[RunConfig]) -> str:

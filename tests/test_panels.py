@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from arl.config import RunConfig
+from arl.defences.adversarial import Adversarial
 from arl.messages import UserError
 from arl.paper.style import METRICS
 from arl.store import Run, write_json
@@ -82,7 +83,7 @@ def test_a_mistake_is_a_line_and_a_bug_is_an_error_output():
 
 
 def test_a_slider_and_its_box_follow_one_another():
-    weight = Weight(weights.SLIDERS[0], 2.0)
+    weight = Weight(weights.table(Adversarial)[0], 2.0)
     assert weight.value == weight.slider.value == 2 and weight.slider.description == "λ1"
     weight.box.value = 2.2
     assert weight.value == 2.2 and weight.slider.value == 2, "exact entry, nearest notch"
@@ -117,7 +118,7 @@ def test_only_one_module_names_the_weights():
     names = re.compile(r"\b(simulated_)?(lambda|mu)[12]\b")
     for path in [*ROOM.glob("*.py"), *(ROOM / "panels").glob("*.py")]:
         assert path.name == "weights.py" or not names.search(path.read_text()), path
-    assert set(weights.SYMBOLS) == set(weights.WEIGHTS) == {n for n in RunConfig.model_fields if names.fullmatch(n)}
+    assert weights.weights(weights.players(TINY)) == {n for n in RunConfig.parameters() if names.fullmatch(n)}
 
 
 # -- pictures, front, numbers, one face ---------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from arl.config import RunConfig
+from arl.plugins import files
 from arl.store import Run, runs_root, stored
 from arl.workbook.weights import protects
 
@@ -40,16 +41,20 @@ class Progress(NamedTuple):
 
 
 class Training:
-    """The row of `cfg` in the making, started at once. Every method returns at once."""
+    """The row of `cfg` in the making, started at once. Every method returns at once.
+
+    Raises `ConfigError` where its defence or an attack is a class of a notebook's cell, which no other process knows.
+    """
 
     def __init__(self, cfg: RunConfig):
         self.config = cfg
+        plugins = files(cfg.players)
         self._folder = tempfile.TemporaryDirectory(prefix="arl-training-")
         self._file = Path(self._folder.name) / "runs.json"
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             # -P: the folder it is started in holds no module of this project
-            [sys.executable, "-P", "-m", "arl.workbook.trainer", json.dumps(cfg.flat()), str(self._file)],
+            [sys.executable, "-P", "-m", "arl.workbook.trainer", json.dumps(cfg.flat()), str(self._file), *plugins],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._log,
@@ -194,6 +199,7 @@ def usual(kind: str, cfg: RunConfig) -> tuple[float | None, int]:
     """Seconds an epoch took and how many there were, by the median of the store's finished runs like this one."""
     wanted: dict[str, Any] = {"batch_size": cfg.batch_size, "x1": cfg.x1, "x2": cfg.x2}
     wanted |= {"epochs": cfg.epochs} if kind == "encoder" else {"attack_epochs": cfg.attack_epochs, "layer": cfg.layer}
+    defence = cfg.encoder_fields().get("defence")  # of another than the paper's
     seconds, epochs = [], []
     for run in stored():
         if not run.id.startswith(f"{kind}-") or run.result is None or not (n := len(run.metrics)):
@@ -203,7 +209,7 @@ def usual(kind: str, cfg: RunConfig) -> tuple[float | None, int]:
         own = max(1, n - cfg.warm_epochs) if kind == "encoder" else n
         if any(spec.get(name) != value for name, value in wanted.items()):
             continue
-        if kind == "encoder" and protects(spec) != cfg.protected:
+        if kind == "encoder" and (protects(spec), spec.get("defence")) != (cfg.protected, defence):
             continue
         epochs.append(n)
         took = [(run.folder / name).stat().st_mtime for name in ("config.json", "metrics.jsonl")]

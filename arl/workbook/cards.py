@@ -18,7 +18,7 @@ from arl.row import Row
 from arl.workbook.choice import Distance, change, distance
 from arl.workbook.closer import Closer, Neighbour
 from arl.workbook.pictures import Grid
-from arl.workbook.weights import SYMBOLS, WEIGHTS
+from arl.workbook.weights import words
 
 HERE = Path(__file__).parent
 
@@ -44,11 +44,9 @@ def url(data: bytes, kind: str = "image/png") -> str:
 
 
 def setting(cfg: RunConfig) -> str:
-    """A configuration in a few words: its weights, layer and attacker."""
-    weights = [f"{SYMBOLS[name]} = {getattr(cfg, name):g}" for name in WEIGHTS if getattr(cfg, name) > 0]
-    protection = [] if cfg.protected else ["no protection"]
+    """A configuration in a few words: its defence, weights, layer and attacker."""
     extra = {"none": [], "adversary": ["extra data †"], "both": ["extra data ‡"]}[cfg.extra]
-    return ", ".join([*protection, *weights, cfg.layer, *extra])
+    return ", ".join([*words(cfg), cfg.layer, *extra])
 
 
 def notice(text: str, problem: bool = False) -> str:

@@ -4,9 +4,10 @@ Nothing here trains, and nothing knows of widgets. `Store` reads each row of Tab
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,12 +19,21 @@ from arl.messages import UserError
 from arl.paper.front import Point, interval
 from arl.row import Row
 from arl.store import Run, runs_root
-from arl.workbook.weights import SYMBOLS, WEIGHTS, position, unprotected
+from arl.workbook.weights import players, position, tables, unprotected, weights
 
 FACES = ("data", "data_root", "damaged", "data_seed", "image_size", "identities", "per_identity")
 OF_THE_SEED, OF_THE_FACES, OF_THE_REST = 0.25, 100.0, 10.0  # what one difference adds to a distance
 EXTRA = ("extra", "extra_images", "extra_source")
-COMPARABLE = {*WEIGHTS, "seed", "layer", *EXTRA, "perceptual", "discriminator", "gan_loss"}  # may differ on one front
+COMPARABLE = {
+    "defence",
+    "seed",
+    "layer",
+    *EXTRA,
+    "perceptual",
+    "discriminator",
+    "gan_loss",
+}  # with all weights, may differ on one front
+ORIGIN = ("kind", "version", "source", "attack")  # of a spec: what made it, which the names of defence and attacks say
 NEAR = 0.3  # a factor of two in one weight: within it, a stored run stands for a choice
 
 
@@ -40,7 +50,7 @@ class Store:
         self.refresh()
 
     def refresh(self) -> list[Row]:
-        """The rows that are new since the last look. A row of another version of the configuration is left out."""
+        """The rows that are new since the last look. One of another version of the configuration, or of a user's class, is left out."""
         paths = [path for path in self.root.glob("row-*/result.json") if path.parent.name not in self._seen]
         new = []
         for path in sorted(paths, key=lambda path: path.stat().st_mtime):
@@ -50,8 +60,10 @@ class Store:
                 continue
             self._seen.add(run.id)
             try:
-                new.append(Row(run, RunConfig(**result["config"]), result))
-            except (UserError, KeyError):
+                row = Row(run, RunConfig(**result["config"]), result)
+                if _of_these_classes(row):
+                    new.append(row)
+            except (UserError, KeyError, OSError):
                 continue
         self.rows += new
         return new
@@ -70,6 +82,14 @@ class Store:
         return found[0] if found and found[1].value == 0 else None
 
 
+def _of_these_classes(row: Row) -> bool:
+    """Whether its defence and attacks, where they are the user's own, had the source that they have now."""
+    made = {row.config.defence: "encoder"} if row.config.protected else {}
+    made |= {attack: attack.name() for attack in row.config.attacks}
+    own = {player: kind for player, kind in made.items() if not player.shipped()}
+    return all(row.of(kind).spec.get("source") == player.spec()["source"] for player, kind in own.items())
+
+
 @lru_cache(maxsize=4096)
 def essence(cfg: RunConfig) -> dict[str, Any]:
     """The fields that make a difference to the row of `cfg`, and no others."""
@@ -82,16 +102,18 @@ def essence(cfg: RunConfig) -> dict[str, Any]:
     fields = cfg.encoder_fields()
     for attack in cfg.attacks:
         fields |= cfg.attack_fields(attack)
+    fields = {name: value for name, value in fields.items() if name not in ORIGIN}
     fields |= {"perceptual": cfg.perceptual} if any(player.perceptual_weight for player in cfg.players) else {}
     fields |= {name: value for name, value in cfg.flat().items() if name in {*names, "attacks"}}
-    return dict.fromkeys(WEIGHTS, 0.0) | {"defence": cfg.defence.name()} | fields
+    return dict.fromkeys(weights(players(cfg)), 0.0) | fields | {"defence": cfg.defence.name()}
 
 
 class Distance(NamedTuple):
-    """How far a stored row is from a choice, and in what it differs: (field, in the choice, in the row)."""
+    """How far a stored row is from a choice, and in what it differs: (field, in the choice, in the row); the symbols of fields."""
 
     value: float
     differences: tuple[tuple[str, Any, Any], ...]
+    symbols: Mapping[str, str] = MappingProxyType({})
 
     @property
     def near(self) -> bool:
@@ -101,7 +123,7 @@ class Distance(NamedTuple):
         if not self.differences:
             return "exactly what you chose"
         parts = [
-            f"{SYMBOLS.get(name, name)} {_short(there)}, you chose {_short(here)}"
+            f"{self.symbols.get(name, name)} {_short(there)}, you chose {_short(here)}"
             for name, here, there in self.differences[:4]
         ]
         more = f" and {len(self.differences) - 4} more" if len(self.differences) > 4 else ""
@@ -111,9 +133,9 @@ class Distance(NamedTuple):
 def distance(cfg: RunConfig, other: RunConfig) -> Distance:
     """The distance from a choice to another configuration, 0 for two that make the same row.
 
-    The six weights λ and μ count by the Euclidean distance of their `position`, so that a factor of ten is about 1 and a factor of
-    two about 0.3 at any size. Another seed adds 0.25, other faces add 100 (once for each field), and each other field that makes
-    a difference adds 10: a run of the same layer, attributes and attacker always comes before one of others.
+    The weights of defence and attacks count by the Euclidean distance of their `position`, so that a factor of ten is about 1 and a
+    factor of two about 0.3 at any size. Another seed adds 0.25, other faces add 100 (once for each field), and each other field that makes
+    a difference adds 10: a run of the same defence, layer, attributes and attacker always comes before one of others.
     """
     return _distance(cfg, other)
 
@@ -122,10 +144,15 @@ def distance(cfg: RunConfig, other: RunConfig) -> Distance:
 def _distance(cfg: RunConfig, other: RunConfig) -> Distance:
     a, b = essence(cfg), essence(other)
     differences = [(name, a[name], b[name]) for name in a if name in b and a[name] != b[name]]
-    square = sum((position(here) - position(there)) ** 2 for name, here, there in differences if name in WEIGHTS)
-    rest = [name for name, _, _ in differences if name not in WEIGHTS]
+    both = weights(players(cfg)) & weights(players(other))
+    square = sum((position(here) - position(there)) ** 2 for name, here, there in differences if name in both)
+    rest = [name for name, _, _ in differences if name not in both]
     counts = {"seed": OF_THE_SEED, **dict.fromkeys(FACES, OF_THE_FACES)}
-    return Distance(math.sqrt(square) + sum(counts.get(name, OF_THE_REST) for name in rest), tuple(differences))
+    controls = tables(players(cfg))
+    symbols = {name: controls[name].symbol for name, _, _ in differences if name in controls}
+    return Distance(
+        math.sqrt(square) + sum(counts.get(name, OF_THE_REST) for name in rest), tuple(differences), symbols
+    )
 
 
 def _short(value: Any) -> str:
@@ -143,7 +170,7 @@ def front(rows: Iterable[Row], cfg: RunConfig, privacy: str = "face_similarity")
     """The rows that may be compared with `cfg`: made like it from the same faces, but for what is in `COMPARABLE`."""
     points = []
     for row in rows:
-        differ = {name for name, _, _ in distance(cfg, row.config).differences}
+        differ = {name for name, _, _ in distance(cfg, row.config).differences} - weights(players(cfg))
         x, y = row.result[privacy], row.result["mean_mcc"]
         if differ <= COMPARABLE and x["value"] is not None and y["value"] is not None:
             alike = not differ & {"seed", "layer"}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from arl.row import Row
 from arl.store import Run, unpack
 from arl.workbook.choice import FACES, distance, essence
 from arl.workbook.pictures import decode, faces_of, png
-from arl.workbook.weights import WEIGHTS
+from arl.workbook.weights import players, tables
 
 
 class Neighbour(NamedTuple):
@@ -78,7 +78,14 @@ def comparable(rows: Iterable[Row], row: Row) -> list[Row]:
     """The rows that share the test set of `row`: the same faces, split and seed, so that none of their encoders saw its people's images."""
     fixed = {"x1", "x2", "split", "seed", "recogniser", *FACES}
     found = [r for r in rows if not fixed & {name for name, _, _ in distance(row.config, r.config).differences}]
-    return sorted(found, key=lambda r: tuple(essence(r.config)[name] for name in ("layer", *WEIGHTS)))
+    return sorted(found, key=_place)
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    """Where a row stands in a list: by layer, without protection first, by defence, by what is chosen of it and of the attacks."""
+    cfg = row.config
+    chosen = [essence(cfg).get(name, getattr(cfg, name)) for name in tables(players(cfg))]
+    return cfg.layer, cfg.protected, *(player.name() for player in cfg.players), chosen
 
 
 @lru_cache(maxsize=2)

@@ -1,80 +1,162 @@
-"""The weights that the explorer offers: their names, symbols, help and steps. No other module of this room names one of them."""
+"""What the explorer offers of a defence and of the attacks: a control for each field that has a symbol.
+
+No other module of this room names a λ or μ. A field's `title` is its symbol, its `description` the help; its type and bounds say which
+control it gets. A field without a title is left to the configuration. The paper's μ inside training are one control, which pairs them
+with those of the attacker.
+"""
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from arl.config import RunConfig
-
-
-class Slider(NamedTuple):
-    """A weight with a control of its own: 0, or anything up to `MOST`."""
-
-    name: str  # of the configuration's field
-    symbol: str  # the paper's
-    help: str
-
-
-SLIDERS = (
-    Slider("lambda1", "λ1", "weight of the pixel loss (7) in the protector's objective (9)"),
-    Slider("lambda2", "λ2", "weight of the perceptual distance (8) in (9)"),
-    Slider("mu1", "μ1", "weight of the GAN loss (2) for the attacker, in (5)"),
-    Slider("mu2", "μ2", "weight of the perceptual distance (4) for the attacker, in (5)"),
-)
-# The μ of the adversary in training, and whose values they take where both are to be the same.
-SIMULATED = {"simulated_mu1": "mu1", "simulated_mu2": "mu2"}
-PROTECTING = ("lambda1", "lambda2", *SIMULATED)  # without protection all of them are 0
-
-WEIGHTS = (*(slider.name for slider in SLIDERS), *SIMULATED)
-SYMBOLS = {slider.name: slider.symbol for slider in SLIDERS}
-SYMBOLS |= {name: f"simulated {SYMBOLS[same]}" for name, same in SIMULATED.items()}
+from arl.parameters import Parameters
 
 STEPS = (0.0, *(float(f"{digit * 10.0**power:.2g}") for power in range(-2, 2) for digit in (1, 1.5, 2, 3, 5, 7)), 100.0)
 MOST = 1e6  # that can be typed
+NO_PROTECTION = "adversarial"  # the defence that, with every weight at 0, is none
 
+# The μ of the adversary in training, and whose values they take where both are to be the same.
+SIMULATED = {"simulated_mu1": "mu1", "simulated_mu2": "mu2"}
 Pair = tuple[float, float]
 SAME = "same"
 PAIRS: dict[str, Pair | str] = {"adversary without GAN and g (μ = 0)": (0.0, 0.0), "adversary with the same μ": SAME}
 
 
-def position(weight: float) -> float:
-    """Where λ or μ stands on a scale that is logarithmic above 0.01 and begins at 0: log10(1 + weight / 0.01)."""
-    return math.log10(1 + weight / 0.01)
+class Control(NamedTuple):
+    """How one field is chosen. A `weight` is 0, or anything up to `most`."""
+
+    name: str
+    symbol: str
+    help: str
+    kind: Literal["weight", "number", "whole", "choice", "switch"]
+    least: float = 0.0
+    most: float = MOST
+    options: tuple[Any, ...] = ()  # of a choice
 
 
-def notch(weight: float) -> float:
-    """The step of a slider that is nearest to `weight`."""
-    return min(STEPS, key=lambda step: abs(position(step) - position(weight)))
+# -- of a class: made once ------------------------------------------------------------------------------------------
 
 
-def plain(cfg: RunConfig) -> RunConfig:
-    """`cfg` with every weight at 0."""
-    return cfg.replace(**dict.fromkeys(WEIGHTS, 0.0))
+@lru_cache(maxsize=64)
+def table(player: type[Parameters]) -> tuple[Control, ...]:
+    """The controls of a defence or an attack, in the order of its fields."""
+    return tuple(control for name in player.model_fields if (control := _control(player, name)) is not None)
+
+
+def _control(player: type[Parameters], name: str) -> Control | None:
+    field = player.model_fields[name]
+    if not field.title:
+        return None
+    symbol = f"simulated {field.title}" if name in SIMULATED else field.title
+    about = (name, symbol, field.description or "")
+    if get_origin(field.annotation) is Literal:
+        return Control(*about, "choice", options=get_args(field.annotation))
+    if field.annotation is bool:
+        return Control(*about, "switch")
+    if field.annotation not in (int, float):
+        return None
+    bounds = {
+        key: getattr(part, key) for part in field.metadata for key in ("ge", "gt", "le", "lt") if hasattr(part, key)
+    }
+    least, most = bounds.get("ge", bounds.get("gt", -MOST)), bounds.get("le", bounds.get("lt", MOST))
+    if field.annotation is int:
+        return Control(*about, "whole", least, most)
+    return Control(*about, "weight" if bounds.get("ge") == 0 else "number", least, most)
+
+
+@lru_cache(maxsize=256)
+def tables(players: tuple[type[Parameters], ...]) -> Mapping[str, Control]:
+    """The controls of a defence and its attacks by name; where several have a field of one name, the first one's."""
+    return MappingProxyType({c.name: c for player in reversed(players) for c in reversed(table(player))})
+
+
+@lru_cache(maxsize=256)
+def weights(players: tuple[type[Parameters], ...]) -> frozenset[str]:
+    """The names of their weights."""
+    return frozenset(name for name, control in tables(players).items() if control.kind == "weight")
+
+
+def players(cfg: RunConfig) -> tuple[type[Parameters], ...]:
+    """The classes of the defence and the attacks of `cfg`."""
+    return tuple(type(player) for player in cfg.players)
+
+
+def paired(defence: type[Parameters]) -> bool:
+    """Whether `defence` simulates the paper's adversary, whose μ the control `PAIRS` chooses."""
+    return set(SIMULATED) <= set(defence.model_fields)
+
+
+# -- of a configuration ---------------------------------------------------------------------------------------------
+
+
+def words(cfg: RunConfig) -> list[str]:
+    """What is chosen of the defence and the attacks, such as ["λ1 = 1", "μ2 = 1"]: weights that are not 0, and all else."""
+    found, defence = [], cfg.defence.name()
+    if not cfg.protected:
+        found.append("no protection")
+    elif defence != NO_PROTECTION:
+        found.append(defence)
+    controls = tables(players(cfg)).values()
+    for control in sorted(controls, key=lambda control: control.name in SIMULATED):  # those last
+        value = getattr(cfg, control.name)
+        if control.kind != "weight" or value > 0:
+            found.append(f"{control.symbol} = {value if isinstance(value, bool | str) else f'{value:g}'}")
+    return found
 
 
 def unprotected(cfg: RunConfig) -> RunConfig:
-    """`cfg` without λ, and without what only the simulated adversary uses."""
-    return cfg.replace(**dict.fromkeys(PROTECTING, 0.0))
+    """`cfg` without a defence."""
+    return cfg.replace(defence=NO_PROTECTION)
 
 
-def protects(spec: Mapping[str, Any]) -> bool:
-    """Whether the `spec` of a stored encoder is that of a protected one."""
-    return any(name in spec for name in PROTECTING)
-
-
-def weighted(cfg: RunConfig, values: Mapping[str, float], pair: Pair | str) -> RunConfig:
-    """`cfg` with the sliders' `values` and the simulated adversary's `pair` of μ. Raises `ConfigError`."""
-    simulated = [values[same] for same in SIMULATED.values()] if pair == SAME else pair
-    return cfg.replace(**values, **dict(zip(SIMULATED, simulated, strict=True)))
+def weighted(cfg: RunConfig, values: Mapping[str, Any], pair: Pair | str, **fields: Any) -> RunConfig:
+    """`cfg` with `fields`, the controls' `values`, and the `pair` of μ of an adversary in training. Raises `ConfigError`."""
+    defence = fields.get("defence", cfg.defence)
+    simulated: dict[str, float] = {}
+    if paired(type(defence)):
+        chosen = [values.get(same, 0.0) for same in SIMULATED.values()] if pair == SAME else pair
+        simulated = dict(zip(SIMULATED, chosen, strict=True))
+    return cfg.replace(**fields, **values, **simulated)
 
 
 def pair_of(cfg: RunConfig) -> Pair | str:
-    """The simulated adversary's μ: an entry of `PAIRS`, or two values that none of them has."""
-    pair = tuple(getattr(cfg, name) for name in SIMULATED)
-    same = tuple(getattr(cfg, name) for name in SIMULATED.values())
+    """The simulated adversary's μ: an entry of `PAIRS`, or two values that none of them has; of another defence, the first entry."""
+    if not paired(type(cfg.defence)):
+        return next(iter(PAIRS.values()))
+    pair = tuple(getattr(cfg.defence, name) for name in SIMULATED)
+    theirs = tables(players(cfg))
+    same = tuple(getattr(cfg, name) if name in theirs else 0.0 for name in SIMULATED.values())
     return SAME if pair not in PAIRS.values() and pair == same else pair
 
 
 def pair_name(pair: Pair) -> str:
     """Two values of μ in words."""
-    return ", ".join(f"{SYMBOLS[same]} = {value:g}" for same, value in zip(SIMULATED.values(), pair, strict=True))
+    return ", ".join(
+        f"{name.replace('mu', 'μ')} = {value:g}" for name, value in zip(SIMULATED.values(), pair, strict=True)
+    )
+
+
+# -- the scale ------------------------------------------------------------------------------------------------------
+
+
+def position(weight: float) -> float:
+    """Where a weight stands on a scale that is logarithmic above 0.01 and begins at 0: log10(1 + weight / 0.01)."""
+    return math.log10(1 + weight / 0.01)
+
+
+def notches(control: Control) -> tuple[float, ...]:
+    """The steps of a weight's slider."""
+    return tuple(step for step in STEPS if step <= control.most)
+
+
+def notch(weight: float, steps: tuple[float, ...] = STEPS) -> float:
+    """The step of a slider that is nearest to `weight`."""
+    return min(steps, key=lambda step: abs(position(step) - position(weight)))
+
+
+def protects(spec: Mapping[str, Any]) -> bool:
+    """Whether the `spec` of a stored encoder is that of a protected one: only with a defence its first epochs tell."""
+    return "warm" in spec

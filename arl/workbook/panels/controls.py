@@ -1,4 +1,4 @@
-"""The choice: λ and μ, the layer, attributes, attacker, data and seed."""
+"""The choice: the defence and what it takes, the attacks' weights, the layer, attributes, attacker, data and seed."""
 
 import importlib.util
 from collections.abc import Callable, Iterable
@@ -8,28 +8,43 @@ from typing import Any
 import ipywidgets as w
 
 from arl.config import ATTRIBUTES, LAYERS, PRESETS, RunConfig
+from arl.defences import Defence
+from arl.parameters import Parameters, named, names
 from arl.row import Row
 from arl.workbook.choice import FACES, essence
-from arl.workbook.weights import MOST, PAIRS, SLIDERS, STEPS, Slider, notch, pair_name, pair_of, plain, weighted
+from arl.workbook.weights import (
+    NO_PROTECTION,
+    PAIRS,
+    SIMULATED,
+    Control,
+    notch,
+    notches,
+    pair_name,
+    pair_of,
+    paired,
+    table,
+    weighted,
+)
 
 EXTRA = {"X2 alone": "none", "X2 and extra data (†)": "adversary", "extra data for both sides (‡)": "both"}
 WIDE = {"layout": {"width": "auto"}, "style": {"description_width": "72px"}}
 
 
 class Weight(w.HBox):
-    """λ or μ: a slider with an exact 0 and a logarithmic scale above it, and a box for any exact value. `value` is the box's."""
+    """A weight: a slider with an exact 0 and a logarithmic scale above it, and a box for any exact value. `value` is the box's."""
 
-    def __init__(self, about: Slider, value: float):
+    def __init__(self, about: Control, value: float):
+        self._steps = notches(about)
         self.slider = w.SelectionSlider(
-            options=[(f"{step:g}", step) for step in STEPS],
+            options=[(f"{step:g}", step) for step in self._steps],
             description=about.symbol,
             tooltip=about.help,
             readout=False,
-            style={"description_width": "28px"},
+            style={"description_width": f"{max(28, 9 * len(about.symbol))}px"},
             layout={"flex": "1 1 auto", "width": "auto", "min_width": "140px"},
         )
         tooltip = f"{about.symbol}, exactly"
-        self.box = w.BoundedFloatText(min=0, max=MOST, step=None, tooltip=tooltip, layout={"width": "76px"})
+        self.box = w.BoundedFloatText(min=0, max=about.most, step=None, tooltip=tooltip, layout={"width": "76px"})
         self.box.observe(self._follow, "value")
         self.slider.observe(self._lead, "value")
         self.box.value = value
@@ -39,22 +54,49 @@ class Weight(w.HBox):
     def value(self) -> float:
         return self.box.value
 
+    @value.setter
+    def value(self, value: float) -> None:
+        self.box.value = value
+
     def _lead(self, change: dict[str, Any]) -> None:
-        if notch(self.box.value) != change["new"]:  # else the slider follows a value between two steps
+        if notch(self.box.value, self._steps) != change["new"]:  # else the slider follows a value between two steps
             self.box.value = change["new"]
 
     def _follow(self, change: dict[str, Any]) -> None:
-        self.slider.value = notch(change["new"])
+        self.slider.value = notch(change["new"], self._steps)
+
+
+def widget(about: Control, value: Any) -> w.Widget:
+    """What moves one field: its `value` is the field's."""
+    if about.kind == "weight":
+        return Weight(about, value)
+    words = {"description": about.symbol, "tooltip": about.help, "value": value, **WIDE}
+    if about.kind == "choice":
+        return w.Dropdown(options=about.options, **words)
+    if about.kind == "switch":
+        return w.Checkbox(indent=False, **words)
+    if about.kind == "whole":
+        return w.BoundedIntText(min=int(about.least), max=int(about.most), **words)
+    return w.BoundedFloatText(min=about.least, max=about.most, step=None, **words)
 
 
 class Controls:
-    """Every control of a choice. `moved` is called after the user has moved one; `rows` are stored ones, whose settings are offered."""
+    """Every control of a choice. `moved` is called after the user has moved one; `rows` are stored ones, whose settings are offered.
+
+    `weights` are the controls of the defence and the attacks that stand there now, by the names of the fields.
+    """
 
     def __init__(self, cfg: RunConfig, rows: Iterable[Row], moved: Callable[[], Any]):
         rows = list(rows)
         self._first, self._moved, self._quiet = cfg, moved, False
         self._bases = sources(cfg, rows)
-        self.weights = {about.name: Weight(about, getattr(cfg, about.name)) for about in SLIDERS}
+        self._players: dict[type[Parameters], Parameters] = {}  # as they were chosen last, with what has no control
+        self._made: dict[type[Parameters], dict[str, w.Widget]] = {}  # the controls of each
+        self._shown: tuple[type[Parameters], ...] = ()
+        self.weights: dict[str, w.Widget] = {}
+        self.defence = w.Dropdown(
+            options=names(Defence), value=cfg.defence.name(), description="defence", tooltip="who protects", **WIDE
+        )
         self.simulated = w.Dropdown(
             options=list(PAIRS.items()), description="in training", tooltip="μ of the simulated adversary", **WIDE
         )
@@ -66,31 +108,69 @@ class Controls:
         self.attacker = w.Dropdown(options=EXTRA, value=cfg.extra, description="attacker", **WIDE)
         self.data = w.Dropdown(options=list(self._bases), description="data", **WIDE)
         self.seed = w.BoundedIntText(min=0, max=2**31, value=cfg.seed, description="seed", **WIDE)
-        rest = [self.simulated, self.layer, self.attributes, self.attacker, self.data, self.seed]
-        for one in (*(weight.box for weight in self.weights.values()), *rest):
+        self._rest = [self.layer, self.attributes, self.attacker, self.data, self.seed]
+        self.view = w.VBox()
+        self.choose(cfg)
+        for one in (self.defence, self.data):
+            one.observe(self._arrange, "value")
+        for one in (self.defence, self.simulated, *self._rest):
             one.observe(self._observed, "value")
-        self.view = w.VBox([*self.weights.values(), *rest])
 
     @property
     def config(self) -> RunConfig:
         """The choice as a configuration. Raises `ConfigError` for one that is none."""
         base = self._bases[self.data.value]
-        values = {name: weight.value for name, weight in self.weights.items()}
+        defence, *attacks = (self._players[player] for player in self._shown)
         chosen = {"layer": self.layer.value, "attributes": self.attributes.value, "seed": self.seed.value}
-        return weighted(base.replace(**chosen, extra=self.attacker.value), values, self.simulated.value)
+        players = {"defence": defence, "attacks": tuple(attacks), "extra": self.attacker.value}
+        values = {name: control.value for name, control in self.weights.items()}
+        shared = {name: value for attack in attacks for name, value in attack if name in type(defence).model_fields}
+        return weighted(base, shared | values, self.simulated.value, **chosen, **players)
 
     def choose(self, cfg: RunConfig) -> None:
         """Move every control to `cfg`. `moved` is not called."""
         self._quiet = True
         try:
+            self._players |= {type(player): player for player in cfg.players}
             self.data.value = self._label(cfg)
-            for name, weight in self.weights.items():
-                weight.box.value = getattr(cfg, name)
+            self._offer(cfg.defence.name())
+            self._arrange()
+            for name, control in self.weights.items():
+                control.value = getattr(cfg, name)
             self.simulated.value = self._pair(cfg)
             self.layer.value, self.seed.value, self.attacker.value = cfg.layer, cfg.seed, cfg.extra
             self.attributes.value = attributes_text(cfg)
         finally:
             self._quiet = False
+
+    def _offer(self, name: str) -> None:
+        """Choose the defence `name`, which may have been defined just now."""
+        if name not in self.defence.options:
+            self.defence.options = names(Defence)
+        self.defence.value = name
+
+    def _arrange(self, change: Any = None) -> None:
+        """Show the controls of the chosen defence and of the attacks that the data's rows were made with."""
+        attacks = (type(attack) for attack in self._bases[self.data.value].attacks)
+        shown = (named(Defence, self.defence.value), *attacks)
+        if shown == self._shown:
+            return
+        self._shown, self.weights = shown, {}
+        for player in shown:
+            self.weights = self._controls(player) | self.weights  # one that several have is the first one's
+        self.weights = {name: self.weights[name] for player in shown for name in self._controls(player)}
+        simulated = [self.simulated] if paired(shown[0]) else []
+        self.view.children = (self.defence, *self.weights.values(), *simulated, *self._rest)
+
+    def _controls(self, player: type[Parameters]) -> dict[str, w.Widget]:
+        """Those of one defence or attack, made when it is first shown."""
+        if player not in self._made:
+            now = self._players.setdefault(player, player())
+            chosen = [about for about in table(player) if about.name not in SIMULATED]
+            self._made[player] = {about.name: widget(about, getattr(now, about.name)) for about in chosen}
+            for one in self._made[player].values():
+                getattr(one, "box", one).observe(self._observed, "value")
+        return self._made[player]
 
     def _observed(self, change: dict[str, Any]) -> None:
         if not self._quiet:
@@ -125,7 +205,9 @@ def sources(cfg: RunConfig, rows: Iterable[Row]) -> dict[str, RunConfig]:
 
 def base_of(cfg: RunConfig) -> RunConfig:
     """How a row is made, without what the controls choose."""
-    return plain(cfg).replace(seed=0, layer="fc", extra="none", attributes="all")
+    attacks = [attack.name() for attack in cfg.attacks]
+    same = {"seed": 0, "layer": "fc", "extra": "none", "attributes": "all"}
+    return cfg.replace(defence=NO_PROTECTION, attacks=attacks, **same)
 
 
 def attributes_text(cfg: RunConfig) -> str:
