@@ -1,6 +1,7 @@
 """The one gate before the work: what a run or a batch needs, checked in seconds, before anything is rendered, decoded or trained.
 
-`ready(cfgs)` raises at the first mistake; `problems(cfgs)` gives all that is seen without opening faces, `arl check` the rest. Each check takes configurations and raises `UserError`,
+`ready(cfgs)` raises at the first mistake; `problems(cfgs)` gives all that is seen without opening faces,
+and `arl check` the rest. Each check takes configurations and raises `UserError`,
 one line: name, what was found, what is accepted. The cheap ones come first; those of `OPENING` open faces and judges.
 """
 
@@ -10,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from arl.messages import ConfigError, UserError
 
 Check = Callable[[Sequence[RunConfig]], None]
 GIB = 1 << 30
+ONE_AT_A_TIME = threading.Lock()
 LEAST_FOR_C = 64  # images: a batch of the recogniser's training
 NETWORKS = 64 << 20  # bytes of a row's checkpoints, for the small encoder
 
@@ -253,9 +256,10 @@ def kernel() -> None:
         "display_name": "Python 3",
         "language": "python",
     }
-    write_atomically(folder / "kernel.json", json.dumps(spec, indent=1).encode())
-    others = [part for part in os.environ.get("JUPYTER_PATH", "").split(os.pathsep) if part and part != str(base)]
-    os.environ["JUPYTER_PATH"] = os.pathsep.join([str(base), *others])
+    with ONE_AT_A_TIME:  # notebooks are started by several threads
+        write_atomically(folder / "kernel.json", json.dumps(spec, indent=1).encode())
+        others = [part for part in os.environ.get("JUPYTER_PATH", "").split(os.pathsep) if part and part != str(base)]
+        os.environ["JUPYTER_PATH"] = os.pathsep.join([str(base), *others])
 
 
 # -- opening faces and judges -------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def unopened_extra(cfg: RunConfig) -> FaceData | None:
 
 
 def some_pictures(cfg: RunConfig, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """The images `rows` of the faces of `cfg`, uint8 (n, 3, S, S), from the store or decoded for this call alone, and what cannot be read."""
+    """The images `rows` of the faces of `cfg`, uint8 (n, 3, S, S), from the store or decoded for this call, and what cannot be read."""
     opened = look_at_data(cfg)
     if found := load(folder_of(_spec(opened, cfg)), opened):
         return found[0].images[rows], []
