@@ -1,18 +1,31 @@
-"""What `arl check` says: faces, judges, what is stored, what would be trained and for how long. Nothing is trained."""
+"""What `arl check` says, in seconds: faces, judges, what is stored, what would be trained and for how long.
+
+Nothing is trained, rendered or decoded for keeps: judges are tried on some hundred faces, decoded for that alone.
+"""
 
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from arl import data, experiment, gate, judges, machine, schedule
+import numpy as np
+import torch
+
+from arl import data, gate, judges, machine, schedule
 from arl.config import RunConfig, setting
+from arl.data import FaceData
+from arl.defences import Defence
 from arl.experiment import Experiment
-from arl.messages import UserError
+from arl.messages import ConfigError, UserError
 from arl.row import Row
-from arl.store import Run, run_id, stored
+from arl.store import Run, run_id, runs_root, stored
 
 ALIKE = ("data", "encoder", "width", "image_size", "epochs", "attack_epochs", "x1", "x2", "identities", "per_identity")
+FACES = ("data", "data_root", "damaged", "data_seed", "image_size", "identities", "per_identity")
+EXTRA = ("extra", "extra_source", "extra_images")
+FEW = 8  # images of a step that is timed
 
 
 @dataclass
@@ -21,6 +34,59 @@ class Found:
 
     lines: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+
+class Unopened(Experiment):
+    """A configuration whose faces are known by names and tables: ids, sizes and labels are right, its pictures are black."""
+
+    @cached_property
+    def data(self) -> FaceData:
+        return data.unopened(self.cfg)
+
+    @cached_property
+    def extra(self) -> FaceData | None:
+        return data.unopened_extra(self.cfg)
+
+    @cached_property
+    def sampled(self) -> tuple[np.ndarray, np.ndarray]:
+        rows, cfg = self._rows(), self.cfg
+        images, self.damaged = data.some_pictures(cfg, rows)
+        seen = images.reshape(len(images), -1).any(1)  # what cannot be read is black
+        if not seen.any():
+            raise ConfigError(f"data: found no image of {len(rows)} that can be read, accepted: whole images")
+        return images[seen], self.data.identities[rows][seen]
+
+    def _rows(self) -> np.ndarray:
+        """Which images judges are tried on; of rendered people the first, as a whole person is rendered at once."""
+        who = self.data.identities
+        count = judges.IMAGES if self.cfg.recogniser == "rendered" else judges.wanted(self.judge)
+        return judges.sample(who[:count] if self.cfg.data == "rendered" else who, count)
+
+
+class _Look:
+    """The configurations of one check, each set of faces looked at once."""
+
+    def __init__(self, cfgs: Sequence[RunConfig]):
+        self.cfgs = list(dict.fromkeys(cfgs))
+        self._faces: dict[tuple, FaceData] = {}
+        self._extra: dict[tuple, FaceData | None] = {}
+
+    def of(self, cfg: RunConfig) -> Unopened:
+        look = Unopened(cfg)
+        of_faces = tuple(getattr(cfg, name) for name in FACES)
+        of_extra = (*of_faces, *(getattr(cfg, name) for name in EXTRA), cfg.seed)
+        if of_faces not in self._faces:
+            self._faces[of_faces] = look.data
+        if of_extra not in self._extra:
+            self._extra[of_extra] = look.extra
+        look.data, look.extra = self._faces[of_faces], self._extra[of_extra]
+        return look
+
+    def differing(self, *names: str) -> list[RunConfig]:
+        """One configuration for each value of the fields `names`."""
+        return list({tuple(str(getattr(cfg, name)) for name in names): cfg for cfg in reversed(self.cfgs)}.values())[
+            ::-1
+        ]
 
 
 def of_notebooks(names: Sequence[str], parameters: Mapping[str, Any]) -> Found:
@@ -34,64 +100,117 @@ def of_notebooks(names: Sequence[str], parameters: Mapping[str, Any]) -> Found:
 
 
 def of_rows(cfgs: Sequence[RunConfig]) -> Found:
-    """Of the rows that `cfgs` define."""
+    """Of the rows that `cfgs` define: all that can be said about each part, whatever is wrong with another."""
     found = Found(problems=gate.problems(cfgs))
-    if found.problems:
-        return found
-    unique = list(dict.fromkeys(cfgs))
-    for say in (_faces, _judges, _work):
+    said = {_name(line) for line in found.problems}
+    look = _Look(cfgs)
+    parts = [(_faces, ("data", "data_root"))]
+    if not said & {"data_root", "identities", "extra_source"}:
+        parts += [(_sizes, ("x1, x2", "batch_size")), (_read, ()), (_c, ("recogniser",)), (_g, ("perceptual",))]
+        parts += [(_work, ())]
+    for say, names in parts:
+        if said & {*names, "ARL_DEVICE", "ARL_THREADS"} and names:
+            continue
         try:
-            found.lines += say(unique)
+            found.lines += dict.fromkeys(say(look))
         except UserError as error:
-            found.problems += str(error).splitlines()
+            found.problems += [line for line in str(error).splitlines() if line not in found.problems]
     return found
 
 
-def _faces(cfgs: Sequence[RunConfig]) -> list[str]:
-    lines: dict[str, None] = {}
-    for cfg in cfgs:
-        lines |= {f"faces: {line}": None for line in data.describe(cfg).lines()}
-    return list(lines)
+def _name(line: str) -> str:
+    return line.split(":")[0]
 
 
-def _judges(cfgs: Sequence[RunConfig]) -> list[str]:
-    """C with its verification AUC on the data's own faces, and g."""
-    lines: dict[str, None] = {}
-    for cfg in cfgs:
-        faces = Experiment(cfg)
+def _faces(look: _Look) -> list[str]:
+    cfgs = look.differing(*FACES, *EXTRA, "x1", "x2", "split")
+    return [f"faces: {line}" for cfg in cfgs for line in data.describe(cfg).lines()]
+
+
+def _sizes(look: _Look) -> list[str]:
+    for cfg in gate.apart(look.cfgs):
+        look.of(cfg).check_sizes()
+    return []
+
+
+def _read(look: _Look) -> list[str]:
+    """Some images of each set that comes out of files, decoded."""
+    lines = []
+    for cfg in look.differing(*FACES):
+        if cfg.data == "rendered":
+            continue
+        faces = look.of(cfg.replace(recogniser="rendered"))
+        images, damaged = len(faces.sampled[0]), faces.damaged
+        lines.append(f"faces: {images} of them decoded, {len(damaged)} cannot be read")
+        if damaged and cfg.damaged != "skip":
+            found = "; ".join(damaged[:5])
+            raise ConfigError(
+                f"data: {len(damaged)} images cannot be read: {found}, accepted: whole images, or damaged='skip'"
+            )
+    return lines
+
+
+def _c(look: _Look) -> list[str]:
+    """C: its verification AUC, on the data's own faces where it comes from elsewhere."""
+    lines = []
+    for cfg in look.differing(
+        *FACES, "recogniser", "recogniser_identities", "recogniser_per_identity", "recogniser_epochs"
+    ):
+        faces = look.of(cfg)
         spec = faces.judge_spec
-        if spec["kind"] == "rendered" and not _finished(spec["run"]):
-            lines[f"C: {spec['run']} would be trained on {cfg.recogniser_identities} other rendered people"] = None
+        if spec["kind"] != "rendered":
+            lines.append(f"C: {faces.judge.name}: {faces.checked.line()}")
+        elif result := Run(runs_root() / spec["run"]).result:
+            lines.append(
+                f"C: {spec['run']}, stored: verification AUC {result['auc_embedding']:.3f} on {result['tested_on']}"
+            )
         else:
-            checked = judges.check(faces.judge, faces.data.images, faces.data.identities)
-            lines[f"C: {faces.judge.name}: {checked.line()}"] = None
-        used = any(player.perceptual_weight for player in cfg.players)
-        lines[f"g: {faces.g.name}" if used and faces.g else "g: not used by every row"] = None
-    if any(line.startswith("g: ") and line != "g: not used by every row" for line in lines):
-        lines.pop("g: not used by every row", None)
-    return list(lines)
+            lines.append(f"C: {spec['run']} would be trained on {cfg.recogniser_identities} other rendered people")
+    return lines
 
 
-def _finished(id: str) -> bool:
-    return any(run.id == id and run.result is not None for run in stored())
+def _g(look: _Look) -> list[str]:
+    lines = []
+    for cfg in look.differing(*FACES, "perceptual"):
+        if any(
+            player.perceptual_weight for row in look.cfgs if row.perceptual == cfg.perceptual for player in row.players
+        ):
+            faces = look.of(cfg)
+            if cfg.perceptual not in ("random", "none"):
+                judges.check_perceptual(faces.g, faces.sampled[0])
+            lines.append(f"g: {faces.g.name}" if faces.g else "g: none")
+    return lines or ["g: not used by these rows"]
 
 
-def _work(cfgs: Sequence[RunConfig]) -> list[str]:
+def _work(look: _Look) -> list[str]:
     """What is stored, what would be trained, and for how long."""
-    missing = [cfg for cfg in cfgs if experiment.find(cfg) is None]
-    encoders = {run_id(Experiment(cfg).encoder_spec): cfg for cfg in missing}
-    to_train = {id: cfg for id, cfg in encoders.items() if not _finished(id)}
-    lines = [f"rows: {len(cfgs)} asked for, {len(cfgs) - len(missing)} stored, {len(missing)} to be made"]
+    missing = [cfg for cfg in look.cfgs if look.of(cfg).find() is None]
+    encoders = {run_id(look.of(cfg).encoder_spec): cfg for cfg in missing}
+    to_train = {id: cfg for id, cfg in encoders.items() if Run(runs_root() / id).result is None}
+    lines = [f"rows: {len(look.cfgs)} asked for, {len(look.cfgs) - len(missing)} stored, {len(missing)} to be made"]
     lines += [f"  to be made: {setting(cfg)}, seed {cfg.seed}" for cfg in missing]
     if not missing:
         return lines
     lines.append(f"encoders: {len(encoders)} needed for them, {len(to_train)} to be trained")
-    unit = seconds_a_unit(missing[0])
+    unit, how = seconds_a_unit(missing[0]), "as the stored rows of this size took"
     if unit is None:
-        return [*lines, "time: no idea yet, as no finished row of this size is stored"]
+        unit, how = _timed(look.of(missing[0])), "by a step that was timed just now; faces and C come on top"
     cost = sum(map(schedule.encoder_cost, to_train.values())) + sum(map(schedule.row_cost, missing))
     workers = min(machine.workers(), len(missing))
-    return [*lines, f"time: about {schedule.minutes(unit * cost / workers)}, as the stored rows of this size took"]
+    return [*lines, f"time: about {schedule.minutes(unit * cost / workers)}, {how}"]
+
+
+def _timed(faces: Unopened) -> float:
+    """Seconds that training an unprotected encoder takes, by its second step on a few black images."""
+    cfg = faces.cfg
+    images = min(FEW, cfg.batch_size)
+    net = faces.halves(Defence()).predict
+    x = torch.zeros(images, 3, cfg.image_size, cfg.image_size, device=faces.device)
+    for _ in range(2):  # the first one also sets up
+        start = time.perf_counter()
+        net(x).square().sum().backward()
+        seconds = time.perf_counter() - start
+    return cfg.epochs * len(faces.split.x1) * seconds / images
 
 
 def seconds_a_unit(cfg: RunConfig) -> float | None:

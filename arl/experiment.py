@@ -106,11 +106,16 @@ class Experiment:
         return judges.judge_spec(self.cfg)
 
     @cached_property
+    def sampled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images, uint8 (n, 3, S, S), and who is on them, among which judges find those that they are tried on."""
+        return self.data.images, self.data.identities
+
+    @cached_property
     def checked(self) -> judges.Checked | None:
         """How well a C from elsewhere tells these people apart; None for the one that is trained here. Raises `ConfigError`."""
         if self.cfg.recogniser == "rendered":
             return None
-        return judges.check(self.judge, self.data.images, self.data.identities)
+        return judges.check(self.judge, *self.sampled)
 
     @property
     def defence(self) -> Defence:
@@ -129,12 +134,16 @@ class Experiment:
         uses_g = any(player.perceptual_weight for player in self.cfg.players)
         _ = self.g if uses_g else None  # what is only read comes before what is drawn
         _ = self.judge if self.cfg.recogniser != "rendered" else None
+        self.check_sizes()
+        _ = self.checked
+        if uses_g:
+            judges.check_perceptual(self.g, self.sampled[0])
+
+    def check_sizes(self) -> None:
+        """Refuse labels that these faces have not, and sets that hold no batch."""
         _ = self.extra, self.attribute_names
         full_batches(self.split.x1, self.cfg, "X1")
         full_batches(self.owned.learns, self.cfg, "the adversary's images")
-        _ = self.checked
-        if uses_g:
-            judges.check_perceptual(self.g, self.data.images)
 
     # -- what defines each stage --------------------------------------------------------------------------------
 

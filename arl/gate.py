@@ -1,6 +1,7 @@
 """The one gate before the work: what a run or a batch needs, checked in seconds, before anything is rendered, decoded or trained.
 
-`ready(cfgs)` raises at the first mistake, `problems(cfgs)` gives all of them. Each check takes configurations and raises `UserError`,
+`ready(cfgs)` raises at the first mistake; `problems(cfgs)` gives all that is seen without opening faces,
+and `arl check` the rest. Each check takes configurations and raises `UserError`,
 one line: name, what was found, what is accepted. The cheap ones come first; those of `OPENING` open faces and judges.
 """
 
@@ -35,20 +36,15 @@ def ready(cfgs: Sequence[RunConfig], opening: bool = True) -> list[RunConfig]:
 
 
 def problems(cfgs: Sequence[RunConfig]) -> list[str]:
-    """One line for each check that fails; faces and judges are opened only where all that is cheap is well."""
-    unique = list(dict.fromkeys(inputs.anchored(cfg) for cfg in cfgs))
-    found = _failing(CHEAP, unique)
-    return found or _failing(OPENING, unique)
-
-
-def _failing(checks: Sequence[Check], cfgs: Sequence[RunConfig]) -> list[str]:
-    found: list[str] = []
-    for check in checks:
-        try:
-            check(cfgs)
-        except UserError as error:
-            found += [line for line in str(error).splitlines() if line not in found]
-    return found
+    """One line for each of the cheap checks that fails for a configuration."""
+    found: dict[str, None] = {}
+    for cfg in dict.fromkeys(inputs.anchored(cfg) for cfg in cfgs):
+        for check in CHEAP:
+            try:
+                check([cfg])
+            except UserError as error:
+                found |= dict.fromkeys(str(error).splitlines())
+    return list(found)
 
 
 # -- cheap --------------------------------------------------------------------------------------------------------
@@ -58,8 +54,14 @@ def environment(cfgs: Sequence[RunConfig] = ()) -> None:
     """Device, threads and workers, as the environment names them."""
     from arl import machine
 
-    for name in ("threads", "workers", "device"):
-        getattr(machine, name)()
+    wrong = []
+    for read in (machine.threads, machine.workers, machine.device):
+        try:
+            read()
+        except ConfigError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ConfigError("\n".join(dict.fromkeys(wrong)))
 
 
 def store(cfgs: Sequence[RunConfig] = ()) -> None:
@@ -67,50 +69,76 @@ def store(cfgs: Sequence[RunConfig] = ()) -> None:
     from arl.store import runs_root
 
     root = runs_root()
-    if not any(root.glob("*/result.json")):
+    try:
+        holds_results = any(root.glob("*/result.json"))
+    except OSError:
+        holds_results = False
+    if not holds_results:
         writable(root, "ARL_RUNS")
+
+
+def figures() -> None:
+    """Figures can be written where a batch will put them."""
+    from arl import machine
+
+    if (folder := machine.folder("ARL_FIGURES")) is not None:
+        writable(folder, "ARL_FIGURES")
 
 
 def writable(folder: Path, name: str) -> None:
     """Raise `UserError` where nothing can be written to `folder`, which need not be there yet."""
+    from arl.store import explained
+
     there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
+    with explained(folder):
+        while not _stands(there) and there != there.parent:
+            there = there.parent
     if not there.is_dir():
         raise UserError(f"{name}: found {there}, which is no folder, accepted: a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"{name}: found {there}, where nothing can be written, accepted: a folder of your own")
 
 
+def _stands(path: Path) -> bool:
+    """Whether something is called `path`, be it a link that leads nowhere. Raises `OSError` for what cannot be a name."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def effect(cfgs: Sequence[RunConfig]) -> None:
     """No parameter was set that changes nothing."""
-    for cfg in cfgs:
-        if idle := cfg.without_effect():
-            raise ConfigError(idle[0])
+    if idle := [line for cfg in cfgs for line in cfg.without_effect()]:
+        raise ConfigError("\n".join(dict.fromkeys(idle)))
 
 
 def files(cfgs: Sequence[RunConfig]) -> None:
     """The files and folders that configurations name are there."""
+    missing: dict[str, None] = {}
     for cfg in cfgs:
         if cfg.data in ("celeba", "folder"):
-            _there("data_root", cfg.data_root, Path.is_dir, "an existing folder")
+            missing |= _missing("data_root", cfg.data_root, Path.is_dir, "an existing folder")
         if cfg.extra != "none" and "/" in cfg.extra_source:
             accepted = f"a folder of faces, or {' or '.join(inputs.BUILT_IN['extra_source'])}"
-            _there("extra_source", cfg.extra_source, Path.is_dir, accepted)
+            missing |= _missing("extra_source", cfg.extra_source, Path.is_dir, accepted)
         if "/" in cfg.recogniser:
-            _there("recogniser", cfg.recogniser, Path.is_file, "rendered, dlib or an .onnx file")
+            missing |= _missing("recogniser", cfg.recogniser, Path.is_file, "rendered, dlib or an .onnx file")
         if "/" in cfg.perceptual:
             named = ", ".join(inputs.BUILT_IN["perceptual"])
-            _there("perceptual", cfg.perceptual, Path.is_file, f"{named}, or a file of VGG16 weights")
+            missing |= _missing("perceptual", cfg.perceptual, Path.is_file, f"{named}, or a file of VGG16 weights")
+    if missing:
+        raise ConfigError("\n".join(missing))
 
 
-def _there(name: str, text: str, kind: Callable[[Path], bool], accepted: str) -> None:
+def _missing(name: str, text: str, kind: Callable[[Path], bool], accepted: str) -> dict[str, None]:
+    """A line where `text` leads to nothing of this kind."""
     try:
         found = kind(Path(text).expanduser())
     except (OSError, RuntimeError, ValueError):
         found = False
-    if not found:
-        raise ConfigError(f"{name}: found {text!r}, accepted: {accepted}")
+    return {} if found else {f"{name}: found {text!r}, accepted: {accepted}": None}
 
 
 def sizes(cfgs: Sequence[RunConfig]) -> None:
@@ -214,7 +242,7 @@ def kernel() -> None:
 
     Jupyter looks into `$JUPYTER_PATH` first.
     """
-    from arl.store import runs_root, write_atomically
+    from arl.store import make_folder, runs_root, write_atomically
 
     if importlib.util.find_spec("ipykernel") is None:
         raise UserError(f"kernel: found no ipykernel for {sys.executable}, accepted: after pip install ipykernel")
@@ -222,7 +250,7 @@ def kernel() -> None:
         raise UserError(f"kernel: found no interpreter at {sys.executable!r}, accepted: Python in a folder that exists")
     base = runs_root().absolute() / ".jupyter"
     folder = base / "kernels" / "python3"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     spec = {
         "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": "Python 3",
@@ -241,14 +269,14 @@ def opened(cfgs: Sequence[RunConfig]) -> None:
     """Faces and extra data can be opened, each set holds a batch, recognisers from elsewhere tell the data's own people apart, g sees."""
     from arl.experiment import Experiment
 
-    for cfg in _apart(cfgs):
+    for cfg in apart(cfgs):
         experiment = Experiment(cfg)
         experiment.check()
         if len(experiment.split.t) < 2:
             raise ConfigError(f"x1, x2: found {len(experiment.split.t)} image left for T, accepted: two or more")
 
 
-def _apart(cfgs: Sequence[RunConfig]) -> list[RunConfig]:
+def apart(cfgs: Sequence[RunConfig]) -> list[RunConfig]:
     """One of those that would open the same: weights and schedules make no difference to a check."""
     same = [
         "data",

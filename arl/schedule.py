@@ -36,6 +36,9 @@ def sweep(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Row]:
         Experiment(cfg).check()  # and what has to be drawn or decoded is, once, here
     missing = [cfg for cfg in unique if experiment.find(cfg) is None]
     if missing:
+        from arl import gate  # which knows the rooms above
+
+        gate.main_guard()
         say(plan(cfgs, missing))
         if elsewhere := [cfg for cfg in missing if not _of_this_process(cfg)]:
             _Sweep(elsewhere, workers or machine.workers()).run()

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import platform
 import shutil
 import signal
 import sys
@@ -31,7 +32,7 @@ from arl.data import (
 )
 from arl.data.batches import _ahead
 from arl.messages import UserError
-from arl.store import run_id
+from arl.store import files, run_id
 
 # torchvision 0.29 announces that its decoders will move to torchcodec
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
@@ -339,7 +340,7 @@ def test_a_full_disk_is_one_line(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cache, "build", full)
-    with pytest.raises(UserError, match="No space left on device"):
+    with pytest.raises(UserError, match="found no space left on its disk, accepted: free some"):
         open_rendered(4, 2, 32, 0)
 
 
@@ -352,12 +353,17 @@ def test_what_a_kill_leaves_is_removed_at_the_next_start(store, tmp_path):
     other = store / "folder-123456789abc"  # unfinished: it goes on when it is asked for
     other.mkdir()
     left = [
-        whole.with_name(f".meta.json.{gone.pid}.part"),
+        whole.with_name(f".meta.json.{gone.pid}@{platform.node()}.part"),
         whole.with_name("done.u8"),
         whole.with_name("attributes.u8"),
     ]
-    left += [other / f".images.u8.{gone.pid}.part", other / "images.part"]
-    kept = [whole.with_name(f".meta.json.{os.getpid()}.part"), other / "done.u8", other / "images.u8", whole]
+    left += [other / f".images.u8.{gone.pid}@{platform.node()}.part", other / "images.part"]
+    kept = [
+        whole.with_name(f".meta.json.{os.getpid()}@{platform.node()}.part"),
+        other / "done.u8",
+        other / "images.u8",
+        whole,
+    ]
     for path in [*left, *kept[:-1]]:
         path.write_bytes(b"x")
     cache.clean.cache_clear()
@@ -373,7 +379,11 @@ def test_a_stored_set_can_be_read_where_nothing_can_be_written(store, monkeypatc
     def refuse(*args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(cache, "write_json", refuse)
+    def refuse_to_write(path, mode="r", *args, **names):
+        return refuse() if mode.strip("b") != "r" else opened(path, mode, *args, **names)
+
+    opened = files.Path.open
+    monkeypatch.setattr(files.Path, "open", refuse_to_write)
     monkeypatch.setattr(cache.Path, "mkdir", refuse)
     assert np.array_equal(open_rendered(4, 2, 32, 0).images, data.images)
 

@@ -2,10 +2,10 @@
 
 from arl.data.base import FaceData, Split, attribute_names, full_batches, pictures, split, stack, targets
 from arl.data.batches import batches
-from arl.data.description import Description, describe, needed_bytes
+from arl.data.description import Description, describe, needed_bytes, some_pictures, unopened, unopened_extra
 from arl.data.images import upright
 from arl.data.open import open_data, open_extra
-from arl.data.rendered import open_rendered
+from arl.data.rendered import look_rendered, open_rendered
 
 __all__ = [
     "Description",
@@ -15,13 +15,17 @@ __all__ = [
     "batches",
     "describe",
     "full_batches",
+    "look_rendered",
     "needed_bytes",
     "open_data",
     "open_extra",
     "open_rendered",
     "pictures",
+    "some_pictures",
     "split",
     "stack",
     "targets",
+    "unopened",
+    "unopened_extra",
     "upright",
 ]

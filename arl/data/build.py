@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from arl.machine import cores
 from arl.messages import ConfigError, say
-from arl.store import file_sha256, write_atomically, write_json
+from arl.store import file_sha256, part_of, write_atomically, write_json
 
 ROWS = 256  # JPEGs between two marks of progress; a quarter of it for what takes longer
 
@@ -40,6 +40,7 @@ class Source(NamedTuple):
     close: Callable[[], None] = lambda: None  # after the last read
     packing: str = ""  # how the source was laid out, in words; empty for rendered faces
     left_out: tuple[str, ...] = ()  # what its tables name and it does not hold, and the reverse
+    unit: int = 1  # rows that come together at least: a rendered person's
 
 
 def ranges_of(n: int, step: int) -> list[tuple[int, int]]:
@@ -99,8 +100,8 @@ def build(folder: Path, spec: dict[str, Any], source: Source, progress: bool, sk
         for path in (files.images, folder / "labels.safetensors")
     }
     write_json(folder / "meta.json", meta)
-    files.attributes.unlink()
-    files.done.unlink()
+    files.attributes.unlink(missing_ok=True)
+    files.done.unlink(missing_ok=True)
 
 
 def _read_all(files: _Files, source: Source, progress: bool) -> dict[int, str]:
@@ -138,7 +139,7 @@ def _read_all(files: _Files, source: Source, progress: bool) -> dict[int, str]:
 def _keep_only(images: Path, keep: np.ndarray, n: int, row: int) -> None:
     """Rewrite `images` with the rows `keep` of its `n`."""
     whole = np.memmap(images, np.uint8, mode="r", shape=(n, row))
-    part = images.with_name(f".{images.name}.{os.getpid()}.part")
+    part = part_of(images)
     with part.open("wb") as file:
         for start, stop in ranges_of(len(keep), ROWS):
             file.write(whole[keep[start:stop]])

@@ -8,21 +8,19 @@ While it is being made, `done.u8` holds one byte an image, so that a killed buil
 """
 
 import functools
-import json
-import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock
 from safetensors.numpy import load_file
 
 from arl.data.base import FaceData
 from arl.data.build import Source, build
 from arl.data.room import check_room
 from arl.messages import UserError, say
-from arl.store import file_sha256, run_id, runs_root, write_json
+from arl.store import explained, file_sha256, locked, make_folder, read_json, run_id, runs_root, tidy, write_json
 
 READER = 2  # of tables and layouts: faces that an older one stored are compared with what this one reads, once
 DECODED = ("celeba", "folder", "orl")  # kinds whose labels come out of files, and so depend on READER
@@ -59,8 +57,8 @@ def obtain(opened: Opened, progress: bool, skip: bool = False) -> FaceData:
     found = load(folder, opened)
     if found is None:
         check_room(opened.parameter, opened.images, spec["image_size"], folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock")):  # the system frees it when its owner dies
+        make_folder(folder)
+        with locked(folder):
             found = load(folder, opened, tell=True)
             if found is None:
                 _make(folder, spec, opened, progress, skip)
@@ -73,13 +71,9 @@ def obtain(opened: Opened, progress: bool, skip: bool = False) -> FaceData:
 
 def _make(folder: Path, spec: dict[str, Any], opened: Opened, progress: bool, skip: bool) -> None:
     source = opened.prepare()
-    remove_leftovers(folder)
-    try:
+    remove_marks(folder)
+    with explained(folder):
         build(folder, spec, source, progress, skip, reader=READER)
-    except OSError as error:
-        raise UserError(
-            f"{folder}: {error.strerror or error}, accepted: a disk with room that can be written"
-        ) from None
 
 
 def _say_what_it_is(found: tuple[FaceData, str], folder: Path) -> None:
@@ -91,12 +85,9 @@ def _say_what_it_is(found: tuple[FaceData, str], folder: Path) -> None:
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
-    """`meta.json` of finished faces, or None."""
-    try:
-        meta = json.loads((folder / "meta.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return meta if isinstance(meta, dict) and "files" in meta else None
+    """`meta.json` of finished faces, or None. Raises `UserError` where it may not be read."""
+    meta = read_json(folder / "meta.json")
+    return meta if meta is not None and "files" in meta else None
 
 
 def load(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceData, str] | None:
@@ -110,14 +101,17 @@ def load(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceData, st
             say(f"{folder.name}/{name}: {problem}; the faces are made again")
         if problem:
             return None
-    labels = load_file(folder / "labels.safetensors")
+    with explained(folder / "labels.safetensors"):
+        labels = load_file(folder / "labels.safetensors")
     if meta["spec"]["kind"] in DECODED and meta.get("reader") != READER:
         meta = _read_again(folder, meta, labels, opened)
         if meta is None:
             return None
     n, size = meta["images"], meta["image_size"]
+    with explained(folder / "images.u8"):
+        images = np.asarray(np.memmap(folder / "images.u8", np.uint8, mode="r", shape=(n, 3, size, size)))
     data = FaceData(
-        images=np.asarray(np.memmap(folder / "images.u8", np.uint8, mode="r", shape=(n, 3, size, size))),
+        images=images,
         attributes=labels["attributes"].astype(bool),
         attribute_names=tuple(meta["attribute_names"]),
         identities=labels["identities"],
@@ -131,7 +125,8 @@ def load(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceData, st
 def _problem(folder: Path, name: str, was: dict[str, Any], meta: dict[str, Any]) -> str:
     """Why the file `name` is not what was written; empty where it is."""
     path = folder / name
-    size, mtime = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else (0, 0)
+    with explained(path):
+        size, mtime = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else (0, 0)
     if size != was["bytes"]:
         return f"found {size} bytes where {was['bytes']} were written"
     if mtime == was["mtime_ns"]:  # as it was when its SHA-256 was taken
@@ -145,10 +140,8 @@ def _problem(folder: Path, name: str, was: dict[str, Any], meta: dict[str, Any])
 
 def _note(folder: Path, meta: dict[str, Any]) -> None:
     """Keep what was found out about the faces, unless they lie where nothing can be written."""
-    try:
+    with suppress(UserError):
         write_json(folder / "meta.json", meta)
-    except OSError:
-        pass
 
 
 def _read_again(
@@ -173,49 +166,22 @@ def _read_again(
 # -- what a kill leaves behind ----------------------------------------------------------------------------------
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete the files that killed processes left half-written in `folder`, and the marks of a build that is finished.
-
-    An unfinished build is kept: it goes on when it is asked for.
-    """
-    for path in folder.glob(".*.part"):
-        if not _alive(path.name):
-            path.unlink(missing_ok=True)
-    (folder / "images.part").unlink(missing_ok=True)  # as older versions called it
-    if read_meta(folder):
-        (folder / "done.u8").unlink(missing_ok=True)
-        (folder / "attributes.u8").unlink(missing_ok=True)
-
-
-def _alive(name: str) -> bool:
-    """Whether the process that writes `.NAME.PID.part` lives."""
-    pid = name.split(".")[-2]
-    if not pid.isascii() or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
+def remove_marks(folder: Path) -> None:
+    """Delete the marks of a build that is finished, and what older versions left. An unfinished build goes on when it is asked for."""
+    with suppress(OSError):  # read-only
+        (folder / "images.part").unlink(missing_ok=True)
+        if (folder / "meta.json").exists():
+            (folder / "done.u8").unlink(missing_ok=True)
+            (folder / "attributes.u8").unlink(missing_ok=True)
 
 
 @functools.cache
 def clean(root: Path) -> None:
-    """`remove_leftovers` of every set in the store `root`, once a process; sets that are at work are left alone."""
-    for folder in (root / "data").glob("*-*"):
-        if folder.name.startswith(".") or not folder.is_dir():
-            continue
-        if (
-            not any(folder.glob(".*.part"))
-            and not (folder / "done.u8").exists()
-            and not (folder / "images.part").exists()
-        ):
-            continue
-        lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
-        try:
-            with lock:
-                remove_leftovers(folder)
-        except (OSError, TimeoutError):  # at work, or read-only
-            continue
+    """Delete what killed processes left half-written in the store `root`, once a process; sets that are at work are left alone."""
+    tidy(root)
+    for pattern in ("done.u8", "images.part"):
+        for mark in (root / "data").glob(f"*-*/{pattern}"):
+            folder = mark.parent
+            if (folder / "meta.json").exists() or pattern == "images.part":
+                with suppress(UserError), locked(folder):  # else read-only
+                    remove_marks(folder)

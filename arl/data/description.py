@@ -1,5 +1,6 @@
 """What a configuration's faces are, in seconds: read from names and tables, without decoding or rendering one."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,9 @@ from arl import faces
 from arl.config import RunConfig
 from arl.data.base import FaceData, split
 from arl.data.cache import Opened, folder_of, load, read_meta, with_damaged
-from arl.data.open import look_at_data, look_at_extra
+from arl.data.open import look_at_data, look_at_extra, picked
 from arl.data.room import GIB, bytes_of, check_room, free_bytes
+from arl.machine import cores
 from arl.store import run_id, runs_root
 
 SAMPLE = 4000  # rendered photographs whose attributes are decided for their rates
@@ -82,6 +84,45 @@ def describe(cfg: RunConfig) -> Description:
     )
 
 
+def unopened(cfg: RunConfig) -> FaceData:
+    """The faces that `open_data(cfg)` will give: the stored ones, else faces without pictures, of which none is known to be damaged.
+
+    Raises the `ConfigError` that `open_data` would raise before it decodes.
+    """
+    opened = look_at_data(cfg)
+    _check(opened, cfg)
+    return _faces(opened, cfg)[0]
+
+
+def unopened_extra(cfg: RunConfig) -> FaceData | None:
+    """The same for `open_extra(cfg)`."""
+    opened = look_at_extra(cfg)
+    if opened is None:
+        return None
+    _check(opened, cfg)
+    return picked(_faces(opened, cfg)[0], cfg)
+
+
+def some_pictures(cfg: RunConfig, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The images `rows` of the faces of `cfg`, uint8 (n, 3, S, S), from the store or decoded for this call, and what cannot be read."""
+    opened = look_at_data(cfg)
+    if found := load(folder_of(_spec(opened, cfg)), opened):
+        return found[0].images[rows], []
+    source = opened.prepare()
+    last, step = len(source.identities), source.unit
+    starts = np.unique(rows // step) * step
+    try:
+        with ThreadPoolExecutor(cores()) as pool:
+            read = dict(
+                zip(starts, pool.map(lambda k: source.read(k, min(k + step, last)), starts.tolist()), strict=True)
+            )
+    finally:
+        source.close()
+    images = np.stack([read[row // step * step].images[row % step] for row in rows])
+    problems = {row: why for part in read.values() for row, why in part.problems.items()}
+    return images, [problems[row] for row in sorted(problems)]
+
+
 def needed_bytes(cfg: RunConfig) -> int:
     """Bytes that the faces of `cfg` and its extra data will take on the disk of the run store; 0 for those that are there.
 
@@ -120,7 +161,7 @@ def _faces(opened: Opened, cfg: RunConfig) -> tuple[FaceData, str]:
     pictures = np.broadcast_to(np.uint8(0), (n, 3, size, size))
     left_out = opened.left_out + source.left_out
     names, who = source.attribute_names, source.identities
-    return FaceData(pictures, attributes, names, who, opened.spec, source.title, left_out), source.packing
+    return FaceData(pictures, attributes, names, who, _spec(opened, cfg), source.title, left_out), source.packing
 
 
 def _rates(data: FaceData, cfg: RunConfig) -> tuple[tuple[str, float], ...]:

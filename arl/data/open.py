@@ -77,12 +77,16 @@ def open_extra(cfg: RunConfig, progress: bool = True) -> FaceData | None:
     opened = look_at_extra(cfg)
     if opened is None:
         return None
+    rendered = cfg.extra_source in faces.DOMAINS
+    return picked(obtain(opened, progress, skip=cfg.damaged == "skip" and not rendered), cfg)
+
+
+def picked(data: FaceData, cfg: RunConfig) -> FaceData:
+    """The `cfg.extra_images` of `data` that are the extra data. Raises `ConfigError` where there are fewer."""
     n = cfg.extra_images
     if cfg.extra_source in faces.DOMAINS:
-        data = obtain(opened, progress)
         chosen, rows = {"extra_images": n}, slice(n)
     else:
-        data = obtain(opened, progress, skip=cfg.damaged == "skip")
         if n > len(data):  # some were damaged
             raise ConfigError(f"extra_images: found {n}, accepted: up to the {len(data)} images of extra_source")
         chosen = {"extra_images": n, "seed": cfg.seed}

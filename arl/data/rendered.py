@@ -64,7 +64,7 @@ def look_rendered(
         title += "" if domain == "standard" else f", {domain}"
         who = np.repeat(np.arange(first_identity, first_identity + identities), per_identity)
         ranges = ranges_of(len(who), -(-ROWS // 4 // per_identity) * per_identity)  # whole people
-        return Source(title, ATTRIBUTES, None, who, ranges, read, renderers.close)
+        return Source(title, ATTRIBUTES, None, who, ranges, read, renderers.close, unit=per_identity)
 
     return Opened(spec | {"image_size": image_size}, prepare, identities * per_identity, parameter)
 

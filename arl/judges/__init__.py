@@ -4,7 +4,7 @@ Each has a `name`, which stands in every output, and the recogniser a `spec`, wh
 """
 
 from arl.judges.base import Recogniser, Window, embed_all, verification_auc
-from arl.judges.check import Checked, check, check_perceptual
+from arl.judges.check import IMAGES, Checked, check, check_perceptual, sample, wanted
 from arl.judges.dlib_resnet import DlibRecogniser
 from arl.judges.onnx_file import OnnxRecogniser
 from arl.judges.perceptual import Perceptual, perceptual, perceptual_id
@@ -12,6 +12,7 @@ from arl.judges.recogniser import judge_spec, recogniser
 from arl.judges.rendered import RENDERED_SEED, RenderedRecogniser
 
 __all__ = [
+    "IMAGES",
     "RENDERED_SEED",
     "Checked",
     "DlibRecogniser",
@@ -27,5 +28,7 @@ __all__ = [
     "perceptual",
     "perceptual_id",
     "recogniser",
+    "sample",
     "verification_auc",
+    "wanted",
 ]

@@ -1,6 +1,8 @@
 """Can this judge judge? g and C are tried on the data's own faces, in seconds and before anything is trained."""
 
 import hashlib
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,8 +16,8 @@ from arl.judges.base import Recogniser, embed_all, pairs
 from arl.judges.onnx_file import OnnxRecogniser
 from arl.judges.perceptual import Perceptual
 from arl.machine import prepare
-from arl.messages import ConfigError, say
-from arl.store import obtain
+from arl.messages import ConfigError, UserError, say
+from arl.store import Run, obtain, run_id, runs_root
 
 IMAGES, IMAGES_SLOW, PER_PERSON = 300, 120, 4  # of the sample; the fewer for a recogniser of ten images a second
 WEAK = 0.7  # a verification AUC below this is said loudly
@@ -56,18 +58,32 @@ def check(judge: Recogniser, images: np.ndarray, identities: np.ndarray) -> Chec
     Says what a user should know. Raises `ConfigError` for a judge that cannot judge: numbers that are not finite, no
     spread, all faces alike, or an input range under which it fails while another would do.
     """
-    slow = getattr(judge, "slow", False)
-    index = sample(identities, IMAGES_SLOW if slow else IMAGES)
+    index = sample(identities, wanted(judge))
     faces, who = np.ascontiguousarray(images[index]), np.asarray(identities)[index]
     digest = hashlib.sha256(faces.tobytes() + who.astype("<i8").tobytes()).hexdigest()[:16]
     spec = {"kind": "check", "version": 2, "recogniser": judge.spec, "faces": digest}
-    result = obtain(spec, lambda _: _try(judge, faces, who)).result
+    result = _kept(spec, lambda: _try(judge, faces, who))
     if result["fault"]:
         raise ConfigError(f"recogniser: {judge.name} {result['fault']}")
     checked = Checked(**result["checked"])
     for line in _remarks(judge, checked) + result["remarks"]:
         say(f"recogniser: {line}")
     return checked
+
+
+def _kept(spec: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The result that `spec` defines: found in the store, or made, and kept where the store can be written."""
+    found = Run(runs_root() / run_id(spec)).result
+    if found is None:
+        found = make()
+        with suppress(UserError):
+            obtain(spec, lambda _: found)
+    return found
+
+
+def wanted(judge: Recogniser) -> int:
+    """How many photographs `judge` is tried on, at most."""
+    return IMAGES_SLOW if getattr(judge, "slow", False) else IMAGES
 
 
 def sample(identities: np.ndarray, count: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812, its usual name
 from torch import Tensor, nn
 
 from arl.config import RunConfig
-from arl.data import FaceData, batches, open_rendered
+from arl.data import FaceData, batches, look_rendered, open_rendered
 from arl.judges.base import embed_all, verification_auc
 from arl.messages import ConfigError
 from arl.models import Normalise, residual
@@ -64,34 +64,39 @@ class RenderedRecogniser(nn.Module):
 
 def rendered_spec(cfg: RunConfig) -> dict[str, Any]:
     """The `spec` of the C that `rendered_recogniser` gives, without training it. Raises `ConfigError`."""
-    return {"kind": "rendered", "run": run_id(_training_spec(cfg, _training_people(cfg)))}
+    _enough(cfg)
+    people = look_rendered(cfg.recogniser_identities, cfg.recogniser_per_identity, cfg.image_size, _seed(cfg))
+    return {"kind": "rendered", "run": run_id(_training_spec(cfg, people.spec))}
 
 
-def _training_people(cfg: RunConfig) -> FaceData:
-    """The faces that C learns from. Raises `ConfigError` where they fill no batch."""
+def _seed(cfg: RunConfig) -> int:
+    return RENDERED_SEED + cfg.data_seed
+
+
+def _enough(cfg: RunConfig) -> None:
+    """Raise `ConfigError` where the faces that C learns from fill no batch."""
     images = cfg.recogniser_identities * cfg.recogniser_per_identity
     if images < BATCH:
         raise ConfigError(
             f"recogniser_identities × recogniser_per_identity: found {cfg.recogniser_identities} × {cfg.recogniser_per_identity}, "
             f"which is {images} images, accepted: {BATCH} or more"
         )
-    seed = RENDERED_SEED + cfg.data_seed
-    return open_rendered(cfg.recogniser_identities, cfg.recogniser_per_identity, cfg.image_size, seed)
 
 
-def _training_spec(cfg: RunConfig, people: FaceData) -> dict[str, Any]:
+def _training_spec(cfg: RunConfig, people: dict[str, Any]) -> dict[str, Any]:
+    """What defines C, for the training people whose spec is `people`."""
     schedule = {"epochs": cfg.recogniser_epochs, "lr": 4e-3, "batch_size": BATCH}
-    return {"kind": "recogniser", "version": 1, "data": people.spec, **schedule}
+    return {"kind": "recogniser", "version": 1, "data": people, **schedule}
 
 
 def rendered_recogniser(cfg: RunConfig, device: torch.device) -> "RenderedRecogniser":
     """C trained on `cfg.recogniser_identities` rendered people: found in the store, or trained there. Raises `ConfigError`."""
-    data = _training_people(cfg)
-    spec = _training_spec(cfg, data)
+    _enough(cfg)
+    data = open_rendered(cfg.recogniser_identities, cfg.recogniser_per_identity, cfg.image_size, _seed(cfg))
+    spec = _training_spec(cfg, data.spec)
 
     def make(run: Run) -> dict[str, Any]:
-        seed = RENDERED_SEED + cfg.data_seed
-        unseen = open_rendered(*UNSEEN, cfg.image_size, seed, first_identity=cfg.recogniser_identities)
+        unseen = open_rendered(*UNSEEN, cfg.image_size, _seed(cfg), first_identity=cfg.recogniser_identities)
         return _train_recogniser(run, spec, data, unseen, device)
 
     run = obtain(spec, make)

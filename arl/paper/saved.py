@@ -13,7 +13,7 @@ from arl.config import PRESETS, RunConfig
 from arl.paper.measured import Line
 from arl.paper.style import METRICS
 from arl.row import Row
-from arl.store import Run, made_with, runs_root, write_json
+from arl.store import Run, made_with, make_folder, runs_root, write_json
 
 Rows = Mapping[str, Row] | Sequence[Row | Run | Line]
 
@@ -49,7 +49,7 @@ def save_figure(figure: Figure, name: str, rows: Rows, numbers: Any = None) -> S
     runs = runs_of(rows)
     preset = preset_of(runs)
     folder = figures_folder(preset)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     # A fixed date and producer keep the file the same when the figure is.
     figure.savefig(folder / f"{name}.png", dpi=200, bbox_inches="tight", facecolor="white", metadata={"Software": None})
     figure.savefig(folder / f"{name}.pdf", bbox_inches="tight", metadata={"CreationDate": None, "Producer": None})

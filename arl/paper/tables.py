@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from arl.paper.measured import Line, measured_on
 from arl.paper.saved import Saved, figures_folder, preset_of, runs_of, save_figure
 from arl.paper.style import COLOURS, NAMES, WIDTH, themed
-from arl.store import write_atomically
+from arl.store import make_folder, write_atomically
 
 # Where a metric's name is broken under a narrow panel.
 BREAKS = {" similarity": "\nsimilarity", " variance ": "\nvariance ", "LDA score ": "LDA score\n"}
@@ -49,7 +49,7 @@ def table_text(lines: Sequence[Line], metrics: Sequence[str]) -> str:
 def save_table(lines: Sequence[Line], name: str, metrics: Sequence[str]) -> Saved:
     """Write NAME among the figures as CSV (one line a cell, with run ids), LaTeX (booktabs), PNG, PDF and JSON; returns the picture."""
     folder = figures_folder(preset_of(runs_of(lines)))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     cells = [_csv_cell(line, metric) for line in lines for metric in metrics]
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=list(cells[0]), lineterminator="\n")

@@ -30,6 +30,7 @@ def serve(port: int) -> None:
     if not served:
         raise UserError("app: found no notebook with arl.app in its metadata, accepted: a complete installation of arl")
     gate.environment()
+    gate.store()
     gate.kernel()
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

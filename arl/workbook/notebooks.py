@@ -24,7 +24,7 @@ from arl.machine import KEEP_MEMORY, cores, workers
 from arl.messages import UserError, say
 from arl.paper import rows as tables
 from arl.schedule import sweep
-from arl.store import project_root, runs_root
+from arl.store import make_folder, project_root, runs_root
 
 # What a notebook's metadata may name as `arl.rows`: the settings that it asks for, from its configuration and its parameters.
 ROWS = {
@@ -112,7 +112,7 @@ def opened(path: Path) -> Notebook:
 def copy_to(target: Path) -> list[Path]:
     """Copies of all notebooks in the folder `target`. Raises `NotebookError` rather than replace a file."""
     gate.writable(target, "COPY_TO")
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     copies = {path: target / path.name for path in notebooks()}
     for copy in copies.values():
         if copy.exists():
@@ -189,6 +189,7 @@ def execute_all(names: Sequence[str], parameters: Mapping[str, Any]) -> Iterator
     Everything that can be refused is refused before anything runs. Raises `UserError`.
     """
     chosen, rows = prepared(names, parameters)
+    gate.figures()
     gate.kernel()
     sweep(gate.ready(rows))  # in one sweep, so that its time left is that of all
 
@@ -219,7 +220,7 @@ def execute(path: Path, parameters: Mapping[str, Any]) -> Path:
     """
     gate.kernel()
     executed = runs_root() / "notebooks" / path.name
-    executed.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(executed.parent)
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # the debugger's warning is noise here
     try:
         done = papermill.execute_notebook(

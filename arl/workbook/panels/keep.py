@@ -8,7 +8,7 @@ import ipywidgets as w
 from arl.config import RunConfig
 from arl.messages import UserError
 from arl.row import Row
-from arl.store import write_atomically
+from arl.store import make_folder, write_atomically
 from arl.workbook import cards, session
 from arl.workbook.choice import Store
 from arl.workbook.panels.base import Messages, line
@@ -47,7 +47,7 @@ class KeepPanel:
         choices = self.kept or [self._config()]
         found = [(cfg, *self.store.nearest(cfg)) for cfg in choices if self.store.rows]
         folder = Path(self.store.root) / "exports"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         files = [("parameters.yaml", session.parameters(choices[-1]), "text/yaml", "the last choice, for papermill")]
         if found:
             text = session.report("Choices of λ and μ", found, self.store, self.people)
