@@ -8,6 +8,7 @@ from torch import nn
 
 import arl
 from arl import attacks, plateau
+from arl.attacks.kernelridge import KernelRidge
 from arl.attacks.mean import Mean
 from arl.attacks.retrieval import Retrieval
 from arl.attacks.ridge import Ridge
@@ -77,6 +78,21 @@ def test_retrieval_sees_small_directions_of_z():
     known = channel(x, z * loud)
     net, _ = fit(Retrieval(), known)
     assert known.error(guess(net, known)) < 0.25 * known.variance
+
+
+def test_kernel_ridge_reaches_ridge_where_the_world_is_linear():
+    known = linear_gaussian(falling(), 600, 20, 0.01)
+    linear, smooth = (known.excess(guess(fit(attack, known)[0], known)) for attack in (Ridge(), KernelRidge()))
+    assert 0 < smooth < linear + 0.03
+
+
+def test_kernel_ridge_reads_what_a_linear_reader_cannot():
+    """Z = sin of projections of the two directions in which X varies."""
+    x = gaussian(600, torch.diag(torch.tensor([0.01, 0.01] + [1e-7] * 190)))
+    w = torch.randn(2, 8, generator=torch.Generator().manual_seed(5))
+    known = channel(x, torch.sin(25 * (x.flatten(1)[:, :2] - 0.5) @ w))
+    linear, smooth = (known.error(guess(fit(attack, known)[0], known)) for attack in (Ridge(), KernelRidge()))
+    assert smooth < 0.5 * linear < 0.5 * known.variance
 
 
 def test_a_row_with_another_attack_keeps_the_papers_figures_and_adds_its_own(shared_store):
