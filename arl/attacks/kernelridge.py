@@ -43,7 +43,7 @@ class KernelRidge(Attack):
         basis = Basis(centres, min(found)[1] * median)
         _, gamma, gram, phi = _choose(basis, z, x - offset, z_held, held, some)
         inner = _solve(gram, phi.T @ (x - offset).double(), gamma)
-        weight = torch.linalg.solve_triangular(basis.factor.T, inner, upper=True).float()
+        weight = torch.linalg.solve_triangular(basis.factor.T, inner, upper=True)
         player.net = Gaussians(z.shape[1], player.net.image, len(centres)).to(device)
         player.net.load_state_dict({"centres": centres, "weight": weight, "bias": offset, "reach": basis.reach})
         said = {"images": len(centres), "width": min(found)[1], "gamma": gamma / len(z)}
@@ -89,11 +89,12 @@ class Gaussians(nn.Module):
         super().__init__()
         self.image, pixels = image, 3 * image * image
         self.register_buffer("centres", torch.zeros(centres, inputs))
-        self.register_buffer("weight", torch.zeros(centres, pixels))
+        self.register_buffer("weight", torch.zeros(centres, pixels, dtype=torch.float64))  # large, of either sign
         self.register_buffer("bias", torch.zeros(pixels))
         self.register_buffer("reach", torch.ones(()))
 
     def forward(self, z: Tensor) -> Tensor:
         centres = self.centres if z.device.type == "mps" else self.centres.double()
         x = _kernel(z.flatten(1), centres, self.reach).to(self.weight) @ self.weight + self.bias
+        x = x.float()
         return x.clamp(0, 1).unflatten(1, (3, self.image, self.image))
