@@ -4,17 +4,16 @@
 or made. Privacy is what *fresh* attackers recover from the frozen encoder.
 """
 
-from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from arl import judges, losses, machine, models, plateau
+from arl import feeds, judges, losses, machine, models, plateau
 from arl.adversary import Distance
-from arl.attacks import Attack, Public, Schedule, Shapes
+from arl.attacks import Attack, Schedule, Shapes
 from arl.config import RunConfig
 from arl.data import (
     FaceData,
@@ -30,11 +29,12 @@ from arl.data import (
 )
 from arl.defences import Defence
 from arl.defences.adversarial import Adversarial
+from arl.feeds import Owned
 from arl.judges.beside import trained_beside
 from arl.judges.known import recognised
 from arl.messages import ConfigError, first_line, say
 from arl.metrics import mean_mcc
-from arl.protect import Feed, Halves, halves, protect
+from arl.protect import Halves, halves, protect
 from arl.protect import Schedule as Training
 from arl.row import Row, measure
 from arl.store import Run, obtain, pack, run_id, runs_root, sound, unpack, write_atomically
@@ -53,23 +53,12 @@ def find(cfg: RunConfig) -> Row | None:
     return Experiment(cfg).find()
 
 
-class Owned(NamedTuple):
-    """The adversary's images: rows of `data` that it learns from, and the tenth of X2 that tells it when to stop."""
-
-    data: FaceData  # with the extra images behind
-    learns: np.ndarray
-    held_out: np.ndarray
-
-    @property
-    def all(self) -> np.ndarray:
-        return np.concatenate([self.learns, self.held_out])
-
-
 class Experiment:
     """What `cfg` needs, opened when it is first asked for and kept; its stages, found or made."""
 
-    def __init__(self, cfg: RunConfig):
-        self.cfg = cfg
+    def __init__(self, cfg: RunConfig, made: dict[str, Run] | None = None):
+        """`made`: stored runs by stage, `encoder` or an attack's name, that stand for those of `cfg`; nothing is trained in their place."""
+        self.cfg, self._made = cfg, made or {}
         self._attackers: dict[str, nn.Module] = {}
 
     # -- what it stands on --------------------------------------------------------------------------------------
@@ -137,11 +126,14 @@ class Experiment:
         if idle := self.cfg.without_effect():
             raise ConfigError(idle[0])
         judges.perceptual_id(self.cfg)
+        uses_g = any(player.perceptual_weight for player in self.cfg.players)
+        _ = self.g if uses_g else None  # what is only read comes before what is drawn
+        _ = self.judge if self.cfg.recogniser != "rendered" else None
         _ = self.extra, self.attribute_names
         full_batches(self.split.x1, self.cfg, "X1")
         full_batches(self.owned.learns, self.cfg, "the adversary's images")
         _ = self.checked
-        if any(player.perceptual_weight for player in self.cfg.players):
+        if uses_g:
             judges.check_perceptual(self.g, self.data.images)
 
     # -- what defines each stage --------------------------------------------------------------------------------
@@ -200,11 +192,12 @@ class Experiment:
     @cached_property
     def encoder(self) -> Run:
         """The stored run of Enc and f."""
-        return obtain(self.encoder_spec, self._train)
+        return self._made.get("encoder") or obtain(self.encoder_spec, self._train)
 
     def attack(self, attack: Attack) -> Run:
         """The stored run of `attack` on the encoder."""
-        return obtain(self.attack_spec(attack), lambda run: self._attack(run, attack))
+        made = self._made.get(attack.name())
+        return made or obtain(self.attack_spec(attack), lambda run: self._attack(run, attack))
 
     def halves(self, defence: Defence, weights: str = "none") -> Halves:
         """Enc, f and what `defence` puts between them, before they have learned anything; `weights` as `encoder_weights`."""
@@ -241,7 +234,7 @@ class Experiment:
         cfg, data, (x1, x2, _) = self.cfg, self.data, self.split
         if (
             cfg.extra == "both"
-        ):  # ‡: a stronger simulated adversary and, where the extra images have labels, a better teacher
+        ):  # ‡: a stronger simulated adversary and, where the extra images are labelled, a better teacher
             data, added = stack(self.data, self.extra)
             x2 = np.concatenate([x2, added])
             x1 = np.concatenate([x1, added]) if set(self.attribute_names) <= set(self.extra.attribute_names) else x1
@@ -249,14 +242,12 @@ class Experiment:
         attack = defence.simulated
         with initialised(cfg.seed, 1):
             model = self.halves(defence, cfg.encoder_weights)
-            adversary = (
-                self._player(attack, models.tap_shape(model.sent, cfg.image_size), perceptual) if attack else None
-            )
+            z = models.tap_shape(model.sent, cfg.image_size)
+            adversary = self._player(attack, z, perceptual) if attack is not None else None
         schedule = Training(cfg.epochs, cfg.lr, cfg.seed)
-        feed = self._feed(data, x1, x2)
-        protect(
-            model, defence, adversary, feed, schedule, journal, perceptual=perceptual, watch=self._watch, until=until
-        )
+        feed = feeds.of_protector(data, x1, x2, cfg, self.device)
+        with_g = {"perceptual": perceptual, "watch": self._watch, "until": until}
+        protect(model, defence, adversary, feed, schedule, journal, **with_g)
         return model
 
     def _player(
@@ -276,13 +267,13 @@ class Experiment:
         perceptual = self._perceptual(owned.data, owned.learns) if attack.perceptual_weight else None
         with initialised(cfg.seed, attack.stream()):
             player = self._player(attack, features.shape, perceptual, 0 if known is None else known.shape[1])
-        public = self._public(attack, features, known)
+        wanted = targets(owned.data, cfg) if attack.target == "label" else known
+        public = feeds.of_attacker(attack, features, owned, wanted, cfg, self.device)
         schedule = Schedule(cfg.attack_epochs, cfg.attack_lr, cfg.attack_patience)
         state = attack.train(player, public, schedule, run)
         if not state.get("plateau", True):
-            say(
-                f"{run.id}  ended at attack_epochs={cfg.attack_epochs} before its plateau: a longer attack may leak more"
-            )
+            ended = f"{run.id}  ended at attack_epochs={cfg.attack_epochs} before its plateau"
+            say(f"{ended}: a longer attack may leak more")
         what = {"dimension": known.shape[1], "C": self.judge.name} if known is not None else {}
         what = what or {"g": self.g.name if perceptual else "none"}
         result = {"checkpoint": True, "shape": features.shape, **what, **state}
@@ -298,45 +289,6 @@ class Experiment:
         g.calibrate(data.images, index, self.cfg.seed)
         scale = g.scale.clone()
         return lambda x_hat, x: losses.perceptual_distance(g(x_hat), g(x), scale)
-
-    def _feed(self, data: FaceData, x1: np.ndarray, x2: np.ndarray) -> Feed:
-        cfg, y = self.cfg, targets(data, self.cfg)
-
-        def private(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-            for rows, x in self._shuffled(data, x1, generator(cfg.seed, 2, epoch), flip=True):
-                yield x, y[x1[rows]].to(self.device, non_blocking=True)
-
-        def public(epoch: int) -> Iterator[Tensor]:
-            shuffled = generator(cfg.seed, 3, epoch)
-            while True:  # for as long as an epoch of X1 lasts, reshuffled at each pass
-                for _, x in self._shuffled(data, x2, shuffled, flip=True):
-                    yield x
-
-        steps, _ = full_batches(x1, cfg, "X1"), full_batches(x2, cfg, "X2")
-        return Feed(private, steps, public)
-
-    def _shuffled(self, data: FaceData, index: np.ndarray, shuffled: torch.Generator, flip: bool = False) -> Any:
-        size = self.cfg.batch_size
-        return batches(data.images, index, size, device=self.device, generator=shuffled, flip=flip, drop_last=True)
-
-    def _public(self, attack: Attack, features: plateau.Features, known: Tensor | None) -> Public:
-        cfg, owned, target = self.cfg, self.owned, attack.target
-        known = targets(owned.data, cfg) if target == "label" else known
-        known = None if known is None else known.to(self.device)
-
-        def train(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-            shuffled = generator(cfg.seed, attack.stream() + 1, epoch)
-            for rows, x in self._shuffled(owned.data, owned.learns, shuffled):
-                mirrored = target == "image" and bool(torch.rand((), generator=shuffled) < 0.5)
-                x = x.flip(-1) if mirrored else x
-                yield features.of(rows, x, mirrored), x if known is None else known[owned.learns[rows]]
-
-        def held_out(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-            for rows, x in batches(owned.data.images, owned.held_out, 256, device=self.device):
-                z = features.of(rows + len(owned.learns), x)
-                yield z, x if known is None else known[owned.held_out[rows]]
-
-        return Public(train, full_batches(owned.learns, cfg, "the adversary's images"), held_out)
 
     def _known_embeddings(self) -> Tensor:
         """C(X), one row for each image of the data and then of the extra data; rows outside X2 and T are NaN: nobody asks for them."""

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from arl.messages import ConfigError, UserError
 
 Check = Callable[[Sequence[RunConfig]], None]
 GIB = 1 << 30
+ONE_AT_A_TIME = threading.Lock()
 LEAST_FOR_C = 64  # images: a batch of the recogniser's training
 NETWORKS = 64 << 20  # bytes of a row's checkpoints, for the small encoder
 
@@ -226,9 +228,10 @@ def kernel() -> None:
         "display_name": "Python 3",
         "language": "python",
     }
-    write_atomically(folder / "kernel.json", json.dumps(spec, indent=1).encode())
-    others = [part for part in os.environ.get("JUPYTER_PATH", "").split(os.pathsep) if part and part != str(base)]
-    os.environ["JUPYTER_PATH"] = os.pathsep.join([str(base), *others])
+    with ONE_AT_A_TIME:  # notebooks are started by several threads
+        write_atomically(folder / "kernel.json", json.dumps(spec, indent=1).encode())
+        others = [part for part in os.environ.get("JUPYTER_PATH", "").split(os.pathsep) if part and part != str(base)]
+        os.environ["JUPYTER_PATH"] = os.pathsep.join([str(base), *others])
 
 
 # -- opening faces and judges -------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class Row:
         """Its faces, judges and networks, opened when they are asked for."""
         from arl.experiment import Experiment
 
-        return Experiment(self.config)
+        return Experiment(self.config, self.runs)
 
     def value(self, metric: str) -> float | None:
         return self.result[metric]["value"]

@@ -12,6 +12,7 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from arl.messages import UserError
 from arl.workbook import notebooks
 from arl.workbook.notebooks import NotebookError, execute, execute_all
 
@@ -116,7 +117,7 @@ def test_a_failing_cell_and_an_error_hidden_in_a_widget_are_errors(tmp_path, sto
 
 def test_unknown_parameters_are_refused_before_anything_runs(monkeypatch):
     monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("must not run"))
-    with pytest.raises(NotebookError, match=r"lamda1: no such parameter, accepted by these notebooks: .*lambda1"):
+    with pytest.raises(UserError, match=r"lamda1: no such parameter, accepted by these notebooks: .*lambda1"):
         list(execute_all([], {"lamda1": 1}))
 
 

@@ -399,8 +399,8 @@ def test_time_left_is_said_as_people_say_it():
 
 
 def test_people_of_a_grid_are_chosen_by_their_leak_or_by_their_place(stored):
-    run = row_of(stored).run
-    measured, _ = run.load()
+    run = row_of(stored)
+    measured, _ = run.run.load()
     leak = dict(zip(measured["t"].tolist(), measured["face_similarity"].tolist(), strict=True))
     worst, best = ([leak[i] for i in choose_people(run, 4, how)] for how in ("worst", "best"))
     assert worst[0] == max(leak.values()) and worst == sorted(worst, reverse=True)

@@ -36,7 +36,7 @@ def line(label, privacy, mcc, paper=()):
         "mean_mcc": {"value": mcc, "low": None, "high": None},
     }
     return SimpleNamespace(
-        row=SimpleNamespace(label=label, paper=dict(paper)), figure=figures.get, floor=lambda metric: 0.2
+        setting=SimpleNamespace(label=label, paper=dict(paper)), figure=figures.get, floor=lambda metric: 0.2
     )
 
 
@@ -130,7 +130,7 @@ def test_the_page_draws_every_mark_where_the_front_says():
 
 
 def test_the_figure_of_a_table_says_what_is_what():
-    figure = fronts.front(LINES)
+    figure = fronts.front_figure(LINES)
     (axis,) = figure.axes
     labels = [text.get_text() for text in axis.get_legend().get_texts()]
     assert labels == ["ours", "the paper (CelebA)", "floor: the mean face (ours)"]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from arl.config import RunConfig
 from arl.messages import UserError
-from arl.paper.figures import METRICS
+from arl.paper.style import METRICS
 from arl.store import Run, write_json
 from arl.workbook import background, cards, choice, closer, pictures, weights
 from arl.workbook.background import Progress

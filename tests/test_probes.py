@@ -192,7 +192,7 @@ def test_information_of_a_row_agrees_with_the_row(row):
     x, mean_face = (data.images[index] / 255.0 for index in (t, x2))
     guessed = ((x - mean_face.mean(0)) ** 2).mean()
     # each picture's squared error, from its PSNR
-    decoded = (10 ** (-row.load()[0]["psnr"].double() / 10)).mean().item()
+    decoded = (10 ** (-row.run.load()[0]["psnr"].double() / 10)).mean().item()
     assert found["pixel_bits"]["value"] == pytest.approx(math.log2(guessed / decoded) / 2, abs=1e-3)
     share = 1 - found["label_loss"]["value"] / found["label_entropy"]["value"]
     assert found["label_share"]["value"] == pytest.approx(share)

@@ -1,0 +1,78 @@
+"""What the players learn from: batches of X1 for the protector, of X2 for the adversaries, in an order that the seed decides."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arl.attacks import Attack, Public
+from arl.config import RunConfig
+from arl.data import FaceData, batches, full_batches, targets
+from arl.plateau import Features
+from arl.protect import Feed
+from arl.training import generator
+
+
+class Owned(NamedTuple):
+    """The adversary's images: rows of `data` that it learns from, and the tenth of X2 that tells it when to stop."""
+
+    data: FaceData  # with the extra images behind
+    learns: np.ndarray
+    held_out: np.ndarray
+
+    @property
+    def all(self) -> np.ndarray:
+        return np.concatenate([self.learns, self.held_out])
+
+
+def of_protector(data: FaceData, x1: np.ndarray, x2: np.ndarray, cfg: RunConfig, device: torch.device) -> Feed:
+    """Enc's and f's images and labels, rows `x1` of `data`, and the simulated adversary's, rows `x2`; half of them mirrored."""
+    y = targets(data, cfg)
+
+    def private(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for rows, x in _shuffled(data, x1, cfg, device, generator(cfg.seed, 2, epoch), flip=True):
+            yield x, y[x1[rows]].to(device, non_blocking=True)
+
+    def public(epoch: int) -> Iterator[Tensor]:
+        shuffled = generator(cfg.seed, 3, epoch)
+        while True:  # for as long as an epoch of X1 lasts, reshuffled at each pass
+            for _, x in _shuffled(data, x2, cfg, device, shuffled, flip=True):
+                yield x
+
+    steps, _ = full_batches(x1, cfg, "X1"), full_batches(x2, cfg, "X2")
+    return Feed(private, steps, public)
+
+
+def of_attacker(
+    attack: Attack, features: Features, owned: Owned, wanted: Tensor | None, cfg: RunConfig, device: torch.device
+) -> Public:
+    """Standardised Z of what the adversary owns, and what is to be made of it: the image, or its row of `wanted` (N, d)."""
+    wanted = None if wanted is None else wanted.to(device)
+
+    def train(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        shuffled = generator(cfg.seed, attack.stream() + 1, epoch)
+        for rows, x in _shuffled(owned.data, owned.learns, cfg, device, shuffled):
+            mirrored = attack.target == "image" and bool(torch.rand((), generator=shuffled) < 0.5)
+            x = x.flip(-1) if mirrored else x
+            yield features.of(rows, x, mirrored), x if wanted is None else wanted[owned.learns[rows]]
+
+    def held_out(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for rows, x in batches(owned.data.images, owned.held_out, 256, device=device):
+            z = features.of(rows + len(owned.learns), x)
+            yield z, x if wanted is None else wanted[owned.held_out[rows]]
+
+    return Public(train, full_batches(owned.learns, cfg, "the adversary's images"), held_out)
+
+
+def _shuffled(
+    data: FaceData,
+    index: np.ndarray,
+    cfg: RunConfig,
+    device: torch.device,
+    shuffled: torch.Generator,
+    flip: bool = False,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    size, images = cfg.batch_size, data.images
+    return batches(images, index, size, device=device, generator=shuffled, flip=flip, drop_last=True)
