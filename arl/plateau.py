@@ -13,6 +13,7 @@ from arl.training import Journal, TrainingError, adam, descend, epochs, precisio
 CUTS, FACTOR = 1, 0.2  # a plateau cuts the learning rate to a fifth, the next one ends training
 TIE = 5e-3  # validation losses nearer than this, relative, are equal
 CACHE_BYTES = 4 << 30  # features beyond this are encoded anew for each batch
+FIT_BYTES = 2 << 30  # what an attack in closed form learns from at most
 
 
 class Learner(nn.Module):
@@ -40,11 +41,23 @@ class Fitted(nn.Module):
         super().__init__()
         self.net = net
 
+    def validation_loss(self, guess: Tensor, target: Tensor) -> Tensor:
+        return (guess - target).square().mean()
 
-def everything(batches: Batches) -> tuple[Tensor, Tensor]:
-    """All of a pass over `batches`: Z flattened (n, D), and its targets flattened (n, m), float32."""
-    z, target = zip(*((z.flatten(1), target.flatten(1)) for z, target in batches(1)), strict=True)
-    return torch.cat(z).float(), torch.cat(target).float()
+
+def everything(batches: Batches, most: int = FIT_BYTES) -> tuple[Tensor, Tensor]:
+    """All of a pass over `batches`, until `most` bytes: Z flattened (n, D), and its targets flattened (n, m), float32.
+
+    A pass is shuffled, so what fits is a sample of it: 33 000 images of 48 pixels with 9 216 features in 2 GiB.
+    """
+    pairs: list[tuple[Tensor, Tensor]] = []
+    for z, target in batches(1):
+        pairs.append((z.flatten(1).float(), target.flatten(1).float()))
+        most -= sum(t.numel() * t.element_size() for t in pairs[-1])
+        if most <= 0:
+            break
+    z, target = zip(*pairs, strict=True)
+    return torch.cat(z), torch.cat(target)
 
 
 def to_plateau(player: Player, public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:

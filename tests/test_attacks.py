@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from channels import channel, falling, gaussian, linear_gaussian, mmse
 from torch import nn
 
 import arl
 from arl import attacks, plateau
+from arl.attacks.kernelridge import KernelRidge
+from arl.attacks.mean import Mean
+from arl.attacks.retrieval import Retrieval
 from arl.attacks.ridge import Ridge
 from arl.config import RunConfig
 from arl.messages import ConfigError
@@ -16,43 +20,79 @@ from arl.training import Nowhere
 TINY = RunConfig.preset("tiny")
 
 
-def public(encode, n=300, pixels=8, noise=0.0, seed=0):
-    """Gaussian images around grey with a covariance that falls off, and their features by `encode`."""
-    rng = torch.Generator().manual_seed(seed)
-    scales = 0.08 / (1 + torch.arange(3 * pixels * pixels)) ** 0.3
-    x = (0.5 + torch.randn(n, len(scales), generator=rng) * scales).clamp(0, 1)
-    z = encode(x)
-    z = z + noise * torch.randn(z.shape, generator=rng)
-
-    def batches(rows):
-        return lambda epoch: iter([(z[rows], x[rows].unflatten(1, (3, pixels, pixels)))])
-
-    at = int(0.9 * n)
-    return attacks.Public(batches(slice(0, at)), 1, batches(slice(at, n))), scales
+def fit(attack, known, epochs=1, lr=1e-3, patience=1):
+    """The attacker after it has learned, and what it says of it."""
+    torch.manual_seed(0)
+    player = attack.player(known.shapes)
+    state = attack.train(player, known.public, attacks.Schedule(epochs, lr, patience), Nowhere())
+    return player.net.eval(), state
 
 
-def fit(attack, feed, shapes):
-    player = attack.player(shapes)
-    return player, attack.train(player, feed, attacks.Schedule(1, 1e-3, 1), Nowhere())
+def guess(net, known):
+    with torch.no_grad():
+        return net(known.z[known.held_out])
 
 
 def test_ridge_undoes_a_rotation_exactly():
     turn = torch.linalg.qr(torch.randn(192, 192, generator=torch.Generator().manual_seed(1)))[0]
-    feed, _ = public(lambda x: x @ turn, n=600)
-    player, state = fit(Ridge(), feed, attacks.Shapes((192,), 8, 8, 0, 0))
-    z, x = next(feed.held_out(0))
-    assert (player.net(z) - x).abs().max() < 1e-3 and state["validation"] < 1e-6
+    x = gaussian(600, falling())
+    known = channel(x, x.flatten(1) @ turn)
+    net, state = fit(Ridge(), known)
+    assert (guess(net, known) - x[known.held_out]).abs().max() < 1e-3 and state["validation"] < 1e-6
 
 
 def test_ridge_reaches_the_least_error_of_the_linear_gaussian_channel_and_no_more():
     """MMSE = tr(Σ − ΣAᵀ(AΣAᵀ + σ²I)⁻¹AΣ) / pixels, for Z = AX + σ ε."""
-    a = torch.randn(192, 40, generator=torch.Generator().manual_seed(2)) / 192**0.5
-    feed, scales = public(lambda x: (x - 0.5) @ a, n=20_000, noise=0.01)
-    sigma = torch.diag(scales.square())
-    gain = sigma @ a @ torch.linalg.inv(a.T @ sigma @ a + 1e-4 * torch.eye(40))
-    least = torch.trace(sigma - gain @ a.T @ sigma).item() / 192
-    _, state = fit(Ridge(), feed, attacks.Shapes((40,), 8, 8, 0, 0))
+    least = mmse(falling(), 40, 0.01)
+    known = linear_gaussian(falling(), 20_000, 40, 0.01)
+    net, state = fit(Ridge(), known)
     assert least * 0.97 < state["validation"] < least * 1.03
+    assert -1e-3 < known.excess(guess(net, known)) < 0.01
+
+
+def test_the_mean_is_as_wrong_as_the_pictures_differ():
+    known = linear_gaussian(falling(), 2000, 4, 0.01)
+    net, state = fit(Mean(), known)
+    assert state["validation"] == pytest.approx(known.variance, rel=1e-5)
+    assert state["validation"] == pytest.approx(falling().diagonal().mean().item(), rel=0.03)
+    assert guess(net, known).shape == (200, 3, 8, 8) and known.error(guess(net, known)) == pytest.approx(known.variance)
+
+
+def test_retrieval_copies_what_it_has_seen_and_is_blind_without_z():
+    x = gaussian(400, falling())
+    seen = channel(torch.cat([x[:360], x[:40]]), torch.cat([x[:360], x[:40]]).flatten(1))  # asked for what it keeps
+    net, state = fit(Retrieval(neighbours=1), seen)
+    assert state["k"] == 1 and (guess(net, seen) - x[:40]).abs().max() <= 0.5 / 255 + 1e-6
+    blind = channel(x, torch.randn(400, 30, generator=torch.Generator().manual_seed(3)))
+    net, _ = fit(Retrieval(neighbours=1), blind)  # a stranger's picture: twice the variance
+    assert blind.error(guess(net, blind)) == pytest.approx(2 * blind.variance, rel=0.05)
+    net, state = fit(Retrieval(), blind)  # the best of it: the mean of many
+    assert state["k"] == 64 and 1 < blind.error(guess(net, blind)) / blind.variance < 1.05
+
+
+def test_retrieval_sees_small_directions_of_z():
+    """Z at 1e-3 beside loud noise: whitened, the nearest are still found."""
+    x = gaussian(2000, torch.diag(torch.tensor([0.01, 0.01] + [1e-8] * 190)))
+    loud = torch.tensor([1e-3, 1e-3, 1, 1])
+    z = torch.cat([x.flatten(1)[:, :2] - 0.5, torch.randn(2000, 2, generator=torch.Generator().manual_seed(4))], 1)
+    known = channel(x, z * loud)
+    net, _ = fit(Retrieval(), known)
+    assert known.error(guess(net, known)) < 0.25 * known.variance
+
+
+def test_kernel_ridge_reaches_ridge_where_the_world_is_linear():
+    known = linear_gaussian(falling(), 600, 20, 0.01)
+    linear, smooth = (known.excess(guess(fit(attack, known)[0], known)) for attack in (Ridge(), KernelRidge()))
+    assert 0 < smooth < linear + 0.03
+
+
+def test_kernel_ridge_reads_what_a_linear_reader_cannot():
+    """Z = sin of projections of the two directions in which X varies."""
+    x = gaussian(600, torch.diag(torch.tensor([0.01, 0.01] + [1e-7] * 190)))
+    w = torch.randn(2, 8, generator=torch.Generator().manual_seed(5))
+    known = channel(x, torch.sin(25 * (x.flatten(1)[:, :2] - 0.5) @ w))
+    linear, smooth = (known.error(guess(fit(attack, known)[0], known)) for attack in (Ridge(), KernelRidge()))
+    assert smooth < 0.5 * linear < 0.5 * known.variance
 
 
 def test_a_row_with_another_attack_keeps_the_papers_figures_and_adds_its_own(shared_store):
