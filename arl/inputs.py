@@ -32,6 +32,7 @@ BUILT_IN = {
     "recogniser": ("rendered", "dlib"),
     "extra_source": ("standard", "shifted"),
 }
+PLAYERS = ("defence", "attacks")
 PATHS = ("data_root", "photographs", *BUILT_IN)
 
 
@@ -105,9 +106,9 @@ def _idle(cfg: RunConfig) -> dict[str, str]:
 
 
 def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter of a configuration by name, with those of the defence and the attacks that `given` names."""
+    """Every parameter of a configuration by name, with those of the defence and the attacks that `given` names; "" names none."""
     try:
-        return RunConfig.parameters(dict(given))
+        return RunConfig.parameters({name: value for name, value in given.items() if value != ""})
     except ConfigError:  # an unknown defence is said by RunConfig
         return RunConfig.parameters()
 
@@ -221,6 +222,33 @@ def values(declared: Mapping[str, Declared], given: Mapping[str, Any]) -> dict[s
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return anchored_fields(found)
+
+
+def own(declared: Mapping[str, Declared], given: Mapping[str, Any]) -> set[str]:
+    """The parameters of the defence and the attacks that a notebook takes beside those that it declares.
+
+    None where it declares neither `defence` nor `attacks`. Raises `ConfigError` for a name of none.
+    """
+    choice = [name for name in PLAYERS if name in declared]
+    if not choice:
+        return set()
+    chosen = {name: value for name in choice if (value := given.get(name, declared[name].default)) not in ("", None)}
+    return set(RunConfig.parameters(chosen)) - set(RunConfig.model_fields)
+
+
+def of_players(declared: Mapping[str, Declared], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`values`, with those of `given` that the chosen defence and attacks have, without the defaults of those that were not chosen.
+
+    Raises `ConfigError`, also for a parameter in `given` of a defence or an attack that was not chosen.
+    """
+    found = values(declared, given)
+    if not any(name in declared for name in PLAYERS):
+        return found
+    theirs = own(declared, given)
+    left_out = set(declared) & set(RunConfig.parameters()) - set(RunConfig.model_fields) - theirs
+    unknown(left_out & set(given), sorted({*declared, *theirs} - left_out), where)
+    found |= {name: given[name] for name in given if name in theirs and name not in declared}
+    return {name: value for name, value in found.items() if name not in left_out}
 
 
 def value_of(name: str, parameter: Declared, value: Any) -> Any:

@@ -42,16 +42,24 @@ class NotebookError(UserError):
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook's file, the parameters that it declares, the name of the rows that it asks for or "", whether `arl app` serves it."""
+    """A notebook's file, the parameters that it declares, and what its metadata say of it."""
 
     path: Path
     parameters: dict[str, Declared]
-    rows: str = ""
-    app: bool = False
+    rows: str = ""  # the name of the rows that it asks for
+    app: bool = False  # whether `arl app` serves it
+    takes: str = ""  # "row": its parameters make one row, and the explorer writes them
 
     def given(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of its parameters, checked, paths absolute: of `parameters` where it has them, else its own."""
-        return inputs.values(self.parameters, parameters)
+        """The values of its parameters, checked, paths absolute: of `parameters` where it has them, else its own.
+
+        With those of the chosen defence and attacks, where it declares `defence` or `attacks`. Raises `ConfigError`.
+        """
+        return inputs.of_players(self.parameters, parameters, self.path.stem)
+
+    def accepted(self, parameters: Mapping[str, Any]) -> set[str]:
+        """The names that it takes of `parameters`. Raises `ConfigError` for a defence or an attack that does not exist."""
+        return {*self.parameters, *inputs.own(self.parameters, parameters)}
 
     def configuration(self, given: Mapping[str, Any]) -> RunConfig | None:
         """The configuration that the values `given` make; None for a notebook without `preset`. Raises `ConfigError`."""
@@ -68,11 +76,11 @@ class Notebook:
 
 
 def configuration(declared: Mapping[str, Declared], given: Mapping[str, Any]) -> RunConfig | None:
-    """`RunConfig.preset(preset, ...)` with those of `declared` that are its fields; "" keeps the preset's. None without `preset`."""
+    """`RunConfig.preset(preset, ...)` with those of `given` that are its fields; "" keeps the preset's. None without `preset`."""
     if "preset" not in declared:
         return None
-    known = RunConfig.parameters()
-    fields = {name: given[name] for name in declared if name in known and name != "preset"}
+    known = {*RunConfig.parameters(), *inputs.own(declared, given)}
+    fields = {name: value for name, value in given.items() if name in known and name != "preset"}
     return inputs.configuration(given["preset"], fields)
 
 
@@ -106,7 +114,15 @@ def opened(path: Path) -> Notebook:
     rows = own.get("rows", "")
     if rows and rows not in ROWS:
         raise NotebookError(f"{path.name}: found arl.rows {rows!r} in its metadata, accepted: {', '.join(ROWS)}")
-    return Notebook(path, inputs.declarations(source), rows, own.get("app", False))
+    return Notebook(path, inputs.declarations(source), rows, own.get("app", False), own.get("takes", ""))
+
+
+def taking(what: str) -> Notebook:
+    """The notebook whose metadata say `arl.takes` = `what`. Raises `NotebookError`."""
+    for path in notebooks():
+        if (found := opened(path)).takes == what:
+            return found
+    raise NotebookError(f"notebooks: found none that takes a {what}, accepted: a complete installation of arl")
 
 
 def copy_to(target: Path) -> list[Path]:
@@ -129,8 +145,8 @@ def notebook(namespace: dict[str, Any]) -> RunConfig | None:
     """Right after the cell of parameters, `cfg = arl.notebook(globals())`: check them all, and make the configuration of them.
 
     Declared parameters are the typed assignments of the cells so far. They are put back into `namespace` as their types, paths
-    absolute as seen from the kernel's folder. What papermill injected and the notebook does not declare is refused; papermill only
-    warns. None for a notebook without `preset`. Raises `UserError`.
+    absolute as seen from the kernel's folder. What papermill injected and the notebook neither declares nor takes for the defence and
+    the attacks is refused; papermill only warns. None for a notebook without `preset`. Raises `UserError`.
     """
     cells = [str(cell) for cell in namespace.get("In", ())]
     declared = {name: d for cell in cells for name, d in inputs.declarations(cell).items() if d.kind}
@@ -138,8 +154,13 @@ def notebook(namespace: dict[str, Any]) -> RunConfig | None:
         kinds = namespace.get("__annotations__", {})
         declared = {n: Declared(getattr(kind, "__name__", str(kind)), None) for n, kind in kinds.items()}
     injected = {name for cell in cells if cell.startswith("# Parameters") for name in _assigned(cell)}
-    inputs.unknown(injected, list(declared), "this notebook")
-    given = inputs.values(declared, {name: namespace[name] for name in declared if name in namespace})
+    theirs = inputs.own(declared, namespace)
+    inputs.unknown(injected, [*declared, *theirs], "this notebook")
+    there = {name: namespace[name] for name in {*declared, *injected} if name in namespace}
+    typed = {
+        n: d if n in injected else Declared(d.kind, there.get(n, d.default)) for n, d in declared.items()
+    }  # in the cell itself
+    given = inputs.of_players(typed, {name: there[name] for name in there if name in injected}, "this notebook")
     cfg = configuration(declared, given)
     namespace.update(given)
     gate.ready([] if cfg is None else [cfg], opening=False)
@@ -171,7 +192,7 @@ def prepared(names: Sequence[str], parameters: Mapping[str, Any]) -> tuple[dict[
     Each of `parameters` must be known to at least one of the notebooks. Raises `UserError`.
     """
     chosen = [opened(path) for path in notebooks(names)]
-    known = sorted({name for each in chosen for name in each.parameters})
+    known = sorted({name for each in chosen for name in each.accepted(parameters)})
     inputs.unknown(set(parameters) - {"preset"}, known, "these notebooks")  # one that trains nothing has no preset
     values = [each.given(parameters) for each in chosen]
     for each, given in zip(chosen, values, strict=True):

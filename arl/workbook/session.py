@@ -7,7 +7,6 @@ from html import escape
 from typing import Any
 
 import matplotlib.pyplot as plt
-import papermill
 import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -16,16 +15,25 @@ from arl.config import ATTRIBUTES, PRESETS, RunConfig
 from arl.paper import front as fronts
 from arl.paper.front import Point
 from arl.paper.style import INK
+from arl.plugins import files, of_a_cell
 from arl.row import Row
-from arl.store import project_root
 from arl.workbook import cards, choice, pictures
 from arl.workbook.choice import Distance, Store
+from arl.workbook.notebooks import taking
 
 
 def parameters(cfg: RunConfig) -> str:
-    """`cfg` as YAML for `papermill notebooks/01_train.ipynb out.ipynb -f FILE`; what 01_train cannot be told stands in a comment."""
-    accepted = papermill.inspect_notebook(str(project_root() / "notebooks" / "01_train.ipynb"))
-    values = {name: value for name, value in cfg.flat().items() if name in accepted}
+    """`cfg` as YAML for `papermill notebooks/01_train.ipynb out.ipynb -f FILE`, the notebook that takes a row.
+
+    What it cannot be told stands in a comment.
+    """
+    notebook, flat = taking("row"), cfg.flat()
+    players = ",".join(flat["attacks"])
+    theirs = notebook.accepted({"defence": flat["defence"], "attacks": players}) - set(notebook.parameters)
+    usual = {name: field.default for player in cfg.players for name, field in type(player).model_fields.items()}
+    values = {name: value for name, value in flat.items() if name in notebook.parameters}
+    values |= {name: flat[name] for name in flat if name in theirs and flat[name] != usual[name]}
+    values |= {"attacks": players} if "attacks" in values else {}
     if cfg.attributes == ATTRIBUTES:
         values["attributes"] = "all"
     values |= {"attributes": ",".join(cfg.attributes)} if values["attributes"] != "all" else {}
@@ -36,18 +44,20 @@ def parameters(cfg: RunConfig) -> str:
 
     best = min(PRESETS, key=lambda preset: len(left_out(preset)))
     lines = [
-        f"# 01_train has no parameter {name}; the choice had {json.dumps(value)}"
+        f"# {notebook.path.stem} has no parameter {name}; the choice had {json.dumps(value)}"
         for name, value in left_out(best).items()
     ]
     return "\n".join([*lines, yaml.safe_dump({"preset": best, **values}, sort_keys=False, allow_unicode=True)])
 
 
 def settings(cfg: RunConfig) -> list[str]:
-    """The arguments of `arl run` that make the row of `cfg`."""
+    """The arguments of `arl run` that make the row of `cfg`; a defence or an attack of one's own by its file, where it has one."""
     plain = RunConfig.preset("quick").flat()
-    changed = {name: value for name, value in cfg.flat().items() if value != plain[name]}
+    changed = {name: value for name, value in cfg.flat().items() if name not in plain or value != plain[name]}
     texts = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in changed.items()}
-    return ["run", "--preset", "quick", *(part for item in texts.items() for part in ("--set", "=".join(item)))]
+    own = files(player for player in cfg.players if not of_a_cell(player))
+    sets = [part for item in texts.items() for part in ("--set", "=".join(item))]
+    return ["run", "--preset", "quick", *sets, *(part for file in own for part in ("--plugin", file))]
 
 
 def command(cfg: RunConfig) -> str:
