@@ -90,6 +90,11 @@ def prepare() -> "torch.device":
 # -- folders ------------------------------------------------------------------------------------------------------
 
 
+def plugins() -> list[str]:
+    """The files in `$ARL_PLUGINS`, which a kernel loads before it makes a configuration."""
+    return [path for path in os.environ.get("ARL_PLUGINS", "").split(os.pathsep) if path]
+
+
 def folder(variable: str) -> Path | None:
     """The folder in `$variable`, absolute, with `~` expanded; None where it is unset or empty.
 

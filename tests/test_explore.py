@@ -11,21 +11,22 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
-import papermill
 import pytest
 import torch
 import yaml
 from matplotlib import pyplot as plt
 from PIL import Image
 
+from arl import plugins
 from arl.config import RunConfig, parse_settings
 from arl.data import open_data, split
+from arl.defences import Defence
 from arl.experiment import Experiment
 from arl.messages import UserError
 from arl.paper import choose_people
 from arl.paper import front as fronts
 from arl.store import Run, run_id
-from arl.workbook import background, cards, choice, closer, photos, pictures, session, trainer, weights
+from arl.workbook import background, cards, choice, closer, notebooks, photos, pictures, session, trainer, weights
 from arl.workbook.choice import Store, distance
 from arl.workbook.explorer import Explorer
 
@@ -317,12 +318,32 @@ def test_a_folder_of_photographs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"attributes": "Smiling,Male", "lambda1": 1e-3}, {"layer": "conv2", "recogniser": "dlib"}]
+    "fields",
+    [
+        {},
+        {"attributes": "Smiling,Male", "lambda1": 1e-3},
+        {"layer": "conv2", "recogniser": "dlib"},
+        {"defence": "nopeek", "correlation": 2},
+    ],
 )
 def test_the_command_makes_the_same_configuration(fields):
     cfg = TINY.replace(**fields)
     _, _, preset, *rest = session.settings(cfg)
     assert RunConfig.preset(preset, **parse_settings(rest[1::2])) == cfg
+
+
+def test_the_process_knows_the_defence_of_a_file(tmp_path):
+    path = tmp_path / "still.py"
+    path.write_text("import arl\n\n\nclass Still(arl.Defence):\n    depth: int = 1\n")
+    try:
+        cfg = trainer.configured('{"defence": "still", "depth": 3}', [str(path)])
+        assert cfg.defence.name() == "still" and cfg.depth == 3
+        assert session.settings(cfg)[-2:] == ["--plugin", str(path)]
+        with pytest.raises(UserError, match="plugin: found '/nowhere.py'"):
+            trainer.configured("{}", ["/nowhere.py"])
+    finally:
+        Defence.registry.pop("still", None)
+        plugins._LOADED.clear()
 
 
 def until(true, seconds=120):
@@ -522,12 +543,17 @@ def test_an_empty_store_offers_training(store):
 
 
 @pytest.mark.parametrize(
-    "cfg", [RunConfig(lambda1=2, layer="conv3", seed=3), TINY.replace(attributes="Smiling,Male", mu2=1)]
+    "cfg",
+    [
+        RunConfig(lambda1=2, layer="conv3", seed=3),
+        TINY.replace(attributes="Smiling,Male", mu2=1),
+        TINY.replace(defence="nopeek", correlation=2, mu1=1, discriminator="dcgan"),
+        TINY.replace(lambda1=1, simulated_steps=3, attacks="decoder,features,ridge"),
+    ],
 )
 def test_the_parameter_file_makes_the_choice_again(cfg):
     values = yaml.safe_load(session.parameters(cfg))
-    accepted = papermill.inspect_notebook(str(Path(__file__).parents[1] / "notebooks" / "01_train.ipynb"))
-    assert set(values) <= set(accepted)
+    assert set(values) <= notebooks.taking("row").accepted(values)
     assert RunConfig.preset(values.pop("preset"), **values) == cfg
     assert "no parameter epochs; the choice had 7" in session.parameters(cfg.replace(epochs=7))
 

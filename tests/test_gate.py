@@ -127,6 +127,43 @@ def test_inside_a_notebook_everything_is_checked_and_put_back(tmp_path, store, m
     assert notebooks.notebook({"In": ["seed: int = 0"], "seed": 0}) is None
 
 
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (
+            {"defence": "nopeek", "lambda1": 1},
+            "lambda1: no such parameter, accepted by 01_train: attacks, .*correlation",
+        ),
+        ({"defence": "nopek"}, "defence: found 'nopek', accepted: adversarial, nopeek"),
+        ({"correlation": 2}, "correlation: no such parameter, accepted by these notebooks: "),
+        ({"attacks": "features", "mu1": 1}, "mu1: no such parameter"),
+        ({"defence": "nopeek", "correlation": -1}, "correlation: found -1"),
+    ],
+)
+def test_a_notebook_takes_the_parameters_of_the_chosen_defence_alone(given, line, store):
+    with pytest.raises(UserError, match=line):
+        notebooks.prepared(["01"], {"preset": "tiny", **given})
+    (values,) = notebooks.prepared(["01"], {"preset": "tiny", "defence": "nopeek", "correlation": "2"})[0].values()
+    assert "lambda1" not in values and "simulated_mu1" not in values
+    assert notebooks.taking("row").configuration(values) == RunConfig.preset("tiny", defence="nopeek", correlation=2)
+    both = notebooks.prepared(["01", "08"], {"preset": "tiny", "defence": "nopeek", "correlation": 2})[0]
+    assert ["correlation" in values for values in both.values()] == [True, False], "each takes what it knows"
+
+
+def test_papermill_alone_gives_a_notebook_its_defence(store):
+    cell = 'preset: str = "tiny"\ndefence: str = ""\nlambda1: float = 1.0'
+    space = {"preset": "tiny", "defence": "nopeek", "lambda1": 1.0, "correlation": 3}
+    injected = '# Parameters\ndefence = "nopeek"\ncorrelation = 3\n'
+    cfg = notebooks.notebook(space | {"In": [cell, injected]})
+    assert cfg == RunConfig.preset("tiny", defence="nopeek", correlation=3)
+    with pytest.raises(UserError, match="lambda1: no such parameter, accepted by this notebook: correlation, defence"):
+        notebooks.notebook(space | {"In": [cell, injected + "lambda1 = 1.0\n"]})
+    with pytest.raises(UserError, match="correlation: no such parameter"):
+        notebooks.notebook(space | {"defence": "", "In": [cell, "# Parameters\ncorrelation = 3\n"]})
+    typed = notebooks.notebook({"In": [cell], "preset": "tiny", "defence": "nopeek", "lambda1": 1.0})
+    assert typed == RunConfig.preset("tiny", defence="nopeek"), "typed into the cell: λ1 is the cell's default"
+
+
 def test_sizes_that_cannot_work_are_found_before_anything_is_rendered(store):
     for name, fields in {
         "batch_size": dict(batch_size=100_000),

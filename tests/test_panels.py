@@ -4,15 +4,19 @@ import asyncio
 import io
 import re
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import Field
 
 from arl.config import RunConfig
+from arl.defences import Defence
 from arl.defences.adversarial import Adversarial
 from arl.messages import UserError
 from arl.paper.style import METRICS
+from arl.parameters import Weight as Weighty
 from arl.store import Run, write_json
 from arl.workbook import background, cards, choice, closer, pictures, weights
 from arl.workbook.background import Progress
@@ -107,6 +111,87 @@ def test_the_controls_stand_for_any_choice(fields, told):
     assert controls.config == cfg and told == [], "whoever moves them knows"
     controls.layer.value = "conv1"
     assert told == [cfg.replace(layer="conv1")]
+
+
+class Veil(Defence):
+    """Of this test: a weight, a number and a choice."""
+
+    veil: Weighty = Field(0.5, title="ν", description="how thick it is")
+    share: float = Field(0.25, gt=0, le=1, title="p")
+    shape: Literal["square", "round"] = Field("square", title="s")
+    pace_of_it: int = 3  # without a symbol
+
+
+def test_a_defence_has_its_controls_from_its_fields(told):
+    controls = Controls(TINY, [], moved=lambda: told.append(controls.config))
+    assert "veil" in controls.defence.options and "nopeek" in controls.defence.options
+    assert controls.simulated in controls.view.children and list(controls.weights) == [
+        "lambda1",
+        "lambda2",
+        "mu1",
+        "mu2",
+    ]
+    controls.weights["mu2"].value = 2
+    controls.defence.value = "veil"
+    assert list(controls.weights) == ["veil", "share", "shape", "mu1", "mu2"]
+    assert controls.simulated not in controls.view.children and set(controls.weights.values()) < set(
+        controls.view.children
+    )
+    slider = controls.weights["veil"].slider
+    assert (slider.description, slider.tooltip, slider.value) == ("ν", "how thick it is", 0.5)
+    slider.value = 2.0
+    controls.weights["share"].value = 0.5
+    controls.weights["shape"].value = "round"
+    assert told[-1].defence == Veil(veil=2, share=0.5, shape="round") and told[-1].mu2 == 2
+    controls.defence.value = "adversarial"
+    assert told[-1] == TINY.replace(mu2=2), "and back"
+
+
+def test_what_has_no_control_is_that_of_the_row_that_was_chosen(told):
+    controls = Controls(TINY, [], moved=lambda: None)
+    for fields in (
+        {"lambda1": 1, "simulated_steps": 4},
+        {"defence": Veil(veil=3, pace_of_it=7)},
+        {"lambda1": 1, "mu1": 1, "discriminator": "dcgan"},
+        {"defence": "nopeek", "correlation": 0, "attacks": "decoder,ridge,features"},
+        {"attacks": "features"},
+    ):
+        cfg = TINY.replace(**fields)
+        controls.choose(cfg)
+        assert controls.config == cfg
+    cfg = TINY.replace(mu1=1, discriminator="dcgan", lambda1=1)
+    assert RunConfig(**weights.unprotected(cfg).flat()) == weights.unprotected(cfg), "what both have stays one"
+
+
+def test_rows_of_another_defence_are_far_and_break_nothing(drawn, told):
+    ours, other = row(lambda1=1), row(0.4, defence="nopeek", correlation=2)
+    assert distance(ours.config, other.config).value == pytest.approx(choice.OF_THE_REST)
+    two, ten = (TINY.replace(defence="nopeek", correlation=value) for value in (2, 20))
+    assert distance(two, ten).value == pytest.approx(1, abs=0.01) and "α 20, you chose 2" in str(distance(two, ten))
+    for cfg, nearest in ((ours.config, ours), (ten, other)):
+        store = Store(Path("/nowhere"))
+        store.rows = [row(), ours, other]
+        assert store.nearest(cfg)[0] is nearest and store.baseline(nearest.config) is store.rows[0]
+        panel = FrontPanel(told.append)
+        panel.show(choice.front(store.rows, cfg), nearest)
+        assert len(panel.buttons) == 3 and any("nopeek, α = 2, fc" in button.tooltip for button in panel.buttons)
+        assert closer.comparable(store.rows[::-1], nearest) == store.rows
+        assert {each.config for each in closer.comparable(store.rows, nearest)} == {each.config for each in store.rows}
+    assert cards.setting(other.config) == "nopeek, α = 2, fc" and cards.setting(TINY) == "no protection, fc"
+
+
+def test_a_defence_of_a_cell_is_not_trained_elsewhere_and_one_of_a_file_is(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(background.subprocess, "Popen", lambda command, **_: started.append(command))
+    monkeypatch.setattr(background.atexit, "register", lambda *_: None)
+    background.Training(TINY.replace(lambda1=1))
+    background.Training(TINY.replace(defence=Veil()))
+    assert started[0][-1].endswith("runs.json") and started[1][-1] == __file__
+    monkeypatch.setattr(Veil, "__module__", "__main__")
+    panel = TrainingPanel(2, lambda: TINY.replace(defence=Veil()), lambda: None, Messages())
+    panel.train.click()
+    assert "defence: found veil of a notebook" in panel._messages.notice.value and len(started) == 2
+    assert not panel._messages.errors.outputs and panel.training is None
 
 
 def test_the_controls_offer_how_stored_rows_were_made():

@@ -4,6 +4,7 @@ What a notebook accepts is in its cell tagged `parameters`; which rows of the pa
 """
 
 import ast
+import logging
 import os
 import shutil
 import sys
@@ -17,7 +18,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from arl import gate, inputs
+from arl import gate, inputs, machine, plugins
 from arl.config import RunConfig
 from arl.inputs import Declared
 from arl.machine import KEEP_MEMORY, cores, workers
@@ -148,6 +149,8 @@ def notebook(namespace: dict[str, Any]) -> RunConfig | None:
     absolute as seen from the kernel's folder. What papermill injected and the notebook neither declares nor takes for the defence and
     the attacks is refused; papermill only warns. None for a notebook without `preset`. Raises `UserError`.
     """
+    for path in machine.plugins():
+        plugins.load(path)
     cells = [str(cell) for cell in namespace.get("In", ())]
     declared = {name: d for cell in cells for name, d in inputs.declarations(cell).items() if d.kind}
     if not cells:  # a script
@@ -212,6 +215,8 @@ def execute_all(names: Sequence[str], parameters: Mapping[str, Any]) -> Iterator
     chosen, rows = prepared(names, parameters)
     gate.figures()
     gate.kernel()
+    if own := plugins.loaded():
+        os.environ["ARL_PLUGINS"] = os.pathsep.join(own)
     sweep(gate.ready(rows))  # in one sweep, so that its time left is that of all
 
     def one(number: int, path: Path) -> Path:
@@ -242,6 +247,7 @@ def execute(path: Path, parameters: Mapping[str, Any]) -> Path:
     gate.kernel()
     executed = runs_root() / "notebooks" / path.name
     make_folder(executed.parent)
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of a defence's parameters, which are checked here
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # the debugger's warning is noise here
     try:
         done = papermill.execute_notebook(

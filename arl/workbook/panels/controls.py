@@ -222,7 +222,8 @@ def base_name(base: RunConfig, first: RunConfig) -> str:
     here, there = essence(base), essence(base_of(first))
     known = {*FACES, "attributes"}
     preset = next((name for name in PRESETS if essence(base_of(RunConfig.preset(name))) == here != there), None)
-    other = [f"{k}={v}" for k, v in here.items() if k not in known and there.get(k) != v and not isinstance(v, list)]
+    differ = {name: value for name, value in here.items() if name not in known and there.get(name) != value}
+    other = [f"{name}={','.join(v) if isinstance(v, list) else v}" for name, v in differ.items()]
     other = [f"preset {preset}"] if preset else other
     seed = f", people of seed {base.data_seed}" if base.data == "rendered" and base.data_seed else ""
     return f"{base.data}{of}{people}, {base.image_size} px{seed}" + (f" ({', '.join(other)})" if other else "")
