@@ -114,7 +114,8 @@ def of_rows(cfgs: Sequence[RunConfig]) -> Found:
         try:
             found.lines += dict.fromkeys(say(look))
         except UserError as error:
-            found.problems += [line for line in str(error).splitlines() if line not in found.problems]
+            known = {_name(line) for line in found.problems}  # what is wrong with it stands there already
+            found.problems += [line for line in str(error).splitlines() if _name(line) not in known]
     return found
 
 
