@@ -95,8 +95,11 @@ def test_reproduce_executes_the_notebooks_in_order_and_draws_their_figures(tmp_p
         provenance = json.loads(drawn.with_suffix(".json").read_text())
         assert provenance["drawn_with"]["commit"] and provenance["drawn_with"]["torch"] and provenance["numbers"]
         assert all((session_store / run).is_dir() for run in provenance["runs"]) and provenance["runs"]
-    numbers = json.loads((session_store / "figures/tiny/01_reconstructions.json").read_text())["numbers"]
-    assert numbers["with"]["config"]["lambda1"] == 2 and numbers["without"]["config"]["lambda1"] == 0
+    drawn = json.loads((session_store / "figures/tiny/01_reconstructions.json").read_text())
+    results = [json.loads((session_store / run / "result.json").read_text()) for run in drawn["runs"]]
+    assert [result["config"]["lambda1"] for result in results] == [0, 2], "without, with"
+    for run, result in zip(drawn["runs"], results, strict=True):
+        assert drawn["numbers"][run]["mean_mcc"]["value"] == result["mean_mcc"]["value"]
 
 
 def test_a_failing_cell_and_an_error_hidden_in_a_widget_are_errors(tmp_path, store):
