@@ -19,7 +19,7 @@ from arl.messages import UserError
 from arl.paper.front import Point, interval
 from arl.row import Row
 from arl.store import Run, runs_root
-from arl.workbook.weights import players, position, tables, unprotected, weights
+from arl.workbook.weights import Control, players, position, tables, unprotected, weights
 
 FACES = ("data", "data_root", "damaged", "data_seed", "image_size", "identities", "per_identity")
 OF_THE_SEED, OF_THE_FACES, OF_THE_REST = 0.25, 100.0, 10.0  # what one difference adds to a distance
@@ -109,11 +109,11 @@ def essence(cfg: RunConfig) -> dict[str, Any]:
 
 
 class Distance(NamedTuple):
-    """How far a stored row is from a choice, and in what it differs: (field, in the choice, in the row); the symbols of fields."""
+    """How far a stored row is from a choice, and in what it differs: (field, in the choice, in the row); the choice's controls."""
 
     value: float
     differences: tuple[tuple[str, Any, Any], ...]
-    symbols: Mapping[str, str] = MappingProxyType({})
+    controls: Mapping[str, Control] = MappingProxyType({})
 
     @property
     def near(self) -> bool:
@@ -123,7 +123,7 @@ class Distance(NamedTuple):
         if not self.differences:
             return "exactly what you chose"
         parts = [
-            f"{self.symbols.get(name, name)} {_short(there)}, you chose {_short(here)}"
+            f"{self.controls[name].symbol if name in self.controls else name} {_short(there)}, you chose {_short(here)}"
             for name, here, there in self.differences[:4]
         ]
         more = f" and {len(self.differences) - 4} more" if len(self.differences) > 4 else ""
@@ -144,15 +144,13 @@ def distance(cfg: RunConfig, other: RunConfig) -> Distance:
 def _distance(cfg: RunConfig, other: RunConfig) -> Distance:
     a, b = essence(cfg), essence(other)
     differences = [(name, a[name], b[name]) for name in a if name in b and a[name] != b[name]]
-    both = weights(players(cfg)) & weights(players(other))
+    mine, theirs = players(cfg), players(other)
+    both = weights(mine) if mine == theirs else weights(mine) & weights(theirs)
     square = sum((position(here) - position(there)) ** 2 for name, here, there in differences if name in both)
     rest = [name for name, _, _ in differences if name not in both]
     counts = {"seed": OF_THE_SEED, **dict.fromkeys(FACES, OF_THE_FACES)}
-    controls = tables(players(cfg))
-    symbols = {name: controls[name].symbol for name, _, _ in differences if name in controls}
-    return Distance(
-        math.sqrt(square) + sum(counts.get(name, OF_THE_REST) for name in rest), tuple(differences), symbols
-    )
+    far = math.sqrt(square) + sum(counts.get(name, OF_THE_REST) for name in rest)
+    return Distance(far, tuple(differences), tables(mine))
 
 
 def _short(value: Any) -> str:
@@ -168,9 +166,9 @@ def _short(value: Any) -> str:
 
 def front(rows: Iterable[Row], cfg: RunConfig, privacy: str = "face_similarity") -> list[Point]:
     """The rows that may be compared with `cfg`: made like it from the same faces, but for what is in `COMPARABLE`."""
-    points = []
+    points, weighed = [], weights(players(cfg))
     for row in rows:
-        differ = {name for name, _, _ in distance(cfg, row.config).differences} - weights(players(cfg))
+        differ = {name for name, _, _ in distance(cfg, row.config).differences} - weighed
         x, y = row.result[privacy], row.result["mean_mcc"]
         if differ <= COMPARABLE and x["value"] is not None and y["value"] is not None:
             alike = not differ & {"seed", "layer"}

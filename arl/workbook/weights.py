@@ -81,7 +81,7 @@ def weights(players: tuple[type[Parameters], ...]) -> frozenset[str]:
 
 def players(cfg: RunConfig) -> tuple[type[Parameters], ...]:
     """The classes of the defence and the attacks of `cfg`."""
-    return tuple(type(player) for player in cfg.players)
+    return (type(cfg.defence), *map(type, cfg.attacks))
 
 
 def paired(defence: type[Parameters]) -> bool:
