@@ -56,6 +56,11 @@ class Parameters(BaseModel):
     def shipped(cls) -> bool:
         return cls.__module__.split(".")[0] == "arl"
 
+    @property
+    def perceptual_weight(self) -> str:
+        """The name of the parameter that needs the perceptual network g, or ""."""
+        return ""
+
     def spec(self) -> dict[str, Any]:
         """What of it defines a stored run: name, version or content of its source, and every field; JSON-able."""
         origin = {"version": self.version} if self.shipped() else {"source": source_sha256(type(self))}

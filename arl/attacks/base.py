@@ -71,11 +71,6 @@ class Attack(Parameters):
         return 1000 + zlib.crc32(cls.name().encode()) % 2**20 * 2
 
     @property
-    def perceptual_weight(self) -> str:
-        """The name of the parameter that needs the perceptual network g, or ""."""
-        return ""
-
-    @property
     def cost(self) -> float:
         """Its time beside that of training an unprotected encoder, roughly: for the order of a sweep, and the time left."""
         return 1.0

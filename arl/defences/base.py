@@ -63,11 +63,6 @@ class Defence(Parameters):
         return 2, 4e-3
 
     @property
-    def perceptual_weight(self) -> str:
-        """The name of the parameter that needs the perceptual network g, or ""."""
-        return ""
-
-    @property
     def cost(self) -> float:
         """Its time a step beside a step of (6), roughly: for the order of a sweep, and the time left."""
         return 1.0

@@ -179,13 +179,6 @@ def _assigned(cell: str) -> set[str]:
     }
 
 
-def check_parameters() -> None:
-    """What notebooks of before `notebook` call: the same checks, without a configuration."""
-    from IPython import get_ipython
-
-    notebook(get_ipython().user_ns)
-
-
 # -- a batch ------------------------------------------------------------------------------------------------------
 
 
