@@ -28,9 +28,12 @@ KEEP_MEMORY = {
 MOST = 1024  # threads, or workers: more is a slip of the hand, and the system would refuse it in many lines
 
 
+@cache
 def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The cores that this process may use: of the machine's, those that affinity and a container's quota leave it."""
+    import joblib
+
+    return joblib.cpu_count()
 
 
 # -- numbers and the device ---------------------------------------------------------------------------------------
@@ -48,7 +51,7 @@ def _count(name: str) -> int | None:
 
 def threads() -> int:
     """Threads of one process: `$ARL_THREADS`, else half of the cores: two processes with one each do more than one with two."""
-    return _count("ARL_THREADS") or max(1, (os.cpu_count() or 1) // 2)
+    return _count("ARL_THREADS") or max(1, cores() // 2)
 
 
 def threads_are_set() -> bool:

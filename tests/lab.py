@@ -88,6 +88,17 @@ def jupyterlab(store, folder, *, dark=False, **parameters):
         yield f"http://127.0.0.1:{port}/lab/tree/{{}}?token=secret&reset"
 
 
+def end_kernel(address, notebook):
+    """End the kernel of `notebook` in the JupyterLab at `address`."""
+    base = address.partition("/lab/")[0] + "/api/sessions"
+    with urllib.request.urlopen(f"{base}?token=secret") as answer:
+        sessions = json.load(answer)
+    for session in sessions:
+        if session["path"].endswith(notebook):
+            ending = urllib.request.Request(f"{base}/{session['id']}?token=secret", method="DELETE")
+            urllib.request.urlopen(ending).close()
+
+
 @contextmanager
 def app(store, folder):
     """`arl app`; yields the address that it prints."""

@@ -1,6 +1,6 @@
 """The notebooks in a real JupyterLab and the explorer's page by a real Voilà, in headless Chromium. `-m "not browser"` leaves them out.
 
-Each test waits for what it expects, never for a time. They share a tiny store of their own.
+Each test waits for what it expects, never for a time. Those of one process share a tiny store and a JupyterLab.
 """
 
 import importlib.util
@@ -24,7 +24,6 @@ from arl.workbook.choice import Store
 HERE = lab.CHROMIUM is not None and importlib.util.find_spec("playwright") is not None
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.xdist_group("browser"),  # one store and one JupyterLab for all
     pytest.mark.skipif(not HERE and os.environ.get("CI") != "true", reason="needs chromium and playwright"),
 ]
 TINY = RunConfig.preset("tiny")
@@ -327,3 +326,4 @@ def test_each_notebook_runs_in_jupyterlab_without_an_error(name, jupyterlab, bro
     assert page.locator(lab.ERROR).count() == 0
     assert page.locator(".jp-OutputArea-output img, .jp-OutputArea-output svg").count() >= 1, "something to look at"
     page.close()
+    lab.end_kernel(jupyterlab, name)  # each holds a gigabyte

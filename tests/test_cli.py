@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from arl import cli
 from arl.messages import UserError
 from arl.workbook import notebooks
 from arl.workbook.notebooks import NotebookError, execute, execute_all
@@ -23,6 +25,32 @@ def arl(*arguments, cwd, store):
     environment = {**os.environ, "ARL_RUNS": str(store), "ARL_FIGURES": str(store / "figures")}
     command = [sys.executable, "-m", "arl.cli", *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys):
+    """The command in this process, in a folder and a store of its own: its exit status, and what it printed."""
+    for name, value in {
+        "ARL_RUNS": tmp_path / "runs",
+        "ARL_FIGURES": tmp_path / "figures",
+        "PYTHONSAFEPATH": 1,
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["arl", *arguments])
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+        out, err = capsys.readouterr()
+        status = ended.value.code
+        return (1, out, f"{err}{status}\n") if isinstance(status, str) else (status, out, err)
+
+    return run
 
 
 def test_run_runs_and_show_from_any_folder(tmp_path, session_store):
@@ -73,11 +101,17 @@ def test_run_runs_and_show_from_any_folder(tmp_path, session_store):
         (["run", "--preset", "paper", "--set", "data_root=/nowhere"], "arl: data_root: "),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_runs(arguments, line, tmp_path):
-    ran = arl(*arguments, cwd=tmp_path, store=tmp_path / "runs")
-    assert ran.returncode != 0 and ran.stdout == ""
-    assert ran.stderr.startswith(line) and ran.stderr.count("\n") == 1, ran.stderr
+def test_a_mistake_is_one_line_and_nothing_runs(arguments, line, tmp_path, here):
+    code, out, err = here(*arguments)
+    assert code not in (0, None) and out == ""
+    assert err.startswith(line) and err.count("\n") == 1, err
     assert not list(tmp_path.rglob("metrics.jsonl"))
+
+
+def test_a_mistake_is_one_line_of_the_process_too(tmp_path):
+    ran = arl("run", "--set", "lamda1=1", cwd=tmp_path, store=tmp_path / "runs")
+    assert ran.returncode == 1 and ran.stdout == ""
+    assert ran.stderr.startswith("arl: lamda1: no such parameter") and ran.stderr.count("\n") == 1, ran.stderr
 
 
 def test_reproduce_executes_the_notebooks_in_order_and_draws_their_figures(tmp_path, session_store):

@@ -282,9 +282,9 @@ def test_where_cores_are_free_a_second_process_trains_the_recogniser_beside(stor
         wait()
     (recogniser,) = store.glob("recogniser-*/result.json")
     made = recogniser.stat().st_mtime_ns
+    monkeypatch.setenv("ARL_THREADS", "1")
     row = arl.run(TINY)
     assert row.result["measured_on"]["C"] and recogniser.stat().st_mtime_ns == made, "found, not trained again"
-    monkeypatch.setenv("ARL_THREADS", "1")
     assert not beside._free(TINY), "whoever sets the threads has other plans for the cores"
 
 
