@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 import arl
-from arl import losses, plugins
+from arl import losses, paper, plugins
 from arl.config import RunConfig
 from arl.defences.base import Batch, Defence
 from arl.defences.nopeek import NoPeek, distance_correlation
@@ -103,6 +104,11 @@ def test_nopeek_lowers_its_own_statistic(shared_store):
     last = [Experiment(cfg).encoder.metrics[-1]["correlation"] for cfg in (off, on)]
     assert last[1] < last[0] - 0.1
     assert Experiment(on).encoder_spec["defence"] == "nopeek" and Experiment(on).encoder_spec["correlation"] == 5.0
+    row = SimpleNamespace(of=lambda stage: Experiment(on).encoder)
+    titles = [axis.get_title() for axis in paper.training_curves(row).axes]
+    assert "correlation on X1" in titles, "what a defence notes is drawn"
+    (listed,) = [line for line in paper.runs_text().splitlines() if line.startswith(Experiment(on).encoder.id)]
+    assert "defence=nopeek correlation=5.0" in listed
 
 
 def test_its_parameters_are_taken_under_their_own_names_and_validated():

@@ -62,7 +62,8 @@ def reconstruction_grid(
 def training_curves(row: Row) -> Figure:
     """How the Enc and f of `row` were trained: an axis a quantity, epochs along x."""
     lines = row.of("encoder").metrics
-    names = [name for name in CURVES if name in lines[-1]]
+    noted = [name for name in lines[-1] if name not in CURVES and name != "epoch"]  # by a defence of another paper
+    names = [name for name in [*CURVES, *noted] if name in lines[-1]]
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 1.9 * rows), squeeze=False, layout="constrained")
@@ -70,7 +71,7 @@ def training_curves(row: Row) -> Figure:
         measured = [m for m in lines if name in m]  # in its first epochs Enc may be without an adversary
         epochs, values = [m["epoch"] for m in measured], [m[name] for m in measured]
         axis.plot(epochs, values, color=COLOURS[0], marker=".", markersize=4)
-        axis.set(title=CURVES[name], xlim=(0.5, lines[-1]["epoch"] + 0.5))
+        axis.set(title=CURVES.get(name, f"{name} on X1"), xlim=(0.5, lines[-1]["epoch"] + 0.5))
         axis.set_xlabel("epoch", fontsize=7)
         axis.xaxis.get_major_locator().set_params(integer=True)
     for axis in axes.flat[len(names) :]:

@@ -3,9 +3,12 @@
 from datetime import datetime
 from typing import Any
 
+from arl.attacks import Attack
 from arl.config import RunConfig
 from arl.data import open_data, split
+from arl.defences import Defence
 from arl.paper.style import METRICS
+from arl.parameters import Parameters, named, names
 from arl.row import Row
 from arl.store import Run, stored
 
@@ -66,10 +69,17 @@ def _run(run: Run) -> str:
     spec, result, metrics = run.spec, run.result, run.metrics
     state = "finished" if result is not None else f"epoch {metrics[-1]['epoch']}" if metrics else "started"
     when = datetime.fromtimestamp((run.folder / "config.json").stat().st_mtime).strftime("%Y-%m-%d %H:%M")
-    settings = " ".join(f"{k}={spec[k]}" for k in TELLING if k in spec and spec[k] not in (0, 0.0, "none"))
+    telling = [*TELLING, *_own(Defence, spec.get("defence")), *_own(Attack, spec.get("kind"))]
+    told = dict.fromkeys(k for k in telling if k in spec and spec[k] not in (0, 0.0, "none"))
+    settings = " ".join(f"{k}={spec[k]}" for k in told)
     if "data" in spec:
         settings = f"{spec['data'].get('kind', '')} {settings}"
     if result and "mean_mcc" in result:
         mcc, similarity = result["mean_mcc"]["value"], result["face_similarity"]["value"]
-        settings += f" → MCC {mcc:.3f}, face similarity {similarity:.3f}"
+        settings = f"{result['measured_on']['setting']} → MCC {mcc:.3f}, face similarity {similarity:.3f}"
     return f"{run.id:24} {state:10} {when}  {settings}"
+
+
+def _own(kind: type[Parameters], name: Any) -> list[str]:
+    """The parameters of the defence or attack called `name`, where it is known here."""
+    return [kind.kind, *named(kind, name).model_fields] if name in names(kind) else [kind.kind]
