@@ -203,7 +203,7 @@ def test_only_one_module_names_the_weights():
     names = re.compile(r"\b(simulated_)?(lambda|mu)[12]\b")
     for path in [*ROOM.glob("*.py"), *(ROOM / "panels").glob("*.py")]:
         assert path.name == "weights.py" or not names.search(path.read_text()), path
-    assert weights.weights(weights.players(TINY)) == {n for n in RunConfig.parameters() if names.fullmatch(n)}
+    assert weights.weights(weights.player_classes(TINY)) == {n for n in RunConfig.parameters() if names.fullmatch(n)}
 
 
 # -- pictures, front, numbers, one face ---------------------------------------------------------------------------

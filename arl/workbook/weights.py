@@ -79,7 +79,7 @@ def weights(players: tuple[type[Parameters], ...]) -> frozenset[str]:
     return frozenset(name for name, control in tables(players).items() if control.kind == "weight")
 
 
-def players(cfg: RunConfig) -> tuple[type[Parameters], ...]:
+def player_classes(cfg: RunConfig) -> tuple[type[Parameters], ...]:
     """The classes of the defence and the attacks of `cfg`."""
     return (type(cfg.defence), *map(type, cfg.attacks))
 
@@ -99,7 +99,7 @@ def words(cfg: RunConfig) -> list[str]:
         found.append("no protection")
     elif defence != NO_PROTECTION:
         found.append(defence)
-    controls = tables(players(cfg)).values()
+    controls = tables(player_classes(cfg)).values()
     for control in sorted(controls, key=lambda control: control.name in SIMULATED):  # those last
         value = getattr(cfg, control.name)
         if control.kind != "weight" or value > 0:
@@ -127,7 +127,7 @@ def pair_of(cfg: RunConfig) -> Pair | str:
     if not paired(type(cfg.defence)):
         return next(iter(PAIRS.values()))
     pair = tuple(getattr(cfg.defence, name) for name in SIMULATED)
-    theirs = tables(players(cfg))
+    theirs = tables(player_classes(cfg))
     same = tuple(getattr(cfg, name) if name in theirs else 0.0 for name in SIMULATED.values())
     return SAME if pair not in PAIRS.values() and pair == same else pair
 
