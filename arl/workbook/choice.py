@@ -19,7 +19,7 @@ from arl.messages import UserError
 from arl.paper.front import Point, interval
 from arl.row import Row
 from arl.store import Run, runs_root
-from arl.workbook.weights import Control, player_classes, position, tables, unprotected, weights
+from arl.workbook.weights import Control, controls_by_name, player_classes, position, unprotected, weights
 
 FACES = ("data", "data_root", "damaged", "data_seed", "image_size", "identities", "per_identity")
 OF_THE_SEED, OF_THE_FACES, OF_THE_REST = 0.25, 100.0, 10.0  # what one difference adds to a distance
@@ -150,7 +150,7 @@ def _distance(cfg: RunConfig, other: RunConfig) -> Distance:
     rest = [name for name, _, _ in differences if name not in both]
     counts = {"seed": OF_THE_SEED, **dict.fromkeys(FACES, OF_THE_FACES)}
     far = math.sqrt(square) + sum(counts.get(name, OF_THE_REST) for name in rest)
-    return Distance(far, tuple(differences), tables(mine))
+    return Distance(far, tuple(differences), controls_by_name(mine))
 
 
 def _short(value: Any) -> str:

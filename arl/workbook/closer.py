@@ -19,7 +19,7 @@ from arl.row import Row
 from arl.store import Run, unpack
 from arl.workbook.choice import FACES, distance, essence
 from arl.workbook.pictures import decode, faces_of, png
-from arl.workbook.weights import player_classes, tables
+from arl.workbook.weights import controls_by_name, player_classes
 
 
 class Neighbour(NamedTuple):
@@ -84,7 +84,7 @@ def comparable(rows: Iterable[Row], row: Row) -> list[Row]:
 def _place(row: Row) -> tuple[Any, ...]:
     """Where a row stands in a list: by layer, without protection first, by defence, by what is chosen of it and of the attacks."""
     cfg = row.config
-    chosen = [essence(cfg).get(name, getattr(cfg, name)) for name in tables(player_classes(cfg))]
+    chosen = [essence(cfg).get(name, getattr(cfg, name)) for name in controls_by_name(player_classes(cfg))]
     return cfg.layer, cfg.protected, *(player.name() for player in cfg.players), chosen
 
 
