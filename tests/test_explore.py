@@ -17,8 +17,8 @@ import yaml
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from arl import plugins
-from arl.config import RunConfig, parse_settings
+from arl import inputs, plugins
+from arl.config import RunConfig
 from arl.data import open_data, split
 from arl.defences import Defence
 from arl.experiment import Experiment
@@ -331,7 +331,7 @@ def test_a_folder_of_photographs(tmp_path):
 def test_the_command_makes_the_same_configuration(fields):
     cfg = TINY.replace(**fields)
     _, _, preset, *rest = session.settings(cfg)
-    assert RunConfig.preset(preset, **parse_settings(rest[1::2])) == cfg
+    assert inputs.row(preset, inputs.split_settings(rest[1::2])) == cfg
 
 
 def test_the_process_knows_the_defence_of_a_file(tmp_path):
