@@ -35,7 +35,7 @@ from arl.judges.known import recognised
 from arl.messages import ConfigError, first_line, say
 from arl.metrics import mean_mcc
 from arl.protect import Halves, TrainingSchedule, halves, protect
-from arl.row import Row, measure
+from arl.row import Row, measure_row
 from arl.store import Run, obtain, pack, run_id, runs_root, sound, unpack, write_atomically
 from arl.training import Parts, generator, initialised, precision
 
@@ -194,7 +194,7 @@ class Experiment:
                     wait_for_c()
                 attacks[attack.name()] = self.attack(attack)
             wait_for_c()
-        run = obtain(self.row_spec, lambda row: measure(row, self, attacks))
+        run = obtain(self.row_spec, lambda row: measure_row(row, self, attacks))
         return Row(run, self.cfg, run.result)
 
     @cached_property

@@ -211,5 +211,5 @@ def test_a_figure_is_not_left_open(line):
 
 def test_rows_of_several_tables_are_told_apart(line):
     settings = paper.find_rows(TINY, "1:1; 2:5; 3:conv1, with")
-    names = list(paper.figures.named([Line(setting, line.runs) for setting in settings]))
+    names = list(paper.figures.rows_by_name([Line(setting, line.runs) for setting in settings]))
     assert names == ["Table 1, #1\nno protection", "Table 2\nλ2 = 5", "Table 3\nconv1\nwith"]

@@ -16,7 +16,7 @@ import torch
 from arl.config import RunConfig
 from arl.evaluate import PRIVACY
 from arl.messages import UserError
-from arl.paper.front import Point, interval
+from arl.paper.front import Point, interval_of
 from arl.row import Row
 from arl.store import Run, runs_root
 from arl.workbook.weights import Control, controls_by_name, player_classes, position, unprotected, weights
@@ -172,7 +172,7 @@ def front(rows: Iterable[Row], cfg: RunConfig, privacy: str = "face_similarity")
         x, y = row.result[privacy], row.result["mean_mcc"]
         if differ <= COMPARABLE and x["value"] is not None and y["value"] is not None:
             alike = not differ & {"seed", "layer"}
-            points.append(Point(row, interval(x), interval(y), alike, row.config.protected))
+            points.append(Point(row, interval_of(x), interval_of(y), alike, row.config.protected))
     return points
 
 
