@@ -331,7 +331,7 @@ def test_a_folder_of_photographs(tmp_path):
 def test_the_command_makes_the_same_configuration(fields):
     cfg = TINY.replace(**fields)
     _, _, preset, *rest = session.settings(cfg)
-    assert inputs.row(preset, inputs.split_settings(rest[1::2])) == cfg
+    assert inputs.configuration(preset, inputs.split_settings(rest[1::2])) == cfg
 
 
 def test_the_process_knows_the_defence_of_a_file(tmp_path):
