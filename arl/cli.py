@@ -11,7 +11,7 @@ import click
 
 from arl import __version__
 from arl.config import PRESETS
-from arl.inputs import absolute, row, split_settings
+from arl.inputs import anchored_path, row, split_settings
 from arl.messages import UserError, lenient_streams
 
 PRESET = click.option(
@@ -51,11 +51,11 @@ def cli() -> None:
     """How much of a face can be recovered from features, and what preventing it costs."""
 
 
-@cli.command()
+@cli.command("run")
 @PRESET
 @SET
 @PLUGIN
-def run(preset: str, settings: tuple[str, ...]) -> None:
+def run_command(preset: str, settings: tuple[str, ...]) -> None:
     """Train Enc, attack it, and print one row of Table 1 with its 95 % intervals."""
     cfg = row(preset, split_settings(settings))
     from arl import experiment, gate  # torch is slow to import; a mistyped parameter should not wait for it
@@ -66,12 +66,12 @@ def run(preset: str, settings: tuple[str, ...]) -> None:
     click.echo(row_text(experiment.run(cfg)))
 
 
-@cli.command()
+@cli.command("check")
 @PRESET
 @SET
 @PLUGIN
 @click.argument("names", nargs=-1, metavar="[NOTEBOOK]...")
-def check(preset: str, settings: tuple[str, ...], names: tuple[str, ...]) -> None:
+def check_command(preset: str, settings: tuple[str, ...], names: tuple[str, ...]) -> None:
     """Train nothing: say what was found (faces, judges), what is stored, what would be trained, and every problem.
 
     Of one row, as `arl run` would train it, or of the rows that the notebooks whose names start with NOTEBOOK ask for.
@@ -102,9 +102,9 @@ def runs() -> None:
 @click.argument("id")
 def show(id: str) -> None:
     """Show one run: what defines it, how far it is, what it ended with. ID may be a part of an id."""
-    from arl.store import find
+    from arl.store import find_run
 
-    found = find(id)
+    found = find_run(id)
     click.echo(json.dumps({"id": found.id, "folder": str(found.folder), "defined by": found.spec}, indent=1))
     if found.metrics:
         click.echo("last epoch: " + json.dumps(found.metrics[-1]))
@@ -123,19 +123,19 @@ def reproduce(preset: str, settings: tuple[str, ...], figures: str | None, names
     from arl.workbook.notebooks import execute_all
 
     if figures is not None:
-        os.environ["ARL_FIGURES"] = absolute("--figures", figures)
+        os.environ["ARL_FIGURES"] = anchored_path("--figures", figures)
     _settle()
     for executed in execute_all(names, parameters):
         click.echo(executed)
 
 
-@cli.command()
+@cli.command("notebooks")
 @click.argument("copy_to", metavar="COPY_TO")
-def notebooks(copy_to: str) -> None:
+def notebooks_command(copy_to: str) -> None:
     """Copy the notebooks into the folder COPY_TO, to open them in JupyterLab."""
     from arl.workbook.notebooks import copy_to as copy
 
-    for path in copy(Path(absolute("COPY_TO", copy_to))):
+    for path in copy(Path(anchored_path("COPY_TO", copy_to))):
         click.echo(path)
 
 

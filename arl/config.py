@@ -4,7 +4,6 @@
 defence and each attack own their parameters, which are also taken and read by their own names: `RunConfig(lambda1=1).lambda1`.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
@@ -322,19 +321,4 @@ def setting(cfg: RunConfig, attributes: Sequence[str] = ()) -> str:
     return " · ".join(parts)
 
 
-def parse_settings(settings: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    """`["lambda1=1", "layer=conv2"]` as `{"lambda1": 1, "layer": "conv2"}`; raises `ConfigError` for anything else."""
-    fields = {}
-    for text in settings:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"--set: found {text!r}, accepted: NAME=VALUE, such as lambda1=1")
-        try:
-            number = json.loads(value)
-        except ValueError:
-            number = None
-        fields[name.strip()] = number if isinstance(number, int | float) else value.strip()
-    return fields
-
-
-__all__ = ["ATTRIBUTES", "LAYERS", "PRESETS", "ConfigError", "RunConfig", "parse_settings", "setting"]
+__all__ = ["ATTRIBUTES", "LAYERS", "PRESETS", "ConfigError", "RunConfig", "setting"]

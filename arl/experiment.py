@@ -34,9 +34,8 @@ from arl.judges.beside import trained_beside
 from arl.judges.known import recognised
 from arl.messages import ConfigError, first_line, say
 from arl.metrics import mean_mcc
-from arl.protect import Halves, halves, protect
-from arl.protect import Schedule as Training
-from arl.row import Row, measure
+from arl.protect import Halves, TrainingSchedule, halves, protect
+from arl.row import Row, measure_row
 from arl.store import Run, obtain, pack, run_id, runs_root, sound, unpack, write_atomically
 from arl.training import Parts, generator, initialised, precision
 
@@ -195,7 +194,7 @@ class Experiment:
                     wait_for_c()
                 attacks[attack.name()] = self.attack(attack)
             wait_for_c()
-        run = obtain(self.row_spec, lambda row: measure(row, self, attacks))
+        run = obtain(self.row_spec, lambda row: measure_row(row, self, attacks))
         return Row(run, self.cfg, run.result)
 
     @cached_property
@@ -253,7 +252,7 @@ class Experiment:
             model = self.halves(defence, cfg.encoder_weights)
             z = models.tap_shape(model.sent, cfg.image_size)
             adversary = self._player(attack, z, perceptual) if attack is not None else None
-        schedule = Training(cfg.epochs, cfg.lr, cfg.seed)
+        schedule = TrainingSchedule(cfg.epochs, cfg.lr, cfg.seed)
         feed = feeds.of_protector(data, x1, x2, cfg, self.device)
         with_g = {"perceptual": perceptual, "watch": self._watch, "until": until}
         protect(model, defence, adversary, feed, schedule, journal, **with_g)
@@ -272,7 +271,7 @@ class Experiment:
         known = self._known_embeddings() if attack.target == "embedding" else None
         everything = (x for _, x in batches(owned.data.images, owned.all, 256, device=self.device))
         with initialised(cfg.seed, 8):
-            features = plateau.Features(self.networks[0], everything, len(owned.all))
+            features = plateau.StandardisedFeatures(self.networks[0], everything, len(owned.all))
         perceptual = self._perceptual(owned.data, owned.learns) if attack.perceptual_weight else None
         with initialised(cfg.seed, attack.stream()):
             player = self._player(attack, features.shape, perceptual, 0 if known is None else known.shape[1])

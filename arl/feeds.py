@@ -10,7 +10,7 @@ from torch import Tensor
 from arl.attacks import Attack, Public
 from arl.config import RunConfig
 from arl.data import FaceData, batches, full_batches, targets
-from arl.plateau import Features
+from arl.plateau import StandardisedFeatures
 from arl.protect import Feed
 from arl.training import generator
 
@@ -46,7 +46,12 @@ def of_protector(data: FaceData, x1: np.ndarray, x2: np.ndarray, cfg: RunConfig,
 
 
 def of_attacker(
-    attack: Attack, features: Features, owned: Owned, wanted: Tensor | None, cfg: RunConfig, device: torch.device
+    attack: Attack,
+    features: StandardisedFeatures,
+    owned: Owned,
+    wanted: Tensor | None,
+    cfg: RunConfig,
+    device: torch.device,
 ) -> Public:
     """Standardised Z of what the adversary owns, and what is to be made of it: the image, or its row of `wanted` (N, d)."""
     wanted = None if wanted is None else wanted.to(device)

@@ -9,7 +9,6 @@ import ast
 import importlib.util
 import json
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -174,6 +173,7 @@ def _parts(cfg: RunConfig, n: int) -> None:
 
 def room(cfgs: Sequence[RunConfig]) -> None:
     """There is room on the store's disk for the rendered faces and for the networks."""
+    from arl.machine import free_bytes
     from arl.store import runs_root
 
     sets: dict[tuple, int] = {}  # bytes, by what a set is
@@ -195,14 +195,6 @@ def room(cfgs: Sequence[RunConfig]) -> None:
             f"{name}: found faces of {needed / GIB:,.1f} GiB for {runs_root()}, "
             f"accepted: what fits into the {free / GIB:,.1f} GiB that are free"
         )
-
-
-def free_bytes(folder: Path) -> int:
-    """Free bytes on the disk where `folder` is or will be."""
-    there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    return shutil.disk_usage(there).free
 
 
 def main_guard(cfgs: Sequence[RunConfig] = ()) -> None:

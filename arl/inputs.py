@@ -138,7 +138,7 @@ def _number(text: str, whole: bool) -> Any:
 # -- paths --------------------------------------------------------------------------------------------------------
 
 
-def absolute(name: str, text: str) -> str:
+def anchored_path(name: str, text: str) -> str:
     """The path `text` as seen from the current folder, else, where only that exists, from the project's. Raises `ConfigError`."""
     try:
         here = Path(text).expanduser().absolute()
@@ -158,7 +158,7 @@ def anchored_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     for name in PATHS:
         value = found.get(name)
         if isinstance(value, str) and value and _is_path(name, value):
-            found[name] = absolute(name, value)
+            found[name] = anchored_path(name, value)
     return found
 
 
@@ -286,7 +286,7 @@ def _typed(name: str, kind: str, value: Any) -> Any:
     return value
 
 
-def numbers(name: str, text: str) -> tuple[float, ...]:
+def nonnegative_numbers(name: str, text: str) -> tuple[float, ...]:
     """`"0, 1, 2"` as finite numbers of 0 or more. Raises `ConfigError`."""
     try:
         found = tuple(float(part) for part in text.replace(",", " ").split())
@@ -298,13 +298,13 @@ def numbers(name: str, text: str) -> tuple[float, ...]:
 
 
 def _lambdas(name: str, text: str) -> str:
-    numbers(name, text)
+    nonnegative_numbers(name, text)
     return text
 
 
 def _seeds(name: str, text: str) -> str:
     try:
-        found = numbers(name, text)
+        found = nonnegative_numbers(name, text)
     except ConfigError:
         found = ()
     if not found or any(seed != int(seed) or seed >= 2**63 for seed in found):
@@ -330,7 +330,7 @@ def _choose(name: str, text: str) -> str:
 
 
 def _photographs(name: str, text: str) -> str:
-    if text and not Path(absolute(name, text)).exists():
+    if text and not Path(anchored_path(name, text)).exists():
         raise ConfigError(f"{name}: found nothing at {text!r}, accepted: a photograph or a folder of them")
     return text
 

@@ -5,6 +5,7 @@ Each variable that is set is checked when it is read; what cannot be used is a `
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -124,7 +125,7 @@ def absolute(name: str, text: str) -> Path:
         ) from None
 
 
-def settle(**folders: Path) -> None:
+def export_folders(**folders: Path) -> None:
     """Put `folders`, such as ARL_RUNS=..., into the environment, so that children find the same ones wherever they run.
 
     Python children then import nothing from the current folder: a `random.py` there is not ours. For a program to call first.
@@ -133,10 +134,18 @@ def settle(**folders: Path) -> None:
     os.environ["PYTHONSAFEPATH"] = "1"
 
 
+def free_bytes(folder: Path) -> int:
+    """Free bytes on the disk where `folder` is or will be."""
+    for place in (folder, *folder.absolute().parents):
+        if place.exists():
+            return shutil.disk_usage(place).free
+    return 0
+
+
 # -- children -----------------------------------------------------------------------------------------------------
 
 
-def environment(without: str | None = None, **more: str) -> dict[str, str]:
+def child_environment(without: str | None = None, **more: str) -> dict[str, str]:
     """The environment for a child: this process's and `more`; those that begin with `without` are left out."""
     kept = {name: text for name, text in os.environ.items() if without is None or not name.startswith(without)}
     return KEEP_MEMORY | kept | more
@@ -146,9 +155,9 @@ def child(module: str, *arguments: str, **popen: Any) -> subprocess.Popen:
     """Start `python -m module arguments` as a process that ends within a second of this one, however this one ends.
 
     It imports nothing from the current folder, and the same `arl`. `popen` goes to `subprocess.Popen`: `env` replaces
-    `environment()`; standard input is empty unless `stdin` says otherwise.
+    `child_environment()`; standard input is empty unless `stdin` says otherwise.
     """
     watch = str(Path(__file__).resolve().with_name("watch.py"))
     starter = "main" if threading.current_thread() is threading.main_thread() else "thread"
     command = [sys.executable, "-P", watch, str(os.getpid()), starter, module, *arguments]
-    return subprocess.Popen(command, **{"stdin": subprocess.DEVNULL, "env": environment()} | popen)
+    return subprocess.Popen(command, **{"stdin": subprocess.DEVNULL, "env": child_environment()} | popen)

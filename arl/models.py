@@ -72,7 +72,7 @@ def tap_shape(encoder: nn.Module, image_size: int) -> Shape:
     return tuple(shape)
 
 
-class Decoder(nn.Module):
+class ImageDecoder(nn.Module):
     """Dec and Dec^a: the encoder's mirror with up-sampling, from any tap to pixels in (0, 1) (Figure 6).
 
     From a vector, one linear layer leads to the coarsest map, a sixteenth of the image. Each step then doubles the side and halves

@@ -123,7 +123,7 @@ class Standardise(nn.Module):
         return (z - self.mean) / self.std
 
 
-class Features:
+class StandardisedFeatures:
     """Standardised Z of the adversary's images, and of their mirror images: encoded once, or per batch where that is too large."""
 
     def __init__(self, encoder: nn.Module, images: Iterable[Tensor], n: int):

@@ -43,7 +43,7 @@ def loaded() -> list[str]:
     return [str(file) for file in _LOADED]
 
 
-def files(players: Iterable[Parameters]) -> list[str]:
+def plugin_files(players: Iterable[Parameters]) -> list[str]:
     """The files that define those of `players` that are a user's own, for another process. Raises `ConfigError` for one of a cell."""
     found: dict[str, None] = {}
     for player in players:

@@ -36,7 +36,7 @@ class Feed(NamedTuple):
     public: Callable[[int], Iterator[Tensor]]  # X2: images, without end
 
 
-class Schedule(NamedTuple):
+class TrainingSchedule(NamedTuple):
     """`epochs` in all, at a rate that rises to `lr` and falls in one cycle; `seed` of what draws noise."""
 
     epochs: int
@@ -80,7 +80,7 @@ def protect(
     defence: Defence,
     adversary: Adversary | None,
     feed: Feed,
-    schedule: Schedule,
+    schedule: TrainingSchedule,
     journal: Journal,
     *,
     perceptual: Distance | None = None,

@@ -91,7 +91,7 @@ class Row:
         )
 
 
-def measure(row: Run, experiment: "Experiment", attacks: dict[str, Run]) -> dict[str, Any]:
+def measure_row(row: Run, experiment: "Experiment", attacks: dict[str, Run]) -> dict[str, Any]:
     """The result of `row`: what the attackers and the classifier make of T, beside the yardsticks. Keeps each image's figures."""
     cfg, data, t = experiment.cfg, experiment.data, experiment.split.t
     resampling = {"seed": cfg.seed, "resamples": cfg.bootstrap}

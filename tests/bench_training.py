@@ -14,7 +14,7 @@ from arl import losses
 from arl.config import RunConfig
 from arl.judges import perceptual
 from arl.machine import prepare
-from arl.models import Decoder, backbone, cut, decoder_width, tap_shape
+from arl.models import ImageDecoder, backbone, cut, decoder_width, tap_shape
 from arl.training import fixed
 
 
@@ -40,7 +40,7 @@ def main():
     net = backbone(cfg, 40).to(device, memory_format=torch.channels_last)
     encoder, classifier = cut(net, "fc")
     shape = tap_shape(encoder, cfg.image_size)
-    decoder = Decoder(shape, cfg.image_size, decoder_width(cfg)).to(device, memory_format=torch.channels_last)
+    decoder = ImageDecoder(shape, cfg.image_size, decoder_width(cfg)).to(device, memory_format=torch.channels_last)
     g = perceptual(cfg, device)
     n = cfg.batch_size
     x = torch.rand(n, 3, cfg.image_size, cfg.image_size, device=device).contiguous(memory_format=torch.channels_last)

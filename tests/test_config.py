@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from arl.config import ATTRIBUTES, PRESETS, RunConfig, parse_settings, setting
+from arl import inputs
+from arl.config import ATTRIBUTES, PRESETS, RunConfig, setting
 from arl.messages import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -118,13 +119,11 @@ def test_an_attack_depends_on_its_own_weights_only():
 
 
 def test_settings_of_the_command_line():
-    assert parse_settings(["lambda1=1", "attributes = Smiling,Male"]) == {
-        "lambda1": 1,
-        "attributes": "Smiling,Male",
-    }
-    assert parse_settings(["lr=1e-3", "layer=fc"]) == {"lr": 1e-3, "layer": "fc"}
+    texts = inputs.split_settings(["lambda1=1", "attributes = Smiling,Male", "lr=1e-3", "layer=fc"])
+    assert texts == {"lambda1": "1", "attributes": "Smiling,Male", "lr": "1e-3", "layer": "fc"}
+    assert inputs.row("quick", texts) == RunConfig(lambda1=1, attributes="Smiling,Male", lr=1e-3, layer="fc")
     with pytest.raises(ConfigError, match=r"--set: found 'lambda1', accepted: NAME=VALUE"):
-        parse_settings(["lambda1"])
+        inputs.split_settings(["lambda1"])
 
 
 def test_conda_and_pip_never_drift():

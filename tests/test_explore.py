@@ -17,8 +17,8 @@ import yaml
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from arl import plugins
-from arl.config import RunConfig, parse_settings
+from arl import inputs, plugins
+from arl.config import RunConfig
 from arl.data import open_data, split
 from arl.defences import Defence
 from arl.experiment import Experiment
@@ -209,7 +209,7 @@ def test_closer_finds_identities_and_never_the_photograph_itself(stored):
 
 def test_cards_say_the_numbers_of_the_store(stored):
     row, baseline = row_of(stored, lambda1=1), row_of(stored)
-    text = cards.numbers(row, baseline)
+    text = cards.numbers_table(row, baseline)
     for key, decimals in (("mean_mcc", 3), ("face_similarity", 3), ("psnr", 2)):
         m = row.result[key]
         assert (
@@ -217,16 +217,18 @@ def test_cards_say_the_numbers_of_the_store(stored):
             and f"{m['low']:.{decimals}f} … {m['high']:.{decimals}f}" in text
         )
         assert f"{m['value'] - baseline.result[key]['value']:+.{decimals}f}" in text
-    assert "not in the store" in cards.numbers(row, None) and "baseline itself" in cards.numbers(baseline, baseline)
+    assert "not in the store" in cards.numbers_table(row, None) and "baseline itself" in cards.numbers_table(
+        baseline, baseline
+    )
     points = choice.front(stored.rows, row.config)
-    drawn = cards.front(points, row)
+    drawn = cards.front_svg(points, row)
     assert drawn.figure.count("<title>") == len(points) == len(drawn.places)
     assert all(0 < x < 100 and 0 < y < 100 for x, y in drawn.places)
     order = sorted(range(len(points)), key=lambda i: points[i].x[0])
     assert order == sorted(range(len(points)), key=lambda i: drawn.places[i][0]), (
         "from left to right as the figures are"
     )
-    for card in (drawn.figure, cards.decoded("decoded", pictures.grid(row, 4), row)):
+    for card in (drawn.figure, cards.decoded_strip("decoded", pictures.grid(row, 4), row)):
         assert re.search(r'(alt|aria-label)="[^"]{30,}"', card), "said in words"
 
 
@@ -264,7 +266,7 @@ def too_large():
 )
 def test_a_bad_upload_is_answered_in_one_line(content, found):
     with pytest.raises(UserError, match=found) as caught:
-        photos.read("holiday.jpg", content())
+        photos.read_photograph("holiday.jpg", content())
     assert (
         str(caught.value).startswith("holiday.jpg: ")
         and "accepted:" in str(caught.value)
@@ -277,12 +279,12 @@ def test_photographs_are_turned_upright_and_put_on_white():
     sideways.paste("red", (0, 0, 40, 40))
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: show it turned by 90° clockwise
-    upright = photos.read("x.jpg", jpeg(sideways, exif=exif, quality=95))
+    upright = photos.read_photograph("x.jpg", jpeg(sideways, exif=exif, quality=95))
     assert upright.size == (40, 80) and upright.getpixel((20, 10))[1] < 60 < upright.getpixel((20, 70))[1], "red on top"
     clear = io.BytesIO()
     Image.new("RGBA", (40, 40), (255, 0, 0, 0)).save(clear, "PNG")
-    assert photos.read("x.png", clear.getvalue()).getpixel((5, 5)) == (255, 255, 255)
-    assert max(photos.read("x.jpg", jpeg(Image.new("RGB", (4000, 3000)))).size) == photos.ENOUGH
+    assert photos.read_photograph("x.png", clear.getvalue()).getpixel((5, 5)) == (255, 255, 255)
+    assert max(photos.read_photograph("x.jpg", jpeg(Image.new("RGB", (4000, 3000)))).size) == photos.ENOUGH
 
 
 @pytest.mark.parametrize("turn", [0, 20, -15])
@@ -329,7 +331,7 @@ def test_a_folder_of_photographs(tmp_path):
 def test_the_command_makes_the_same_configuration(fields):
     cfg = TINY.replace(**fields)
     _, _, preset, *rest = session.settings(cfg)
-    assert RunConfig.preset(preset, **parse_settings(rest[1::2])) == cfg
+    assert inputs.configuration(preset, inputs.split_settings(rest[1::2])) == cfg
 
 
 def test_the_process_knows_the_defence_of_a_file(tmp_path):
@@ -552,10 +554,10 @@ def test_an_empty_store_offers_training(store):
     ],
 )
 def test_the_parameter_file_makes_the_choice_again(cfg):
-    values = yaml.safe_load(session.parameters(cfg))
+    values = yaml.safe_load(session.parameters_yaml(cfg))
     assert set(values) <= notebooks.taking("row").accepted(values)
     assert RunConfig.preset(values.pop("preset"), **values) == cfg
-    assert "no parameter epochs; the choice had 7" in session.parameters(cfg.replace(epochs=7))
+    assert "no parameter epochs; the choice had 7" in session.parameters_yaml(cfg.replace(epochs=7))
 
 
 def test_the_report_holds_all_it_shows(explorer, stored):

@@ -118,7 +118,7 @@ def test_paper_draws_every_mark_where_the_front_says(axis):
 
 def test_the_page_draws_every_mark_where_the_front_says():
     found = fronts.of_points(POINTS, POINTS[2].row)
-    drawn = cards.front(POINTS, POINTS[2].row)
+    drawn = cards.front_svg(POINTS, POINTS[2].row)
     width, height = cards.WIDTH - cards.LEFT - cards.RIGHT, cards.HEIGHT - cards.BOTTOM - cards.TOP
     for p, (left, top) in zip(POINTS, drawn.places, strict=True):
         assert (left / 100 * cards.WIDTH - cards.LEFT) / width == pytest.approx(found.x.at(p.x[0]))
@@ -126,7 +126,7 @@ def test_the_page_draws_every_mark_where_the_front_says():
     assert drawn.figure.count("<circle") == 4 and drawn.figure.count("<rect") == 1
     assert drawn.figure.count('fill="var(--you)"') == 1 and 'opacity="0.35"' in drawn.figure
     assert len(re.search(r'<polyline points="([^"]*)"', drawn.figure)[1].split()) == 3
-    assert "No stored run" in cards.front([], None).figure
+    assert "No stored run" in cards.front_svg([], None).figure
 
 
 def test_the_figure_of_a_table_says_what_is_what():

@@ -15,7 +15,7 @@ from arl.inputs import Declared
 from arl.messages import ConfigError, UserError
 from arl.workbook import notebooks
 
-DECLARED = {name: d for path in notebooks.notebooks() for name, d in notebooks.opened(path).parameters.items()}
+DECLARED = {name: d for path in notebooks.notebooks() for name, d in notebooks.read_notebook(path).parameters.items()}
 
 
 @pytest.mark.parametrize("name", ["name", "cls", "self", "lamda1", "__init__"])

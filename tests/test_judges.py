@@ -33,7 +33,7 @@ from arl.judges.check import sample
 from arl.judges.dlib_resnet import WINDOWS as DLIB_WINDOWS
 from arl.judges.dlib_resnet import DlibRecogniser
 from arl.messages import ConfigError
-from arl.store import Run, find
+from arl.store import Run, find_run
 
 CPU = torch.device("cpu")
 TINY = RunConfig.preset("tiny")
@@ -191,7 +191,7 @@ def test_verification_auc_by_hand():
 def test_the_rendered_recogniser_knows_other_people_and_says_how_well(shared_store):
     cfg = TINY.replace(recogniser_identities=30, recogniser_per_identity=10, recogniser_epochs=12)
     c = recogniser(cfg, CPU)
-    run = find(c.spec["run"])
+    run = find_run(c.spec["run"])
     people = run.spec["data"]["people"]
     assert people["seed"] == RENDERED_SEED + cfg.data_seed != open_data(cfg).spec["people"]["seed"]
     assert run.result["auc_embedding"] > 0.75 and f"{run.result['auc_embedding']:.3f}" in c.name
@@ -209,7 +209,7 @@ def test_the_rendered_recogniser_knows_other_people_and_says_how_well(shared_sto
 def test_a_killed_recogniser_goes_on_to_the_same_bytes(store, monkeypatch, left):
     """Stopped in its second epoch of three, or between its last checkpoint and its result."""
     cfg = TINY.replace(recogniser_epochs=3)
-    whole = find(recogniser(cfg, CPU).spec["run"])
+    whole = find_run(recogniser(cfg, CPU).spec["run"])
     expected, content = whole.result, (whole.folder / "checkpoint.safetensors").read_bytes()
     if left == "after the last epoch":
         (whole.folder / "result.json").unlink()
@@ -226,7 +226,7 @@ def test_a_killed_recogniser_goes_on_to_the_same_bytes(store, monkeypatch, left)
             patch.setattr(Run, "log", killed)
             with pytest.raises(KeyboardInterrupt):
                 recogniser(cfg, CPU)
-    again = find(recogniser(cfg, CPU).spec["run"])
+    again = find_run(recogniser(cfg, CPU).spec["run"])
     assert again.result == expected
     assert (again.folder / "checkpoint.safetensors").read_bytes() == content
 

@@ -184,7 +184,7 @@ def test_a_child_answers_and_its_end_is_seen(tmp_path):
         tmp_path / "echo_back.py",
         "import sys\nfor line in sys.stdin:\n    print(line.strip()[::-1], flush=True)\nsys.exit(3)\n",
     )
-    env = machine.environment(PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")
+    env = machine.child_environment(PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")
     pipe = subprocess.PIPE
     with machine.child("echo_back", stdin=pipe, stdout=pipe, text=True, env=env) as child:
         child.stdin.write("abc\n")
@@ -204,10 +204,10 @@ def test_a_child_imports_nothing_from_the_current_folder(tmp_path, name):
 
 def test_settled_folders_reach_children_in_other_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    machine.settle(ARL_RUNS=tmp_path / "store")
-    assert machine.environment()["ARL_RUNS"] == str(tmp_path / "store")
-    assert machine.environment()["PYTHONSAFEPATH"] == "1"
-    assert "ARL_RUNS" not in machine.environment(without="ARL_")
+    machine.export_folders(ARL_RUNS=tmp_path / "store")
+    assert machine.child_environment()["ARL_RUNS"] == str(tmp_path / "store")
+    assert machine.child_environment()["PYTHONSAFEPATH"] == "1"
+    assert "ARL_RUNS" not in machine.child_environment(without="ARL_")
 
 
 # -- what is said -------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from arl.models import Decoder, Discriminator, FeatureMap, backbone, cut, decoder_width, tap_shape
+from arl.models import Discriminator, FeatureMap, ImageDecoder, backbone, cut, decoder_width, tap_shape
 from arl.names import LAYERS
 from arl.training import fixed, generator, initialised, one_cycle
 
@@ -28,7 +28,7 @@ def test_the_six_taps_and_their_decoders(encoder, layer):
             assert z.shape[1:] == SHAPES[encoder][LAYERS.index(layer)]
         assert torch.equal(f(z), net(x)), "f∘Enc is the same network at every layer"
         assert f(z).shape == (2, 40)
-        x_hat = Decoder(tuple(z.shape[1:]), size, decoder_width(encoder, 16)).eval()(z)
+        x_hat = ImageDecoder(tuple(z.shape[1:]), size, decoder_width(encoder, 16)).eval()(z)
         assert FeatureMap(tuple(z.shape[1:]), 7).eval()(z).shape == (2, 7)
     assert x_hat.shape == x.shape and x_hat.min() > 0 and x_hat.max() < 1
 
@@ -38,7 +38,7 @@ def test_sizes(size):
     for layer in LAYERS:
         enc, _ = cut(backbone(3), layer)
         shape = tap_shape(enc, size)
-        assert Decoder(shape, size, 16).eval()(torch.randn(1, *shape)).shape == (1, 3, size, size)
+        assert ImageDecoder(shape, size, 16).eval()(torch.randn(1, *shape)).shape == (1, 3, size, size)
     x = torch.rand(5, 3, size, size)
     assert Discriminator(size, "dcgan", 8)(x).shape == (5,)
     logits = Discriminator(size, "patch", 8)(x)
@@ -47,14 +47,14 @@ def test_sizes(size):
 
 def test_a_decoder_standardises_so_that_shrinking_z_gains_nothing():
     torch.manual_seed(0)
-    decoder = Decoder((16,), 32, 8)
+    decoder = ImageDecoder((16,), 32, 8)
     z = torch.randn(64, 16)
     assert torch.allclose(decoder(z), decoder(0.05 * z + 3.0), atol=1e-2)
 
 
 def test_fixed_changes_neither_parameters_nor_buffers_but_passes_gradients():
     torch.manual_seed(0)
-    decoder = Decoder((8,), 32, 8)
+    decoder = ImageDecoder((8,), 32, 8)
     before = {name: t.clone() for name, t in decoder.state_dict().items()}
     z = torch.randn(4, 8, requires_grad=True)
     with fixed(decoder):

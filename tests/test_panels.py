@@ -87,7 +87,7 @@ def test_a_mistake_is_a_line_and_a_bug_is_an_error_output():
 
 
 def test_a_slider_and_its_box_follow_one_another():
-    weight = Weight(weights.table(Adversarial)[0], 2.0)
+    weight = Weight(weights.controls_of(Adversarial)[0], 2.0)
     assert weight.value == weight.slider.value == 2 and weight.slider.description == "λ1"
     weight.box.value = 2.2
     assert weight.value == 2.2 and weight.slider.value == 2, "exact entry, nearest notch"
@@ -177,7 +177,7 @@ def test_rows_of_another_defence_are_far_and_break_nothing(drawn, told):
         assert len(panel.buttons) == 3 and any("nopeek, α = 2, fc" in button.tooltip for button in panel.buttons)
         assert closer.comparable(store.rows[::-1], nearest) == store.rows
         assert {each.config for each in closer.comparable(store.rows, nearest)} == {each.config for each in store.rows}
-    assert cards.setting(other.config) == "nopeek, α = 2, fc" and cards.setting(TINY) == "no protection, fc"
+    assert cards.setting_words(other.config) == "nopeek, α = 2, fc" and cards.setting_words(TINY) == "no protection, fc"
 
 
 def test_a_defence_of_a_cell_is_not_trained_elsewhere_and_one_of_a_file_is(tmp_path, monkeypatch):
@@ -203,7 +203,7 @@ def test_only_one_module_names_the_weights():
     names = re.compile(r"\b(simulated_)?(lambda|mu)[12]\b")
     for path in [*ROOM.glob("*.py"), *(ROOM / "panels").glob("*.py")]:
         assert path.name == "weights.py" or not names.search(path.read_text()), path
-    assert weights.weights(weights.players(TINY)) == {n for n in RunConfig.parameters() if names.fullmatch(n)}
+    assert weights.weights(weights.player_classes(TINY)) == {n for n in RunConfig.parameters() if names.fullmatch(n)}
 
 
 # -- pictures, front, numbers, one face ---------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def test_any_module_is_shown_as_it_is():
     net.add_module("stem", nn.Sequential(nn.Conv2d(3, 5, 3, stride=2, padding=1), nn.BatchNorm2d(5), nn.ReLU()))
     net.add_module("end", nn.Sequential(nn.Flatten(), nn.Linear(5 * 64, 7)))
     mean = net.stem[1].running_mean.clone()
-    steps = architecture.layers(architecture.Player("Enc", net.train(), (3, 16, 16)))
+    steps = architecture.layers(architecture.Network("Enc", net.train(), (3, 16, 16)))
     assert [(s.stage, s.text, s.shape) for s in steps] == [
         ("stem", "Conv 3×3 /2, norm, ReLU", (5, 8, 8)),
         ("end", "Flatten", (320,)),
@@ -92,7 +92,7 @@ def test_any_module_is_shown_as_it_is():
     assert net.training and net.stem[1].training and torch.equal(net.stem[1].running_mean, mean)
     assert not any(m._forward_hooks for m in net.modules())
     words = [
-        text.get_text() for text in paper.figure6({"Enc": architecture.Player("Enc", net, (3, 16, 16))}).axes[0].texts
+        text.get_text() for text in paper.figure6({"Enc": architecture.Network("Enc", net, (3, 16, 16))}).axes[0].texts
     ]
     assert "stem: Conv 3×3 /2, norm, ReLU" in words and "5×8×8" in words and "3×16×16" in words
 
@@ -109,7 +109,7 @@ def test_the_figure_is_that_of_the_stored_networks(line):
     players = paper.players(TINY)
     enc, f = line.runs[0].experiment.networks
     for name, stored in (("Enc", enc), ("f", f)):
-        stored = architecture.Player(name, stored, players[name].shape)
+        stored = architecture.Network(name, stored, players[name].shape)
         assert architecture.layers(stored) == architecture.layers(players[name])
         assert stored.parameters == players[name].parameters and not stored.learns
 
@@ -211,5 +211,5 @@ def test_a_figure_is_not_left_open(line):
 
 def test_rows_of_several_tables_are_told_apart(line):
     settings = paper.find_rows(TINY, "1:1; 2:5; 3:conv1, with")
-    names = list(paper.figures.named([Line(setting, line.runs) for setting in settings]))
+    names = list(paper.figures.rows_by_name([Line(setting, line.runs) for setting in settings]))
     assert names == ["Table 1, #1\nno protection", "Table 2\nλ2 = 5", "Table 3\nconv1\nwith"]

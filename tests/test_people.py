@@ -8,12 +8,12 @@ from PIL import Image
 
 from arl import faces
 from arl.config import ATTRIBUTES
-from arl.workbook.people import SLIDERS, People, explore
+from arl.workbook.people import SLIDERS, PersonSliders, explore
 
 
 @pytest.fixture
 def people():
-    return People(seed=4, size=48)
+    return PersonSliders(seed=4, size=48)
 
 
 def shown(people) -> np.ndarray:

@@ -101,8 +101,8 @@ def test_intervals_are_over_people():
 def test_verdicts():
     low, high = {"value": 0.2, "low": 0.1, "high": 0.3}, {"value": 0.5, "low": 0.4, "high": 0.6}
     wide = {"value": 0.4, "low": -0.2, "high": 0.9}
-    assert (probes.change(low, high), probes.change(high, low)) == ("rises", "falls")
-    assert probes.change(low, wide) == "no difference that the intervals show"
+    assert (probes.trend(low, high), probes.trend(high, low)) == ("rises", "falls")
+    assert probes.trend(low, wide) == "no difference that the intervals show"
     assert probes.above(low, 0) == "readable" and probes.above(wide, 0) == "not told from guessing"
     assert probes.said(wide) == "0.40 (−0.20–0.90)"
 

@@ -20,7 +20,7 @@ from arl.store import (
     DamagedError,
     Run,
     files,
-    find,
+    find_run,
     obtain,
     pack,
     part_of,
@@ -180,11 +180,11 @@ def test_find_names_one_run_and_lists_several(tmp_path):
     a = obtain({"kind": "encoder", "x": 1}, lambda run: {}, root=tmp_path)
     b = obtain({"kind": "encoder", "x": 2}, lambda run: {}, root=tmp_path)
     assert {run.id for run in stored(tmp_path)} == {a.id, b.id}
-    assert find(a.id, tmp_path).id == a.id and find(b.id.split("-")[1][:6], tmp_path).id == b.id
+    assert find_run(a.id, tmp_path).id == a.id and find_run(b.id.split("-")[1][:6], tmp_path).id == b.id
     with pytest.raises(UserError, match="found 2 runs"):
-        find("encoder", tmp_path)
+        find_run("encoder", tmp_path)
     with pytest.raises(UserError, match="found no run for 'nothing'"):
-        find("nothing", tmp_path)
+        find_run("nothing", tmp_path)
 
 
 def test_only_safetensors_and_json_are_written(tmp_path):
@@ -373,7 +373,7 @@ def test_a_read_only_copy_is_read_without_writing(tmp_path, monkeypatch):
     before = sorted(p.name for p in copy.rglob("*"))
     run = obtain(SPEC, never, root=copy)
     assert run.result == result
-    assert [r.id for r in stored(copy)] == [run.id] and find(run.id[5:9], copy).load()[1] == {"epoch": 3}
+    assert [r.id for r in stored(copy)] == [run.id] and find_run(run.id[5:9], copy).load()[1] == {"epoch": 3}
     assert run.metrics and room.sound(run) and sorted(p.name for p in copy.rglob("*")) == before
 
 
@@ -453,7 +453,7 @@ def test_a_foreign_configuration_is_left_out_and_said_once(tmp_path, content, ca
     (tmp_path / "foreign" / "config.json").write_text(content)
     for _ in range(2):
         assert [r.id for r in stored(tmp_path)] == [run.id]
-        assert find("test", tmp_path).id == run.id
+        assert find_run("test", tmp_path).id == run.id
     said = capfd.readouterr().err
     assert said.count(str(tmp_path / "foreign" / "config.json")) == 1 and said.count("\n") == 2, said
 

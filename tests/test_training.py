@@ -128,7 +128,7 @@ def test_attackers_see_standardised_features_whatever_the_scale_of_z(shared_stor
     data = open_data(TINY)
     encoder, _ = Experiment(TINY.replace(layer="conv2")).networks
     shrunk = torch.nn.Sequential(encoder, torch.nn.Hardtanh(-1e9, 1e9), Shift())
-    a, b = (plateau.Features(e, [pictures(data, np.arange(60))], 60).z for e in (encoder, shrunk))
+    a, b = (plateau.StandardisedFeatures(e, [pictures(data, np.arange(60))], 60).z for e in (encoder, shrunk))
     assert torch.allclose(a, b, atol=1e-2)
     assert torch.allclose(a[0].mean((0, 2, 3)), torch.zeros(16), atol=1e-4)
     alive = a[0].std((0, 2, 3)) > 0.1  # a dead channel stays at 0
@@ -143,9 +143,9 @@ class Shift(torch.nn.Module):
 def test_features_too_large_to_keep_are_encoded_on_the_fly_with_the_same_values(shared_store, monkeypatch):
     data = open_data(TINY)
     encoder, _ = Experiment(TINY.replace(layer="conv1")).networks
-    kept = plateau.Features(encoder, [pictures(data, np.arange(40))], 40)
+    kept = plateau.StandardisedFeatures(encoder, [pictures(data, np.arange(40))], 40)
     monkeypatch.setattr(plateau, "CACHE_BYTES", 0)
-    fresh = plateau.Features(encoder, [pictures(data, np.arange(40))], 40)
+    fresh = plateau.StandardisedFeatures(encoder, [pictures(data, np.arange(40))], 40)
     assert kept.z is not None and fresh.z is None
     rows = torch.tensor([3, 30, 7])
     x = torch.from_numpy(data.images[rows]).float() / 255

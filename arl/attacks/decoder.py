@@ -50,6 +50,6 @@ class Decoder(Attack):
         from arl import models
         from arl.adversary import Adversary
 
-        decoder = models.Decoder(shapes.z, shapes.image, shapes.width)
+        decoder = models.ImageDecoder(shapes.z, shapes.image, shapes.width)
         d = models.Discriminator(shapes.image, self.discriminator, shapes.width) if self.mu1 > 0 else None
         return Adversary(decoder, d, perceptual, self.mu1, self.mu2, self.gan_loss)

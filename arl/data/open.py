@@ -11,7 +11,7 @@ import numpy as np
 from arl import faces
 from arl.config import RunConfig
 from arl.data.base import FaceData
-from arl.data.cache import Opened, clean, obtain
+from arl.data.cache import Opened, clean, obtain_faces
 from arl.data.celeba import open_celeba
 from arl.data.folder import open_folder, open_orl
 from arl.data.images import find_root
@@ -66,7 +66,7 @@ def open_data(cfg: RunConfig, progress: bool = True) -> FaceData:
     """
     clean(runs_root())
     skip = cfg.damaged == "skip" and cfg.data not in ("rendered",)
-    return obtain(look_at_data(cfg), progress, skip=skip)
+    return obtain_faces(look_at_data(cfg), progress, skip=skip)
 
 
 def open_extra(cfg: RunConfig, progress: bool = True) -> FaceData | None:
@@ -78,7 +78,7 @@ def open_extra(cfg: RunConfig, progress: bool = True) -> FaceData | None:
     if opened is None:
         return None
     rendered = cfg.extra_source in faces.DOMAINS
-    return picked(obtain(opened, progress, skip=cfg.damaged == "skip" and not rendered), cfg)
+    return picked(obtain_faces(opened, progress, skip=cfg.damaged == "skip" and not rendered), cfg)
 
 
 def picked(data: FaceData, cfg: RunConfig) -> FaceData:

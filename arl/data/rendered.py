@@ -14,7 +14,7 @@ from arl import faces
 from arl.config import ATTRIBUTES
 from arl.data.base import FaceData
 from arl.data.build import ROWS, Rows, Source, ranges_of
-from arl.data.cache import Opened, obtain
+from arl.data.cache import Opened, obtain_faces
 from arl.machine import KEEP_MEMORY
 
 PAINTER = Path(__file__).with_name("painter.py").resolve()
@@ -36,7 +36,7 @@ def open_rendered(
     `first + count` that do not meet, have nobody in common. Raises ConfigError where they have no room.
     """
     opened = look_rendered(identities, per_identity, image_size, seed, domain, first_identity=first_identity)
-    return obtain(opened, progress)
+    return obtain_faces(opened, progress)
 
 
 def look_rendered(

@@ -1,9 +1,9 @@
 """Room for faces: the bytes that a set takes on the disk and in memory, against what there is."""
 
 import os
-import shutil
 from pathlib import Path
 
+from arl.machine import free_bytes
 from arl.messages import ConfigError
 
 ATTRIBUTES = 40  # at most
@@ -18,14 +18,6 @@ def bytes_of(images: int, size: int) -> int:
 def memory_of(images: int) -> int:
     """Bytes of memory that the labels of `images` faces take; the faces themselves stay on the disk."""
     return images * (2 * ATTRIBUTES + 4 * 8)
-
-
-def free_bytes(folder: Path) -> int:
-    """Free bytes on the disk where `folder` is or will be."""
-    for place in (folder, *folder.absolute().parents):
-        if place.exists():
-            return shutil.disk_usage(place).free
-    return 0
 
 
 def physical_memory() -> int | None:

@@ -82,7 +82,7 @@ def nose_height(t: Columns, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return t.nose_height * (0.90 * line * spine + 0.30 * ball + 0.50 * wing)
 
 
-def pose(t: Columns, c: Canvas) -> Canvas:
+def face_coordinates(t: Columns, c: Canvas) -> Canvas:
     """Map pixels to the frontal face: the part of `c` that holds the face.
 
     Adds to `c` the angles, `ex` and `ey`, from the head's axis, `a`, the half-width of the head there, and `around`. To the face it

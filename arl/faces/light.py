@@ -5,7 +5,7 @@ import numpy as np
 from arl.faces.canvas import Canvas, Columns, noise, smooth
 
 
-def scene(t: Columns, c: Canvas) -> np.ndarray:
+def backdrop(t: Columns, c: Canvas) -> np.ndarray:
     """A place behind the person, out of focus: a wall, things and gaps, leaves or lamps (B, 3, H, W)."""
     u, v = c.sx, c.sy
     blend = smooth(v * np.cos(6.3 * t.phase4) + u * np.sin(6.3 * t.phase4), -2.4, 2.4)

@@ -6,8 +6,8 @@ from arl.faces.body import body, double_chin, ears
 from arl.faces.canvas import Canvas, Columns, smooth
 from arl.faces.face import paint_face
 from arl.faces.hair import Hair, comb
-from arl.faces.head import pose, slopes
-from arl.faces.light import scene, shade
+from arl.faces.head import face_coordinates, slopes
+from arl.faces.light import backdrop, shade
 from arl.faces.worn import earrings, glasses, hat, necklace
 
 NO_FACE = -0.3  # the depth on which hair lies where there is no face
@@ -16,10 +16,10 @@ NO_FACE = -0.3  # the depth on which hair lies where there is no face
 def paint(t: Columns, size: int) -> np.ndarray:
     """Linear pictures (B, 3, size, size) float32 of traits `t`."""
     c = Canvas(t, size)
-    f = pose(t, c)
+    f = face_coordinates(t, c)
     paint_face(t, f)
     hair = comb(t, c)
-    background = scene(t, c)
+    background = backdrop(t, c)
     c.rgb[:] = background
     c.layer(hair.behind, hair.rgb * 0.5, hair.slope_x, hair.slope_y, -0.6, 0.1, hair.sky * 0.8)
     body(t, c)

@@ -88,7 +88,7 @@ def hair_colour(t: Traits, s: Sitter) -> None:
     t["beard_rgb"] = np.where(s.f["Gray_Hair"][:, None] > 0, t["hair_rgb"] * 0.75, dull)
 
 
-def beard(t: Traits, s: Sitter) -> None:
+def facial_hair(t: Traits, s: Sitter) -> None:
     """Beards by kind, stubble, and the grey of a shaven chin, darker under dark hair."""
     t["goatee"], t["mustache"], t["beard"] = s.f["Goatee"], s.f["Mustache"], s.f["beard"]
     t["stubble"], t["sideburns"] = s.f["5_o_Clock_Shadow"], s.f["Sideburns"]

@@ -24,7 +24,7 @@ PARTS = (
     surface.makeup,
     surface.haircut,
     surface.hair_colour,
-    surface.beard,
+    surface.facial_hair,
     setting.clothes,
     setting.worn,
     setting.pose,

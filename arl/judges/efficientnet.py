@@ -22,7 +22,7 @@ STAGES = (
 STEM = 32  # channels of the first convolution
 
 
-class Normalise(nn.Module):
+class LiteNormalise(nn.Module):
     """[0, 1] to the range that the Lite networks were trained on: (255 x − 127) / 128."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ def perceptual(cfg: RunConfig, device: torch.device) -> Perceptual | None:
     if cfg.perceptual == "random":
         g = _random()
     elif cfg.perceptual == "efficientnet":
-        g = Perceptual(efficientnet.blocks(), efficientnet.NAME, efficientnet.Normalise())
+        g = Perceptual(efficientnet.blocks(), efficientnet.NAME, efficientnet.LiteNormalise())
     else:
         g = _vgg16(cfg.perceptual)
     return g.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)

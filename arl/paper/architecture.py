@@ -15,14 +15,14 @@ from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, nn
 
 from arl.config import RunConfig
-from arl.models import Decoder, Discriminator, FeatureMap, Shape, backbone, cut, decoder_width
+from arl.models import Discriminator, FeatureMap, ImageDecoder, Shape, backbone, cut, decoder_width
 from arl.paper.style import COLOURS, WIDTH, themed
 
 EMBEDDING = 128  # elements of C's embedding where no judge is asked; dlib's has as many
 
 
 @dataclass(frozen=True)
-class Player:
+class Network:
     """A network of the game, and the shape of one input, without the batch."""
 
     name: str
@@ -53,7 +53,7 @@ class Layer:
     shape: Shape
 
 
-def players(cfg: RunConfig, attributes: int | None = None, embedding: int = EMBEDDING) -> dict[str, Player]:
+def players(cfg: RunConfig, attributes: int | None = None, embedding: int = EMBEDDING) -> dict[str, Network]:
     """Enc and f of `cfg`, cut at its layer, and Dec, D and M that fit them, untrained.
 
     `attributes`: how many f answers; those of `cfg` if None. `embedding`: elements of C's embedding, which M imitates.
@@ -61,18 +61,18 @@ def players(cfg: RunConfig, attributes: int | None = None, embedding: int = EMBE
     image = (3, cfg.image_size, cfg.image_size)
     net = backbone(attributes or len(cfg.attributes), cfg.encoder, cfg.width)
     encoder, classifier = cut(net, cfg.layer)
-    enc = Player("Enc", encoder, image)
+    enc = Network("Enc", encoder, image)
     z = enc.output
     found = [
         enc,
-        Player("f", classifier, z),
-        Player("Dec", Decoder(z, cfg.image_size, decoder_width(cfg.encoder, cfg.width)), z),
+        Network("f", classifier, z),
+        Network("Dec", ImageDecoder(z, cfg.image_size, decoder_width(cfg.encoder, cfg.width)), z),
     ]
     if cfg.discriminator != "none":
         found.append(
-            Player("D", Discriminator(cfg.image_size, cfg.discriminator, decoder_width(cfg.encoder, cfg.width)), image)
+            Network("D", Discriminator(cfg.image_size, cfg.discriminator, decoder_width(cfg.encoder, cfg.width)), image)
         )
-    found.append(Player("M", FeatureMap(z, embedding), z))
+    found.append(Network("M", FeatureMap(z, embedding), z))
     return {player.name: player for player in found}
 
 
@@ -80,7 +80,7 @@ def players(cfg: RunConfig, attributes: int | None = None, embedding: int = EMBE
 
 
 @torch.no_grad()
-def layers(player: Player) -> list[Layer]:
+def layers(player: Network) -> list[Layer]:
     """The steps of a network in the order in which a zero input passes them; those that change no shape join the one before."""
     seen: list[tuple[nn.Module, Shape, Shape]] = []
     parts = dict(_parts(player.module))
@@ -152,7 +152,7 @@ def shape_text(shape: Shape) -> str:
 
 
 @themed
-def figure6(found: Mapping[str, Player]) -> Figure:
+def figure6(found: Mapping[str, Network]) -> Figure:
     """Figure 6: the steps of each network from top to bottom with the shapes that leave them, and the cut between Enc and f.
 
     Each network is a column, but f stands under Enc, from whose Z it starts.
@@ -176,7 +176,7 @@ def figure6(found: Mapping[str, Player]) -> Figure:
     return figure
 
 
-def _column(axis: Axes, player: Player, x: float, y: float) -> float:
+def _column(axis: Axes, player: Network, x: float, y: float) -> float:
     """One network from `y` downwards; returns where it ends."""
     millions = f"{player.parameters / 1e6:.2f} M" if player.parameters >= 1e5 else f"{player.parameters / 1e3:.1f} k"
     axis.text(x + 0.02, y, player.name, fontsize=9, fontweight="bold", va="center")
@@ -197,7 +197,7 @@ def _column(axis: Axes, player: Player, x: float, y: float) -> float:
     return y
 
 
-def _input(player: Player) -> str:
+def _input(player: Network) -> str:
     return "image" if len(player.shape) == 3 and player.shape[0] == 3 else "Z"
 
 

@@ -102,7 +102,7 @@ def compare(
     `rows`: stored rows by the name that stands at their left, or lines of a table, each shown by its first seed. `people`: how many, each
     once, chosen as `choose_people` does in the first of the rows; or an array of images. Raises `ConfigError`.
     """
-    rows = rows if isinstance(rows, Mapping) else named(rows)
+    rows = rows if isinstance(rows, Mapping) else rows_by_name(rows)
     first = next(iter(rows.values()))
     index = people if isinstance(people, np.ndarray) else choose_people(first, people, choose)
     shown: dict[str, Tensor] = {}
@@ -114,7 +114,7 @@ def compare(
     return reconstruction_grid(shown, notes, "numbers: face similarity to the input (better ↓)")
 
 
-def named(lines: Sequence[Line]) -> dict[str, Row]:
+def rows_by_name(lines: Sequence[Line]) -> dict[str, Row]:
     """The first seed's run of each line, by its number and label; lines of several tables have their table's number as well."""
     mixed = len({line.setting.table for line in lines}) > 1
     found: dict[str, Row] = {}

@@ -86,7 +86,7 @@ class TableLine(Protocol):
     def floor(self, metric: str) -> float | None: ...
 
 
-def interval(figure: dict[str, Any]) -> Interval:
+def interval_of(figure: dict[str, Any]) -> Interval:
     """A figure's value with its interval, from a result's `value`, `low`, `high`."""
     value = figure["value"]
     low, high = (value if figure[side] is None else figure[side] for side in ("low", "high"))
@@ -131,7 +131,7 @@ def of_lines(lines: Sequence[TableLine], privacy: str = "face_similarity") -> Fr
     for line in lines:
         name = line.setting.label.removeprefix("λ2 = ")
         marks.append(
-            Mark(interval(line.figure(privacy)), interval(line.figure("mean_mcc")), "protected", "o", name=name)
+            Mark(interval_of(line.figure(privacy)), interval_of(line.figure("mean_mcc")), "protected", "o", name=name)
         )
         if {"mean_mcc", privacy} <= set(line.setting.paper):
             x, y = line.setting.paper[privacy], line.setting.paper["mean_mcc"]

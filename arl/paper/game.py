@@ -13,7 +13,7 @@ from arl.config import RunConfig
 from arl.defences import Defence
 from arl.defences.adversarial import Adversarial
 from arl.models import Shape
-from arl.paper.architecture import Player, shape_text
+from arl.paper.architecture import Network, shape_text
 from arl.paper.style import COLOURS, INK, WIDTH, themed
 from arl.training import fixed
 
@@ -33,14 +33,14 @@ class Step:
     fresh: bool = False  # Dec is Dec^a, which meets Enc after training
 
 
-def steps(found: Mapping[str, Player], cfg: RunConfig) -> list[Step]:
+def steps(found: Mapping[str, Network], cfg: RunConfig) -> list[Step]:
     """The steps of training, alternating, then the attack. Who learns is read from the modules while the others are fixed."""
     simulated = cfg.defence.simulated if cfg.protected else None
     game = [] if simulated is None else [_simulated(found, cfg, simulated)]
     return [*game, _protecting(found, cfg, simulated), _attack(found, cfg)]
 
 
-def _simulated(found: Mapping[str, Player], cfg: RunConfig, attack: Attack) -> Step:
+def _simulated(found: Mapping[str, Network], cfg: RunConfig, attack: Attack) -> Step:
     """(a): Dec, and D if its loss counts, while Enc is fixed."""
     mu1, mu2 = _weights(attack)
     players = ("Dec", "D") if mu1 > 0 else ("Dec",)
@@ -50,7 +50,7 @@ def _simulated(found: Mapping[str, Player], cfg: RunConfig, attack: Attack) -> S
     return Step(title, images, _learning(found, ("Enc", *players), frozen=("Enc", "f")), equations, {"Dec": terms})
 
 
-def _protecting(found: Mapping[str, Player], cfg: RunConfig, simulated: Attack | None) -> Step:
+def _protecting(found: Mapping[str, Network], cfg: RunConfig, simulated: Attack | None) -> Step:
     """(b): Enc and f, while Dec is fixed, where an adversary takes part."""
     title, players = "training: no adversary takes part", ("Enc", "f")
     if simulated is not None:
@@ -62,7 +62,7 @@ def _protecting(found: Mapping[str, Player], cfg: RunConfig, simulated: Attack |
     )
 
 
-def _attack(found: Mapping[str, Player], cfg: RunConfig) -> Step:
+def _attack(found: Mapping[str, Network], cfg: RunConfig) -> Step:
     """What is measured: fresh attackers meet the frozen Enc."""
     attacks = {attack.name(): attack for attack in cfg.attacks}
     learning, equations, terms = ["Enc"], [], {}
@@ -95,7 +95,7 @@ def _protector(defence: Defence) -> tuple[str, dict[str, str]]:
     return f"(9) = {' '.join(['(6)', *terms])}", {"f": "(6)", "Dec": " ".join(terms)}
 
 
-def _learning(found: Mapping[str, Player], taking_part: Sequence[str], frozen: Sequence[str]) -> dict[str, bool]:
+def _learning(found: Mapping[str, Network], taking_part: Sequence[str], frozen: Sequence[str]) -> dict[str, bool]:
     with fixed(*(found[name].module for name in frozen)):
         return {name: found[name].learns for name in taking_part}
 
@@ -107,7 +107,7 @@ def _adversary(mu1: float, mu2: float) -> tuple[tuple[str, ...], str]:
 
 
 @themed
-def figure2(found: Mapping[str, Player], cfg: RunConfig) -> Figure:
+def figure2(found: Mapping[str, Network], cfg: RunConfig) -> Figure:
     """Figure 2: a panel a step; orange players learn, grey ones are fixed, arrows carry the shapes of Z, X̂ and the logits."""
     every = steps(found, cfg)
     figure, axes = plt.subplots(len(every), 1, figsize=(WIDTH, 1.55 * len(every)), squeeze=False)
@@ -124,7 +124,7 @@ def figure2(found: Mapping[str, Player], cfg: RunConfig) -> Figure:
     return figure
 
 
-def _panel(axis: Axes, step: Step, found: Mapping[str, Player]) -> None:
+def _panel(axis: Axes, step: Step, found: Mapping[str, Network]) -> None:
     """Images → Enc → Z, and from there a branch for each who reads Z."""
     readers = [name for name in ("f", "Dec", "M") if name in step.learning]
     _box(axis, 0.75, 0, step.images, None, shape_text(found["Enc"].shape))

@@ -17,7 +17,7 @@ from arl.config import RunConfig
 from arl.data import batches, pictures, targets
 from arl.judges.known import recognised
 from arl.metrics import Interval
-from arl.paper.probes import area_under_roc, change, decoded, over_people, photographs, said
+from arl.paper.probes import area_under_roc, decoded, over_people, photographs, said, trend
 from arl.row import Row
 from arl.store import obtain
 from arl.training import initialised, precision
@@ -162,11 +162,11 @@ def limits_text(names: Sequence[str], rows: Sequence[Row], read: Sequence[dict[s
         a, b = (pick(mine, key=lambda i: similar[i]["value"]) for pick in (max, min))
         if a == b:
             continue
-        fall = f"{said(similar[a])} → {said(similar[b])}, {change(similar[a], similar[b])}"
+        fall = f"{said(similar[a])} → {said(similar[b])}, {trend(similar[a], similar[b])}"
         lines += ["", f"{names[a]} → {names[b]}: face similarity {fall}"]
         for source in ("Z", "X̂"):
             for trait, before in read[a][source].items():
                 after = read[b][source][trait]
-                fall = f"{said(before)} → {said(after)}, {change(before, after)}"
+                fall = f"{said(before)} → {said(after)}, {trend(before, after)}"
                 lines.append(f"  {trait.replace('_', ' ')} from {source}: {fall}")
     return "\n".join(lines)

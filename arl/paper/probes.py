@@ -232,14 +232,14 @@ def figure4_text(panels: Sequence[dict[str, Any]]) -> str:
             f"  Smiling: MCC {said(smiling(many))}, {above(smiling(many), 0)}",
             f"  four classes: recall {said(four(many))}, {above(four(many), four(many)['chance'])}",
             "40 attributes, with adversarial training: “more uniformly distributed along these two attributes”",
-            f"  four classes: {said(four(many))} → {said(four(many_protected))}, {change(four(many), four(many_protected))}",
+            f"  four classes: {said(four(many))} → {said(four(many_protected))}, {trend(four(many), four(many_protected))}",
             "Smiling alone: “only the Smiling attribute is preserved for both models”",
             f"  Eyeglasses without: MCC {said(glasses(one))}, {above(glasses(one), 0)}",
             f"  Eyeglasses with: MCC {said(glasses(one_protected))}, {above(glasses(one_protected), 0)}",
-            f"  against forty attributes, without: {said(glasses(many))} → {said(glasses(one))}, {change(glasses(many), glasses(one))}",
+            f"  against forty attributes, without: {said(glasses(many))} → {said(glasses(one))}, {trend(glasses(many), glasses(one))}",
             "Smiling alone: the adversarial loss “does not turn out to be particularly effective”",
-            f"  Eyeglasses: {said(glasses(one))} → {said(glasses(one_protected))}, {change(glasses(one), glasses(one_protected))}",
-            f"  Smiling: {said(smiling(one))} → {said(smiling(one_protected))}, {change(smiling(one), smiling(one_protected))}",
+            f"  Eyeglasses: {said(glasses(one))} → {said(glasses(one_protected))}, {trend(glasses(one), glasses(one_protected))}",
+            f"  Smiling: {said(smiling(one))} → {said(smiling(one_protected))}, {trend(smiling(one), smiling(one_protected))}",
         ]
     )
 
@@ -259,7 +259,7 @@ def above(interval: Interval, chance: float) -> str:
     return "readable" if interval["low"] > chance else "not told from guessing"
 
 
-def change(a: Interval, b: Interval) -> str:
+def trend(a: Interval, b: Interval) -> str:
     """From `a` to `b`: rises or falls where their intervals do not meet."""
     if a["value"] is None or b["value"] is None:
         return "not measured"

@@ -55,7 +55,7 @@ def _tables(folder: Path) -> Iterable[str]:
     for title, (name, metrics) in TABLES.items():
         if (folder / f"{name}.csv").exists():
             yield f"### {title}\n"
-            yield f"Ours ± half of the interval (the paper's, on CelebA). {measured_on(folder, name)}\n"
+            yield f"Ours ± half of the interval (the paper's, on CelebA). {_measured_on(folder, name)}\n"
             yield "\n".join(table(folder, title, metrics)) + "\n"
             yield f"More columns and the run ids: [{name}.csv]({folder.name}/{name}.csv), [LaTeX]({folder.name}/{name}.tex).\n"
             pictures = {name: f"{title}, ours beside the paper's", **BESIDE.get(title, {})}
@@ -88,7 +88,7 @@ def _cell(cell: dict[str, str]) -> str:
     return f"{value:.{decimals}f} ± {half:.{decimals}f}{paper}"
 
 
-def measured_on(folder: Path, name: str) -> str:
+def _measured_on(folder: Path, name: str) -> str:
     """Faces, judges, kind of interval of a table, as its JSON says."""
     return json.loads((folder / f"{name}.json").read_text())["numbers"]["on"]
 

@@ -15,7 +15,7 @@ from arl.store.files import (
     write_json,
 )
 from arl.store.provenance import checkout, home, made_with, project_root, runs_root, settle
-from arl.store.runs import DamagedError, Run, UnknownRunError, find, obtain, run_id, sound, stored
+from arl.store.runs import DamagedError, Run, UnknownRunError, find_run, obtain, run_id, sound, stored
 
 if TYPE_CHECKING:
     from arl.store.tensors import Part, Tensors, pack, unpack
@@ -30,7 +30,7 @@ __all__ = [
     "explain",
     "explained",
     "file_sha256",
-    "find",
+    "find_run",
     "home",
     "locked",
     "made_with",

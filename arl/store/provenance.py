@@ -41,7 +41,7 @@ def runs_root() -> Path:
 def settle() -> None:
     """Fix the store's folder, and `$ARL_FIGURES`, as seen from here, for this process and its children. For a program to call first."""
     figures = machine.folder("ARL_FIGURES")
-    machine.settle(ARL_RUNS=runs_root(), **({} if figures is None else {"ARL_FIGURES": figures}))
+    machine.export_folders(ARL_RUNS=runs_root(), **({} if figures is None else {"ARL_FIGURES": figures}))
 
 
 @cache
@@ -66,6 +66,6 @@ def _commit(root: Path | None) -> str:
 
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
-    clean = machine.environment(without="GIT_")  # a hook's GIT_DIR would lead to another repository
+    clean = machine.child_environment(without="GIT_")  # a hook's GIT_DIR would lead to another repository
     ran = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True, env=clean)
     return ran.stdout.strip()

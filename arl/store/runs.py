@@ -259,7 +259,7 @@ def _leave_out(why: str) -> None:
     say(f"{why}; left out")
 
 
-def find(text: str, root: Path | None = None) -> Run:
+def find_run(text: str, root: Path | None = None) -> Run:
     """The stored run whose id starts with or contains `text`; raises `UnknownRunError` for none or several."""
     found = [run for run in stored(root) if text in run.id]
     exact = [run for run in found if run.id == text] or found

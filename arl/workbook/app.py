@@ -10,7 +10,7 @@ import click
 from arl import gate
 from arl.messages import UserError
 from arl.store import runs_root
-from arl.workbook.notebooks import notebooks, opened
+from arl.workbook.notebooks import notebooks, read_notebook
 
 HOST = "127.0.0.1"
 UPLOAD = 64 << 20  # bytes of one message: a few photographs
@@ -26,7 +26,7 @@ def serve(port: int) -> None:
         from voila.app import Voila
     except ImportError:
         raise UserError("app: Voilà is not installed, accepted: after pip install 'arl[app]'") from None
-    served = [path for path in notebooks() if opened(path).app]
+    served = [path for path in notebooks() if read_notebook(path).app]
     if not served:
         raise UserError("app: found no notebook with arl.app in its metadata, accepted: a complete installation of arl")
     gate.environment()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from arl.config import RunConfig
-from arl.plugins import files
+from arl.plugins import plugin_files
 from arl.store import Run, runs_root, stored
 from arl.workbook.weights import protects
 
@@ -48,7 +48,7 @@ class Training:
 
     def __init__(self, cfg: RunConfig):
         self.config = cfg
-        plugins = files(cfg.players)
+        plugins = plugin_files(cfg.players)
         self._folder = tempfile.TemporaryDirectory(prefix="arl-training-")
         self._file = Path(self._folder.name) / "runs.json"
         self._log = tempfile.TemporaryFile()

@@ -43,7 +43,7 @@ def url(data: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def setting(cfg: RunConfig) -> str:
+def setting_words(cfg: RunConfig) -> str:
     """A configuration in a few words: its defence, weights, layer and attacker."""
     extra = {"none": [], "adversary": ["extra data †"], "both": ["extra data ‡"]}[cfg.extra]
     return ", ".join([*words(cfg), cfg.layer, *extra])
@@ -86,19 +86,19 @@ def face_buttons(grid: Grid, side: int) -> str:
     return "<style>" + "\n".join(rules) + "</style>"
 
 
-def decoded(title: str, grid: Grid, row: Row) -> str:
+def decoded_strip(title: str, grid: Grid, row: Row) -> str:
     """One strip of reconstructions with the face similarity under each."""
     values = [f"{s:.2f}" for s in grid.similarity]
     alt = f"{title}: {len(values)} faces decoded from their features by {row.id}; face similarity to the inputs {', '.join(values)}"
     cells = "".join(f"<span>{value}</span>" for value in values)
     columns = f"grid-template-columns: repeat({len(values)}, 1fr)"
     return html(
-        f'<div><b>{escape(title)}</b> <span class="soft">{escape(setting(row.config))}</span></div>'
+        f'<div><b>{escape(title)}</b> <span class="soft">{escape(setting_words(row.config))}</span></div>'
         f"{image(grid.decoded, alt, 'strip')}<div class='cells' style='{columns}' aria-hidden='true'>{cells}</div>"
     )
 
 
-def live(strip: bytes, what: str) -> str:
+def live_strip(strip: bytes, what: str) -> str:
     """The faces as the decoder in training makes them now."""
     return html(f"<div class='soft'>{escape(what)}</div>{image(strip, what, 'strip')}")
 
@@ -106,7 +106,7 @@ def live(strip: bytes, what: str) -> str:
 # -- numbers ------------------------------------------------------------------------------------------------------
 
 
-def numbers(row: Row, baseline: Row | None) -> str:
+def numbers_table(row: Row, baseline: Row | None) -> str:
     """The row's figures with intervals, and the change against no protection, as a table."""
     changes = change(row, baseline) if baseline is not None and baseline is not row else {}
     lines = []
@@ -155,7 +155,7 @@ COLOUR = {"protected": "var(--them)", "plain": "var(--soft)", "chosen": "var(--y
 KEY = "■ no protection  ● protected, with 95 % intervals; pale: another seed or layer; orange: the run that is shown"
 
 
-def front(points: Sequence[Point], chosen: Row | None) -> Drawn:
+def front_svg(points: Sequence[Point], chosen: Row | None) -> Drawn:
     """`arl.paper.front.of_points` as SVG: each stored run with its 95 % intervals, the front through the best that are alike."""
     if not points:
         nothing = "<h3>Utility and privacy</h3><div class='soft'>No stored run was made like this choice.</div>"
@@ -189,7 +189,7 @@ def front(points: Sequence[Point], chosen: Row | None) -> Drawn:
 
 
 def front_key() -> str:
-    """What the symbols of `front` mean."""
+    """What the symbols of `front_svg` mean."""
     return html(f"<div class='soft'>{KEY}</div>")
 
 
@@ -222,7 +222,7 @@ def point_name(point: Point) -> str:
     """A point in words, for its button."""
     (x, x_low, x_high), (y, y_low, y_high) = point.x, point.y
     return (
-        f"{setting(point.row.config)}, seed {point.row.config.seed}: mean MCC {y:.3f} ({y_low:.3f}–{y_high:.3f}), "
+        f"{setting_words(point.row.config)}, seed {point.row.config.seed}: mean MCC {y:.3f} ({y_low:.3f}–{y_high:.3f}), "
         f"face similarity {x:.3f} ({x_low:.3f}–{x_high:.3f})"
     )
 
@@ -282,7 +282,7 @@ def duration(seconds: float | None) -> str:
 SCHEDULE = ("epochs", "attack_epochs", "lr", "attack_lr", "batch_size", "width", "encoder")  # said where they differ
 
 
-def closer(found: Closer, chosen: Row, title: str) -> str:
+def closer_table(found: Closer, chosen: Row, title: str) -> str:
     """One face under each stored setting: pictures, whom C takes it for, what f says."""
 
     def whom(nearest: Sequence[Neighbour]) -> str:
@@ -300,7 +300,7 @@ def closer(found: Closer, chosen: Row, title: str) -> str:
         differ = [
             f"{n} = {there}" for n, _, there in distance(chosen.config, seen.row.config).differences if n in SCHEDULE
         ]
-        name = ", ".join([setting(seen.row.config), *differ])
+        name = ", ".join([setting_words(seen.row.config), *differ])
         alt = f"decoded with {name}, face similarity {seen.similarity:.2f}"
         kind = ' class="chosen"' if seen.row.id == chosen.id else ""
         rows.append(

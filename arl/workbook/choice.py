@@ -16,10 +16,10 @@ import torch
 from arl.config import RunConfig
 from arl.evaluate import PRIVACY
 from arl.messages import UserError
-from arl.paper.front import Point, interval
+from arl.paper.front import Point, interval_of
 from arl.row import Row
 from arl.store import Run, runs_root
-from arl.workbook.weights import Control, players, position, tables, unprotected, weights
+from arl.workbook.weights import Control, controls_by_name, player_classes, position, unprotected, weights
 
 FACES = ("data", "data_root", "damaged", "data_seed", "image_size", "identities", "per_identity")
 OF_THE_SEED, OF_THE_FACES, OF_THE_REST = 0.25, 100.0, 10.0  # what one difference adds to a distance
@@ -105,7 +105,7 @@ def essence(cfg: RunConfig) -> dict[str, Any]:
     fields = {name: value for name, value in fields.items() if name not in ORIGIN}
     fields |= {"perceptual": cfg.perceptual} if any(player.perceptual_weight for player in cfg.players) else {}
     fields |= {name: value for name, value in cfg.flat().items() if name in {*names, "attacks"}}
-    return dict.fromkeys(weights(players(cfg)), 0.0) | fields | {"defence": cfg.defence.name()}
+    return dict.fromkeys(weights(player_classes(cfg)), 0.0) | fields | {"defence": cfg.defence.name()}
 
 
 class Distance(NamedTuple):
@@ -144,13 +144,13 @@ def distance(cfg: RunConfig, other: RunConfig) -> Distance:
 def _distance(cfg: RunConfig, other: RunConfig) -> Distance:
     a, b = essence(cfg), essence(other)
     differences = [(name, a[name], b[name]) for name in a if name in b and a[name] != b[name]]
-    mine, theirs = players(cfg), players(other)
+    mine, theirs = player_classes(cfg), player_classes(other)
     both = weights(mine) if mine == theirs else weights(mine) & weights(theirs)
     square = sum((position(here) - position(there)) ** 2 for name, here, there in differences if name in both)
     rest = [name for name, _, _ in differences if name not in both]
     counts = {"seed": OF_THE_SEED, **dict.fromkeys(FACES, OF_THE_FACES)}
     far = math.sqrt(square) + sum(counts.get(name, OF_THE_REST) for name in rest)
-    return Distance(far, tuple(differences), tables(mine))
+    return Distance(far, tuple(differences), controls_by_name(mine))
 
 
 def _short(value: Any) -> str:
@@ -166,13 +166,13 @@ def _short(value: Any) -> str:
 
 def front(rows: Iterable[Row], cfg: RunConfig, privacy: str = "face_similarity") -> list[Point]:
     """The rows that may be compared with `cfg`: made like it from the same faces, but for what is in `COMPARABLE`."""
-    points, weighed = [], weights(players(cfg))
+    points, weighed = [], weights(player_classes(cfg))
     for row in rows:
         differ = {name for name, _, _ in distance(cfg, row.config).differences} - weighed
         x, y = row.result[privacy], row.result["mean_mcc"]
         if differ <= COMPARABLE and x["value"] is not None and y["value"] is not None:
             alike = not differ & {"seed", "layer"}
-            points.append(Point(row, interval(x), interval(y), alike, row.config.protected))
+            points.append(Point(row, interval_of(x), interval_of(y), alike, row.config.protected))
     return points
 
 

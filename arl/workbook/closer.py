@@ -19,7 +19,7 @@ from arl.row import Row
 from arl.store import Run, unpack
 from arl.workbook.choice import FACES, distance, essence
 from arl.workbook.pictures import decode, faces_of, png
-from arl.workbook.weights import players, tables
+from arl.workbook.weights import controls_by_name, player_classes
 
 
 class Neighbour(NamedTuple):
@@ -31,7 +31,7 @@ class Neighbour(NamedTuple):
     picture: bytes
 
 
-class Seen(NamedTuple):
+class FaceUnderSetting(NamedTuple):
     """One face under one stored setting."""
 
     row: Row
@@ -48,7 +48,7 @@ class Closer(NamedTuple):
     nearest: tuple[Neighbour, ...]
     truth: dict[str, bool] | None  # None for a photograph of one's own
     identity: int | None
-    seen: tuple[Seen, ...]
+    seen: tuple[FaceUnderSetting, ...]
 
 
 def judge_of(row: Row) -> Recogniser:
@@ -84,7 +84,7 @@ def comparable(rows: Iterable[Row], row: Row) -> list[Row]:
 def _place(row: Row) -> tuple[Any, ...]:
     """Where a row stands in a list: by layer, without protection first, by defence, by what is chosen of it and of the attacks."""
     cfg = row.config
-    chosen = [essence(cfg).get(name, getattr(cfg, name)) for name in tables(players(cfg))]
+    chosen = [essence(cfg).get(name, getattr(cfg, name)) for name in controls_by_name(player_classes(cfg))]
     return cfg.layer, cfg.protected, *(player.name() for player in cfg.players), chosen
 
 
@@ -128,6 +128,6 @@ def closer(rows: Sequence[Row], row: Row, face: int | np.ndarray, neighbours: in
     for i, (r, (x_hat, probabilities)) in enumerate(zip(rows, made, strict=True), 1):
         names = attribute_names(data, r.config)
         predictions = dict(zip(names, probabilities[0].tolist(), strict=True))
-        seen.append(Seen(r, png(x_hat[0]), similarity[i], whom[i], predictions))
+        seen.append(FaceUnderSetting(r, png(x_hat[0]), similarity[i], whom[i], predictions))
     truth = None if own else dict(zip(data.attribute_names, data.attributes[face].tolist(), strict=True))
     return Closer(png(x), whom[0], truth, None if own else int(data.identities[face]), tuple(seen))

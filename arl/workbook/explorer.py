@@ -81,7 +81,7 @@ class Explorer:
 
     def figure(self) -> Figure:
         """What is shown now, for paper and for readers without widgets."""
-        return session.figure(self.store, self.config, self.people)
+        return session.session_figure(self.store, self.config, self.people)
 
     def runs(self) -> list[Any]:
         """The stored runs behind `figure`."""

@@ -64,7 +64,7 @@ class Notebook:
 
     def configuration(self, given: Mapping[str, Any]) -> RunConfig | None:
         """The configuration that the values `given` make; None for a notebook without `preset`. Raises `ConfigError`."""
-        return configuration(self.parameters, given)
+        return notebook_configuration(self.parameters, given)
 
     def settings(self, given: Mapping[str, Any]) -> dict[tuple[str, RunConfig], None]:
         """The rows of the paper's tables that it will ask for, each with every seed."""
@@ -76,7 +76,7 @@ class Notebook:
         return {(row.name, each): None for row in found for each in tables.seeded(row.cfg, seeds)}
 
 
-def configuration(declared: Mapping[str, Declared], given: Mapping[str, Any]) -> RunConfig | None:
+def notebook_configuration(declared: Mapping[str, Declared], given: Mapping[str, Any]) -> RunConfig | None:
     """`RunConfig.preset(preset, ...)` with those of `given` that are its fields; "" keeps the preset's. None without `preset`."""
     if "preset" not in declared:
         return None
@@ -88,23 +88,23 @@ def configuration(declared: Mapping[str, Declared], given: Mapping[str, Any]) ->
 # -- the files ----------------------------------------------------------------------------------------------------
 
 
-def folder() -> Path:
+def notebooks_folder() -> Path:
     """Where the notebooks lie: in the checkout or, installed, in the package. Never in the current folder."""
     return project_root() / "notebooks"
 
 
 def notebooks(names: Sequence[str] = ()) -> list[Path]:
     """The notebooks in order; with `names`, those whose file name starts with one of them. Raises `NotebookError`."""
-    every = sorted(folder().glob("[0-9]*.ipynb"))
+    every = sorted(notebooks_folder().glob("[0-9]*.ipynb"))
     if not every:
-        raise NotebookError(f"notebooks: found none in {folder()}, accepted: a complete installation of arl")
+        raise NotebookError(f"notebooks: found none in {notebooks_folder()}, accepted: a complete installation of arl")
     for name in names:
         if not any(path.name.startswith(name) for path in every):
             raise NotebookError(f"NOTEBOOK: found {name!r}, accepted: {', '.join(path.stem for path in every)}")
     return [path for path in every if not names or path.name.startswith(tuple(names))]
 
 
-def opened(path: Path) -> Notebook:
+def read_notebook(path: Path) -> Notebook:
     """The notebook at `path`. Raises `NotebookError` for a file that is none, or that asks for rows that do not exist."""
     try:
         content = nbformat.read(path, as_version=4)
@@ -121,7 +121,7 @@ def opened(path: Path) -> Notebook:
 def taking(what: str) -> Notebook:
     """The notebook whose metadata say `arl.takes` = `what`. Raises `NotebookError`."""
     for path in notebooks():
-        if (found := opened(path)).takes == what:
+        if (found := read_notebook(path)).takes == what:
             return found
     raise NotebookError(f"notebooks: found none that takes a {what}, accepted: a complete installation of arl")
 
@@ -164,7 +164,7 @@ def notebook(namespace: dict[str, Any]) -> RunConfig | None:
         n: d if n in injected else Declared(d.kind, there.get(n, d.default)) for n, d in declared.items()
     }  # in the cell itself
     given = inputs.of_players(typed, {name: there[name] for name in there if name in injected}, "this notebook")
-    cfg = configuration(declared, given)
+    cfg = notebook_configuration(declared, given)
     namespace.update(given)
     gate.ready([] if cfg is None else [cfg], opening=False)
     return cfg
@@ -187,7 +187,7 @@ def prepared(names: Sequence[str], parameters: Mapping[str, Any]) -> tuple[dict[
 
     Each of `parameters` must be known to at least one of the notebooks. Raises `UserError`.
     """
-    chosen = [opened(path) for path in notebooks(names)]
+    chosen = [read_notebook(path) for path in notebooks(names)]
     known = sorted({name for each in chosen for name in each.accepted(parameters)})
     inputs.unknown(set(parameters) - {"preset"}, known, "these notebooks")  # one that trains nothing has no preset
     values = [each.given(parameters) for each in chosen]

@@ -19,7 +19,7 @@ SLIDERS = {
 }  # fmt: skip
 
 
-class People:
+class PersonSliders:
     """Sliders for a person, a photograph, its traits and attributes; `box` is what JupyterLab shows."""
 
     def __init__(self, seed: int, size: int):
@@ -70,4 +70,4 @@ def _slider(name: str, low: float, high: float, kind: type = ipywidgets.FloatSli
 
 def explore(seed: int = 0, size: int = 256) -> ipywidgets.HBox:
     """Sliders for a person, a photograph, its traits and attributes, as a box for JupyterLab."""
-    return People(seed, size).box
+    return PersonSliders(seed, size).box

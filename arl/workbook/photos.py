@@ -35,7 +35,7 @@ class Photograph(NamedTuple):
     how: str
 
 
-def read(name: str, content: bytes) -> Image.Image:
+def read_photograph(name: str, content: bytes) -> Image.Image:
     """The photograph in `content`, upright, RGB, at most `ENOUGH` pixels a side. Raises `UserError`, one line, for anything else."""
 
     def refuse(found: str) -> UserError:
@@ -106,7 +106,7 @@ def read_all(files: Iterable[tuple[str, bytes]]) -> tuple[list[tuple[str, Image.
             problems.append(f"{name}: found more than {FILES} files, accepted: {FILES} at a time")
             break
         try:
-            photographs.append((name, read(name, content)))
+            photographs.append((name, read_photograph(name, content)))
         except UserError as error:
             problems.append(str(error))
     return photographs, problems

@@ -20,7 +20,7 @@ from arl.experiment import Experiment
 from arl.machine import prepare
 from arl.messages import UserError
 from arl.paper.people import different_people
-from arl.plateau import Features
+from arl.plateau import StandardisedFeatures
 from arl.row import Row
 from arl.store import DamagedError, Run, run_id, runs_root, unpack
 from arl.training import precision
@@ -165,5 +165,5 @@ def _standardise(cfg: RunConfig) -> tuple[nn.Module, tuple[int, ...]]:
     experiment = Experiment(cfg)
     some = experiment.split.x2[:512]
     images = (x for _, x in batches(experiment.data.images, some, 256, device=experiment.device))
-    features = Features(experiment.networks[0], images, len(some))
+    features = StandardisedFeatures(experiment.networks[0], images, len(some))
     return features.standardise, features.shape

@@ -15,14 +15,14 @@ from arl.config import ATTRIBUTES, PRESETS, RunConfig
 from arl.paper import front as fronts
 from arl.paper.front import Point
 from arl.paper.style import INK
-from arl.plugins import files, of_a_cell
+from arl.plugins import of_a_cell, plugin_files
 from arl.row import Row
 from arl.workbook import cards, choice, pictures
 from arl.workbook.choice import Distance, Store
 from arl.workbook.notebooks import taking
 
 
-def parameters(cfg: RunConfig) -> str:
+def parameters_yaml(cfg: RunConfig) -> str:
     """`cfg` as YAML for `papermill notebooks/01_train.ipynb out.ipynb -f FILE`, the notebook that takes a row.
 
     What it cannot be told stands in a comment.
@@ -55,7 +55,7 @@ def settings(cfg: RunConfig) -> list[str]:
     plain = RunConfig.preset("quick").flat()
     changed = {name: value for name, value in cfg.flat().items() if name not in plain or value != plain[name]}
     texts = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in changed.items()}
-    own = files(player for player in cfg.players if not of_a_cell(player))
+    own = plugin_files(player for player in cfg.players if not of_a_cell(player))
     sets = [part for item in texts.items() for part in ("--set", "=".join(item))]
     return ["run", "--preset", "quick", *sets, *(part for file in own for part in ("--plugin", file))]
 
@@ -74,20 +74,20 @@ def report(title: str, kept: Sequence[tuple[RunConfig, Row, Distance]], store: S
         inputs = pictures.grid(row, people)
         input_strip = "".join(cards.image(data, f"input {i}", "input") for i, data in enumerate(inputs.inputs, 1))
         parts += [
-            f"<section><h2>{number}. {escape(cards.setting(cfg))}</h2>",
+            f"<section><h2>{number}. {escape(cards.setting_words(cfg))}</h2>",
             cards.status(row, far),
             f"<div class='inputs'>{input_strip}</div>",
         ]
         if baseline is not None and baseline is not row:
-            parts.append(cards.decoded("without protection", pictures.grid(baseline, people), baseline))
-        parts += [cards.decoded("decoded", inputs, row), cards.numbers(row, baseline)]
-        parts += [cards.front(points, row).figure, cards.front_key()]
+            parts.append(cards.decoded_strip("without protection", pictures.grid(baseline, people), baseline))
+        parts += [cards.decoded_strip("decoded", inputs, row), cards.numbers_table(row, baseline)]
+        parts += [cards.front_svg(points, row).figure, cards.front_key()]
         parts += [f"<p>Made by <code>arl {escape(command(row.config))}</code></p></section>"]
     head = f'<meta charset="utf-8"><title>{escape(title)}</title>{cards.style("report")}{cards.style()}'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
 
 
-def figure(store: Store, cfg: RunConfig, people: int = 8) -> Figure:
+def session_figure(store: Store, cfg: RunConfig, people: int = 8) -> Figure:
     """The explorer's state as a figure for paper: the front with its intervals, and the faces under the choice and without protection."""
     found = store.nearest(cfg)
     if found is None:

@@ -41,7 +41,7 @@ class Control(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def table(player: type[Parameters]) -> tuple[Control, ...]:
+def controls_of(player: type[Parameters]) -> tuple[Control, ...]:
     """The controls of a defence or an attack, in the order of its fields."""
     return tuple(control for name in player.model_fields if (control := _control(player, name)) is not None)
 
@@ -68,18 +68,18 @@ def _control(player: type[Parameters], name: str) -> Control | None:
 
 
 @lru_cache(maxsize=256)
-def tables(players: tuple[type[Parameters], ...]) -> Mapping[str, Control]:
+def controls_by_name(players: tuple[type[Parameters], ...]) -> Mapping[str, Control]:
     """The controls of a defence and its attacks by name; where several have a field of one name, the first one's."""
-    return MappingProxyType({c.name: c for player in reversed(players) for c in reversed(table(player))})
+    return MappingProxyType({c.name: c for player in reversed(players) for c in reversed(controls_of(player))})
 
 
 @lru_cache(maxsize=256)
 def weights(players: tuple[type[Parameters], ...]) -> frozenset[str]:
     """The names of their weights."""
-    return frozenset(name for name, control in tables(players).items() if control.kind == "weight")
+    return frozenset(name for name, control in controls_by_name(players).items() if control.kind == "weight")
 
 
-def players(cfg: RunConfig) -> tuple[type[Parameters], ...]:
+def player_classes(cfg: RunConfig) -> tuple[type[Parameters], ...]:
     """The classes of the defence and the attacks of `cfg`."""
     return (type(cfg.defence), *map(type, cfg.attacks))
 
@@ -99,7 +99,7 @@ def words(cfg: RunConfig) -> list[str]:
         found.append("no protection")
     elif defence != NO_PROTECTION:
         found.append(defence)
-    controls = tables(players(cfg)).values()
+    controls = controls_by_name(player_classes(cfg)).values()
     for control in sorted(controls, key=lambda control: control.name in SIMULATED):  # those last
         value = getattr(cfg, control.name)
         if control.kind != "weight" or value > 0:
@@ -127,7 +127,7 @@ def pair_of(cfg: RunConfig) -> Pair | str:
     if not paired(type(cfg.defence)):
         return next(iter(PAIRS.values()))
     pair = tuple(getattr(cfg.defence, name) for name in SIMULATED)
-    theirs = tables(players(cfg))
+    theirs = controls_by_name(player_classes(cfg))
     same = tuple(getattr(cfg, name) if name in theirs else 0.0 for name in SIMULATED.values())
     return SAME if pair not in PAIRS.values() and pair == same else pair
 

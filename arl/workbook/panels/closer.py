@@ -23,7 +23,7 @@ class CloserPanel:
         index = int(pictures.people(row, self.people)[i])
         self.seen = closer.comparable(self.store.rows, row)
         found = closer.closer(self.seen, row, index)
-        self.view.value = cards.closer(found, row, f"Look closer: face {i + 1}")
+        self.view.value = cards.closer_table(found, row, f"Look closer: face {i + 1}")
 
     def moved(self, row: Row | None) -> None:
         """Another row is shown: where its faces are others, what stands here is of the past."""

@@ -17,12 +17,12 @@ from arl.workbook.weights import (
     PAIRS,
     SIMULATED,
     Control,
+    controls_of,
     notch,
     notches,
     pair_name,
     pair_of,
     paired,
-    table,
     weighted,
 )
 
@@ -166,7 +166,7 @@ class Controls:
         """Those of one defence or attack, made when it is first shown."""
         if player not in self._made:
             now = self._players.setdefault(player, player())
-            chosen = [about for about in table(player) if about.name not in SIMULATED]
+            chosen = [about for about in controls_of(player) if about.name not in SIMULATED]
             self._made[player] = {about.name: widget(about, getattr(now, about.name)) for about in chosen}
             for one in self._made[player].values():
                 getattr(one, "box", one).observe(self._observed, "value")

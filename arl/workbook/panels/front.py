@@ -28,7 +28,7 @@ class FrontPanel:
 
     def show(self, points: Sequence[Point], chosen: Row | None) -> None:
         """These points, of which `chosen` stands out."""
-        drawn = cards.front(points, chosen)
+        drawn = cards.front_svg(points, chosen)
         self.figure.value = drawn.figure
         self.key.value = cards.front_key() if points else ""
         same = [p.row for p in points] == [p.row for p in self.points]

@@ -40,7 +40,7 @@ class KeepPanel:
         if self._row() is None:
             raise UserError("keep: found no stored run near the choice, accepted: after Train this")
         self.kept.append(self._config())
-        kept = "; ".join(cards.setting(cfg) for cfg in self.kept)
+        kept = "; ".join(cards.setting_words(cfg) for cfg in self.kept)
         self.said.value = cards.notice(f"kept {len(self.kept)}: {kept}")
 
     def _export(self) -> None:
@@ -48,7 +48,9 @@ class KeepPanel:
         found = [(cfg, *self.store.nearest(cfg)) for cfg in choices if self.store.rows]
         folder = Path(self.store.root) / "exports"
         make_folder(folder)
-        files = [("parameters.yaml", session.parameters(choices[-1]), "text/yaml", "the last choice, for papermill")]
+        files = [
+            ("parameters.yaml", session.parameters_yaml(choices[-1]), "text/yaml", "the last choice, for papermill")
+        ]
         if found:
             text = session.report("Choices of λ and μ", found, self.store, self.people)
             files.append(("report.html", text, "text/html", f"a report of {len(found)}"))

@@ -14,4 +14,4 @@ class NumbersPanel:
 
     def show(self, row: Row | None, baseline: Row | None) -> None:
         """The figures of `row`; nothing for None."""
-        self.view.value = "" if row is None else cards.numbers(row, baseline)
+        self.view.value = "" if row is None else cards.numbers_table(row, baseline)

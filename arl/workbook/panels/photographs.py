@@ -56,7 +56,7 @@ class PhotographsPanel:
         eyes = photos.eyes_of(pictures.faces_of(row))
         photo = photos.align(name, image, row.config.image_size, eyes)
         found = closer.closer(closer.comparable(self.store.rows, row), row, photo.face)
-        self.shown.value = cards.closer(found, row, f"{name}: {photo.how}")
+        self.shown.value = cards.closer_table(found, row, f"{name}: {photo.how}")
 
     def _read(self, change: dict[str, Any]) -> None:
         if files := [(file["name"], bytes(file["content"])) for file in change["new"]]:

@@ -36,11 +36,11 @@ class PicturesPanel:
             self.decoded.value = self.baseline.value = ""
             return
         grid = pictures.grid(row, self.people)
-        self.decoded.value = cards.decoded("decoded", grid, row)
+        self.decoded.value = cards.decoded_strip("decoded", grid, row)
         self._show_faces(grid, row.config.image_size)
         base = ""
         if baseline is not None and baseline is not row:
-            base = cards.decoded("without protection", pictures.grid(baseline, self.people), baseline)
+            base = cards.decoded_strip("without protection", pictures.grid(baseline, self.people), baseline)
         if base != self.baseline.value:
             self.baseline.value = base
 

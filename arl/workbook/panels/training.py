@@ -58,7 +58,7 @@ class TrainingPanel:
             more = ". Its finished epochs are kept: Train this goes on from there"
         elif progress.state == "finished":
             more = ": its point is on the front"
-        self.progress.value = cards.notice(f"{progress.state} – {cards.setting(cfg)}{more}")
+        self.progress.value = cards.notice(f"{progress.state} – {cards.setting_words(cfg)}{more}")
 
     def _train(self) -> None:
         if self.training is not None and self.training.state in GOING:
@@ -100,7 +100,7 @@ class TrainingPanel:
                 continue
             if strip is not None:
                 who = "the simulated adversary" if kind_of(run) == "encoder" else "the attacker"
-                self.live.value = cards.live(strip, f"what {who} decodes after epoch {self._epoch[1]}")
+                self.live.value = cards.live_strip(strip, f"what {who} decodes after epoch {self._epoch[1]}")
         self._messages.run(self._ended, training)
 
     def _show_curves(self, run: Any) -> None:
