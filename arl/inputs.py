@@ -76,33 +76,33 @@ def configuration(preset: str, fields: Mapping[str, Any]) -> RunConfig:
 def row(preset: str, fields: Mapping[str, Any]) -> RunConfig:
     """`configuration(preset, fields)` of one row, for which all of `fields` were typed: refuses those that change nothing in it."""
     cfg, base = configuration(preset, fields), RunConfig.preset(preset)
-    for name, when in _idle(cfg).items():
+    for name, when in idle(cfg).items():
         if name in fields and getattr(cfg, name) != getattr(base, name, None):
             raise ConfigError(f"{name}: found {getattr(cfg, name)!r} without effect, accepted: with {when}")
     return cfg
 
 
-def _idle(cfg: RunConfig) -> dict[str, str]:
+def idle(cfg: RunConfig) -> dict[str, str]:
     """The parameters that change nothing in `cfg`, and with what they would. Presets set some of them."""
-    idle: dict[str, str] = {}
+    found: dict[str, str] = {}
     if cfg.data != "rendered":
-        idle |= dict.fromkeys(("identities", "per_identity"), "data=rendered")
+        found |= dict.fromkeys(("identities", "per_identity"), "data=rendered")
     if cfg.data == "rendered" and cfg.extra == "none":
-        idle["damaged"] = "data=celeba or data=folder"
+        found["damaged"] = "data=celeba or data=folder"
     if cfg.extra == "none":
-        idle |= dict.fromkeys(("extra_source", "extra_images"), "extra=adversary or extra=both")
+        found |= dict.fromkeys(("extra_source", "extra_images"), "extra=adversary or extra=both")
     if cfg.encoder != "small":
-        idle["width"] = "encoder=small"
+        found["width"] = "encoder=small"
     if cfg.recogniser != "rendered":
         names = ("recogniser_identities", "recogniser_per_identity", "recogniser_epochs")
-        idle |= dict.fromkeys(names, "recogniser=rendered")
+        found |= dict.fromkeys(names, "recogniser=rendered")
     if not cfg.protected:
-        idle["warm"] = "a defence that is at work"
+        found["warm"] = "a defence that is at work"
     if not any(player.perceptual_weight for player in cfg.players):
-        idle["perceptual"] = "a weight of g above 0, such as mu2 or lambda2"
+        found["perceptual"] = "a weight of g above 0, such as mu2 or lambda2"
     if not any(getattr(player, name, 0) for player in cfg.players for name in ("mu1", "simulated_mu1")):
-        idle |= dict.fromkeys(("discriminator", "gan_loss"), "mu1 or simulated_mu1 above 0")
-    return idle
+        found |= dict.fromkeys(("discriminator", "gan_loss"), "mu1 or simulated_mu1 above 0")
+    return found
 
 
 def _fields(given: Mapping[str, Any]) -> dict[str, Any]:

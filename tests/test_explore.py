@@ -326,12 +326,14 @@ def test_a_folder_of_photographs(tmp_path):
         {"attributes": "Smiling,Male", "lambda1": 1e-3},
         {"layer": "conv2", "recogniser": "dlib"},
         {"defence": "nopeek", "correlation": 2},
+        {"data": "orl", "mu1": 0.01, "extra": "adversary"},
     ],
 )
-def test_the_command_makes_the_same_configuration(fields):
+def test_the_command_is_accepted_and_makes_the_same_row(fields):
     cfg = TINY.replace(**fields)
     _, _, preset, *rest = session.settings(cfg)
-    assert inputs.configuration(preset, inputs.split_settings(rest[1::2])) == cfg
+    made = inputs.row(preset, inputs.split_settings(rest[1::2]))
+    assert choice.essence(made) == choice.essence(cfg)
 
 
 def test_the_process_knows_the_defence_of_a_file(tmp_path):

@@ -11,6 +11,7 @@ import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from arl import inputs
 from arl.config import ATTRIBUTES, PRESETS, RunConfig
 from arl.paper import front as fronts
 from arl.paper.front import Point
@@ -53,7 +54,9 @@ def parameters_yaml(cfg: RunConfig) -> str:
 def settings(cfg: RunConfig) -> list[str]:
     """The arguments of `arl run` that make the row of `cfg`; a defence or an attack of one's own by its file, where it has one."""
     plain = RunConfig.preset("quick").flat()
+    unread = inputs.idle(cfg)
     changed = {name: value for name, value in cfg.flat().items() if name not in plain or value != plain[name]}
+    changed = {name: value for name, value in changed.items() if name not in unread}
     texts = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in changed.items()}
     own = plugin_files(player for player in cfg.players if not of_a_cell(player))
     sets = [part for item in texts.items() for part in ("--set", "=".join(item))]
