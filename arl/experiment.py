@@ -32,10 +32,11 @@ from arl.defences.adversarial import Adversarial
 from arl.feeds import Owned
 from arl.judges.beside import trained_beside
 from arl.judges.known import recognised
+from arl.measure import measure_row
 from arl.messages import ConfigError, first_line, say
 from arl.metrics import mean_mcc
 from arl.protect import Halves, TrainingSchedule, halves, protect
-from arl.row import Row, measure_row
+from arl.row import Row
 from arl.store import Run, obtain, pack, run_id, runs_root, sound, unpack, write_atomically
 from arl.training import Parts, generator, initialised, precision
 
