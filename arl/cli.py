@@ -1,6 +1,7 @@
 """`arl`: one row of Table 1, the store of runs, what would be done, and the whole reproduction."""
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -120,10 +121,12 @@ def show(id: str) -> None:
 def reproduce(preset: str, settings: tuple[str, ...], figures: str | None, names: tuple[str, ...]) -> None:
     """Execute the notebooks in order (or those whose names start with NOTEBOOK); executed copies go to the store."""
     parameters: dict[str, Any] = {"preset": preset, **split_settings(settings)}
+    from arl import gate
     from arl.workbook.notebooks import execute_all
 
     if figures is not None:
         os.environ["ARL_FIGURES"] = absolute("--figures", figures)
+        gate.figures("--figures")
     _settle()
     for executed in execute_all(names, parameters):
         click.echo(executed)
@@ -168,6 +171,7 @@ def _terminated(number: int, frame: Any) -> NoReturn:
 def main() -> None:
     """The console script: errors that the user can mend are one line, not a traceback."""
     lenient_streams()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of a home that cannot be written to it has much to say
     signal.signal(signal.SIGTERM, _terminated)
     try:
         cli(standalone_mode=False)

@@ -108,7 +108,11 @@ def folder(variable: str) -> Path | None:
 def absolute(name: str, text: str) -> Path:
     """The path `text`, the value of `name`, made absolute once, with `~` expanded."""
     try:
-        return Path(os.path.abspath(Path(text).expanduser()))
+        found = os.path.abspath(Path(text).expanduser())
+        found.encode()
+        return Path(found)
+    except UnicodeEncodeError:  # safetensors could not read there what it wrote
+        raise ConfigError(f"{name}: found {text!r}, which is not UTF-8, accepted: a folder") from None
     except RuntimeError:
         raise ConfigError(
             f"{name}: found {text!r}, where ~ names no user of this machine, accepted: a folder"

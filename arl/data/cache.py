@@ -24,6 +24,8 @@ from arl.store import explained, file_sha256, locked, make_folder, read_json, ru
 
 READER = 2  # of tables and layouts: faces that an older one stored are compared with what this one reads, once
 DECODED = ("celeba", "folder", "orl")  # kinds whose labels come out of files, and so depend on READER
+# What stands in meta.json at least; one without is not ours, and the faces are made.
+FORM = {"images": int, "image_size": int, "attribute_names": list, "title": str, "spec": dict, "files": dict}
 
 
 class Opened(NamedTuple):
@@ -86,8 +88,11 @@ def _say_what_it_is(found: tuple[FaceData, str], folder: Path) -> None:
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
     """`meta.json` of finished faces, or None. Raises `UserError` where it may not be read."""
-    meta = read_json(folder / "meta.json")
-    return meta if meta is not None and "files" in meta else None
+    meta = read_json(folder / "meta.json") or {}
+    if any(not isinstance(meta.get(name), kind) for name, kind in FORM.items()):
+        return None
+    files = [meta["files"].get(name) for name in ("images.u8", "labels.safetensors")]
+    return meta if all(isinstance(was, dict) and {"bytes", "mtime_ns", "sha256"} <= set(was) for was in files) else None
 
 
 def load(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceData, str] | None:

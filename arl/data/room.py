@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from arl.messages import ConfigError
@@ -23,7 +24,7 @@ def memory_of(images: int) -> int:
 def free_bytes(folder: Path) -> int:
     """Free bytes on the disk where `folder` is or will be."""
     for place in (folder, *folder.absolute().parents):
-        if place.exists():
+        with suppress(OSError):  # not there yet, or what cannot be there: a name too long, another's folder
             return shutil.disk_usage(place).free
     return 0
 

@@ -201,18 +201,21 @@ def _unwritten_result(run: Run) -> dict[str, Any] | None:
 
 
 def sound(run: Run) -> bool:
-    """Finished, and its checkpoint, if it has one, as it was written."""
+    """Finished, and its checkpoint, if it has one, as it was written, with the result that it holds."""
     result = run.result
     if result is None:
         return False
     try:
-        run.load()
+        kept = run.load()[1].get("result", {})
     except FileNotFoundError:
         return not result.get("checkpoint", False)
     except DamagedError as error:
         say(f"{error}; the run is made again")
         with explained(run.folder / "checkpoint.safetensors"):
             (run.folder / "checkpoint.safetensors").unlink()
+        return False
+    if any(name not in result or result[name] != value for name, value in kept.items()):
+        say(f"{run.folder / 'result.json'}: not what the run ended with; it is written again")
         return False
     return True
 
