@@ -233,7 +233,7 @@ def test_a_table_of_identities_stands_above_the_folders(tmp_path, capfd):
 def test_bare_names_of_a_table_that_fit_several_images_are_refused(tmp_path):
     cfg = crowd_of(tmp_path / "own", *each(["p0", "p7"], ["1.png", "10.png"]))
     table = tmp_path / "own" / "labels.csv"
-    for rows in ("1.png,1\n10.png,0\n", "p0/1.png,1\np0/10.png,1\n1.png,0\n10.png,0\n"):
+    for rows in ("1.png,1\np0/10.png,0\np7/10.png,0\n", "p0/1.png,1\np0/10.png,1\n1.png,0\np7/10.png,0\n"):
         table.write_text("image,Smiling\n" + rows)
         refused(lambda: open_data(cfg), "labels.csv", "fits 2 images", "p7/1.png")
     table.write_text("image,Smiling\np0/1.png,1\np0/10.png,0\np7/1.png,0\np7/10.png,1\nmore.png,1\n")

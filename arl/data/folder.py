@@ -13,7 +13,7 @@ from arl.data.build import ROWS, Rows, Source, ranges_of
 from arl.data.cache import Opened
 from arl.data.images import open_image, read_rows
 from arl.data.layout import Tree, look, note, people_of, step_in
-from arl.data.tables import has_identities, read_labels, rows_for
+from arl.data.tables import Faults, Labels, has_identities, read_labels, refuse, rows_for
 from arl.messages import ConfigError
 from arl.store import file_sha256
 
@@ -88,10 +88,17 @@ class _Photographs:
         extra = (note("not images by their names", others, self.tree.root),) if others and self.kind == "folder" else ()
         return self.tree.left_out + extra
 
+    def _labels(self) -> tuple[Labels, list[str]]:
+        """What the table says, and the row of each image. Raises ConfigError with all that is wrong with the table."""
+        faults = Faults(self.table)
+        labels = read_labels(self.table, faults=faults)
+        rows = rows_for(self.table, labels.values, self.names, faults)
+        refuse(faults)
+        return labels, rows
+
     def prepare(self) -> Source:
         names, table = self.names, self.table
-        labels = read_labels(table) if table else None
-        rows = rows_for(table, labels.values, names) if labels else []
+        labels, rows = self._labels() if table else (None, [])
         values = [labels.values[row] for row in rows] if labels else [()] * len(names)
         if labels and labels.people:
             people = [labels.people[row] for row in rows]
