@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from arl import gate, inputs
+from arl import check, gate, inputs
 from arl.config import RunConfig
 from arl.data import room
 from arl.inputs import Declared
