@@ -237,6 +237,13 @@ def test_a_program_that_is_no_file_is_told_so():
     )
 
 
+def test_how_long_is_not_guessed_where_nothing_like_it_is_stored(store, monkeypatch):
+    assert check.of_rows([RunConfig.preset("tiny")]).lines[-1] == "time: no idea yet, as nothing like it is stored"
+    monkeypatch.setattr(check, "seconds_a_unit", lambda cfg: 60.0)
+    assert check.of_rows([RunConfig.preset("tiny")]).lines[-1].startswith("time: about ")
+    assert not store.exists()
+
+
 ANY = st.one_of(
     st.integers(), st.floats(allow_subnormal=False), st.booleans(), st.none(), st.text(max_size=12), st.lists(st.integers(), max_size=3),
     st.sampled_from(["all", "none", "nan", "inf", "-1", "1e9", "~x", "\0", "a/b", "conv1", "imagenet", "x.onnx", "²"]),

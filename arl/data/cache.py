@@ -106,14 +106,14 @@ def load(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceData, st
             say(f"{folder.name}/{name}: {problem}; the faces are made again")
         if problem:
             return None
-    with explained(folder / "labels.safetensors"):
+    with explained(folder / "labels.safetensors", reading=True):
         labels = load_file(folder / "labels.safetensors")
     if meta["spec"]["kind"] in DECODED and meta.get("reader") != READER:
         meta = _read_again(folder, meta, labels, opened)
         if meta is None:
             return None
     n, size = meta["images"], meta["image_size"]
-    with explained(folder / "images.u8"):
+    with explained(folder / "images.u8", reading=True):
         images = np.asarray(np.memmap(folder / "images.u8", np.uint8, mode="r", shape=(n, 3, size, size)))
     data = FaceData(
         images=images,
@@ -130,7 +130,7 @@ def load(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceData, st
 def _problem(folder: Path, name: str, was: dict[str, Any], meta: dict[str, Any]) -> str:
     """Why the file `name` is not what was written; empty where it is."""
     path = folder / name
-    with explained(path):
+    with explained(path, reading=True):
         size, mtime = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else (0, 0)
     if size != was["bytes"]:
         return f"found {size} bytes where {was['bytes']} were written"

@@ -73,7 +73,7 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """One dictionary an epoch, in order; a line cut short by a crash is left out."""
         path = self.folder / "metrics.jsonl"
-        with explained(path):
+        with explained(path, reading=True):
             try:
                 lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
             except (FileNotFoundError, NotADirectoryError):
@@ -121,7 +121,7 @@ class Run:
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(path) from None
         except OSError as error:
-            raise explain(error, path) from error
+            raise explain(error, path, reading=True) from error
         try:
             with safe_open(path, framework="pt") as file:
                 meta = json.loads((file.metadata() or {})["arl"])
@@ -223,7 +223,7 @@ def sound(run: Run) -> bool:
 def stored(root: Path | None = None) -> Iterator[Run]:
     """Every run of the store that has a configuration, finished or not, oldest first; folders of others are left out, and said once."""
     root = root or runs_root()
-    with explained(root):
+    with explained(root, reading=True):
         try:
             folders = [path for path in root.iterdir() if path.name[:1] != "."]
         except FileNotFoundError:
@@ -235,7 +235,7 @@ def stored(root: Path | None = None) -> Iterator[Run]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            _leave_out(str(explain(error, folder)))
+            _leave_out(str(explain(error, folder, reading=True)))
     for _, folder in sorted(dated):
         if _is_run(folder):
             yield Run(folder)
