@@ -1,5 +1,6 @@
 """`arl`: one row of Table 1, the store of runs, what would be done, and the whole reproduction."""
 
+import errno
 import json
 import logging
 import os
@@ -183,13 +184,23 @@ def main() -> None:
     except BrokenPipeError:  # a reader such as `head` has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):  # what remains is said where it is written
+            _bug()
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(f"arl: {error.filename or 'standard output'}: found {error.strerror}, accepted: a disk with room")
     except (click.Abort, KeyboardInterrupt):
         sys.exit("arl: interrupted; the same command goes on from the last epoch")
     except Exception as error:
         if type(error).__name__ == "TrainingError":  # torch is not imported for a name
             sys.exit(f"arl: {error}")
-        print(f"arl {__version__}: this is a bug, please report it with the lines below", file=sys.stderr)
+        _bug()
         raise
+
+
+def _bug() -> None:
+    print(f"arl {__version__}: this is a bug, please report it with the lines below", file=sys.stderr)
 
 
 if __name__ == "__main__":
