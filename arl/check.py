@@ -159,9 +159,9 @@ def _c(look: _Look) -> list[str]:
         spec = faces.judge_spec
         if spec["kind"] != "rendered":
             lines.append(f"C: {faces.judge.name}: {faces.checked.line()}")
-        elif result := Run(runs_root() / spec["run"]).result:
+        elif isinstance((result := Run(runs_root() / spec["run"]).result or {}).get("auc_embedding"), float):
             lines.append(
-                f"C: {spec['run']}, stored: verification AUC {result['auc_embedding']:.3f} on {result['tested_on']}"
+                f"C: {spec['run']}, stored: verification AUC {result['auc_embedding']:.3f} on {result.get('tested_on')}"
             )
         else:
             lines.append(f"C: {spec['run']} would be trained on {cfg.recogniser_identities} other rendered people")

@@ -13,6 +13,7 @@ from arl import check, gate, inputs
 from arl.config import RunConfig
 from arl.data import room
 from arl.inputs import Declared
+from arl.judges.recogniser import judge_spec
 from arl.messages import ConfigError, UserError
 from arl.workbook import notebooks
 
@@ -235,6 +236,15 @@ def test_a_program_that_is_no_file_is_told_so():
     assert ran.stderr.splitlines()[-1].endswith(
         "found a program in <stdin>, accepted: one in a file, as each worker imports it"
     )
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}', '{"auc_embedding": "x"}', "[]", "{}"])
+def test_a_foreign_result_of_a_recogniser_counts_as_none(store, content):
+    cfg = RunConfig.preset("tiny")
+    run = store / judge_spec(cfg)["run"]
+    run.mkdir(parents=True)
+    (run / "result.json").write_text(content)
+    assert any(line.startswith(f"C: {run.name} would be trained") for line in check.of_rows([cfg]).lines)
 
 
 def test_how_long_is_not_guessed_where_nothing_like_it_is_stored(store, monkeypatch):
