@@ -1,6 +1,8 @@
 """`arl`: one row of Table 1, the store of runs, what would be done, and the whole reproduction."""
 
+import errno
 import json
+import logging
 import os
 import signal
 import sys
@@ -120,10 +122,12 @@ def show(id: str) -> None:
 def reproduce(preset: str, settings: tuple[str, ...], figures: str | None, names: tuple[str, ...]) -> None:
     """Execute the notebooks in order (or those whose names start with NOTEBOOK); executed copies go to the store."""
     parameters: dict[str, Any] = {"preset": preset, **split_settings(settings)}
+    from arl import gate
     from arl.workbook.notebooks import execute_all
 
     if figures is not None:
         os.environ["ARL_FIGURES"] = anchored_path("--figures", figures)
+        gate.figures("--figures")
     _settle()
     for executed in execute_all(names, parameters):
         click.echo(executed)
@@ -168,6 +172,7 @@ def _terminated(number: int, frame: Any) -> NoReturn:
 def main() -> None:
     """The console script: errors that the user can mend are one line, not a traceback."""
     lenient_streams()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of a home that cannot be written to it has much to say
     signal.signal(signal.SIGTERM, _terminated)
     try:
         cli(standalone_mode=False)
@@ -179,13 +184,23 @@ def main() -> None:
     except BrokenPipeError:  # a reader such as `head` has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):  # what remains is said where it is written
+            _bug()
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(f"arl: {error.filename or 'standard output'}: found {error.strerror}, accepted: a disk with room")
     except (click.Abort, KeyboardInterrupt):
         sys.exit("arl: interrupted; the same command goes on from the last epoch")
     except Exception as error:
         if type(error).__name__ == "TrainingError":  # torch is not imported for a name
             sys.exit(f"arl: {error}")
-        print(f"arl {__version__}: this is a bug, please report it with the lines below", file=sys.stderr)
+        _bug()
         raise
+
+
+def _bug() -> None:
+    print(f"arl {__version__}: this is a bug, please report it with the lines below", file=sys.stderr)
 
 
 if __name__ == "__main__":

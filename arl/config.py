@@ -20,8 +20,9 @@ from arl.messages import ConfigError
 from arl.names import ATTRIBUTES, LAYERS
 from arl.parameters import Count, Number, Parameters, Rate, named, names
 
-Fraction = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]  # of the images below 1, else a count
-Seed = Annotated[int, Number, Field(ge=0)]
+Fraction = Annotated[float, Number, Field(gt=0, le=1e9, allow_inf_nan=False)]  # of the images below 1, else a count
+Seed = Annotated[int, Number, Field(ge=0, lt=2**62)]  # 64 bits, with room for what is added
+Epochs = Annotated[int, Number, Field(ge=1, le=100_000)]
 
 
 def _names(value: Any) -> Any:
@@ -74,16 +75,16 @@ class RunConfig(BaseModel):
     # -- schedule -----------------------------------------------------------------------------------------------
     seed: Seed = 0
     batch_size: Annotated[int, Number, Field(ge=2)] = 32
-    epochs: Count = 10
+    epochs: Epochs = 10
     lr: Rate = 3e-3  # of Enc and f at its highest; it rises and falls in one cycle
     warm: Annotated[float, Number, Field(ge=0, lt=1)] = 0.5  # share of `epochs` before the defence enters: (6) alone
-    attack_epochs: Count = 150  # at most; a plateau ends it earlier
+    attack_epochs: Epochs = 150  # at most; a plateau ends it earlier
     attack_lr: Rate = 4e-3
     attack_patience: Count = 3  # epochs without a better validation loss before the rate is cut, then the end
     recogniser_identities: Annotated[int, Number, Field(ge=4)] = 300
     recogniser_per_identity: Annotated[int, Number, Field(ge=2)] = 20
-    recogniser_epochs: Count = 12
-    bootstrap: Annotated[int, Number, Field(ge=50)] = 1000  # resamples behind each interval
+    recogniser_epochs: Epochs = 12
+    bootstrap: Annotated[int, Number, Field(ge=50, le=100_000)] = 1000  # resamples behind each interval
 
     def __init__(self, **fields: Any):
         mistakes: list[str] = []

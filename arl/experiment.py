@@ -33,7 +33,7 @@ from arl.feeds import Owned
 from arl.judges.beside import trained_beside
 from arl.judges.known import recognised
 from arl.measure import measure_row
-from arl.messages import ConfigError, first_line, say
+from arl.messages import ConfigError, UserError, first_line, say
 from arl.metrics import mean_mcc
 from arl.protect import Halves, TrainingSchedule, halves, protect
 from arl.row import Row
@@ -180,7 +180,14 @@ class Experiment:
 
     def find(self) -> Row | None:
         found = Run(runs_root() / run_id(self.row_spec))
-        return Row(found, self.cfg, result) if (result := found.result) is not None else None
+        if (result := found.result) is None:
+            return None
+        if not {"runs", "measured_on", "mean_mcc"} <= set(result):
+            where = found.folder / "result.json"
+            raise UserError(
+                f"{where}: found no result of a row, accepted: as arl writes it; delete it, and it is made again"
+            )
+        return Row(found, self.cfg, result)
 
     def row(self) -> Row:
         """Every stage, found or made."""

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -76,12 +77,12 @@ def store(cfgs: Sequence[RunConfig] = ()) -> None:
         writable(root, "ARL_RUNS")
 
 
-def figures() -> None:
-    """Figures can be written where a batch will put them."""
+def figures(name: str = "ARL_FIGURES") -> None:
+    """Figures can be written where a batch will put them. `name`: what the user called it."""
     from arl import machine
 
     if (folder := machine.folder("ARL_FIGURES")) is not None:
-        writable(folder, "ARL_FIGURES")
+        writable(folder, name)
 
 
 def writable(folder: Path, name: str) -> None:
@@ -94,8 +95,15 @@ def writable(folder: Path, name: str) -> None:
             there = there.parent
     if not there.is_dir():
         raise UserError(f"{name}: found {there}, which is no folder, accepted: a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"{name}: found {there}, where nothing can be written, accepted: a folder of your own")
+    try:
+        tempfile.TemporaryFile(
+            dir=there
+        ).close()  # rights alone do not tell: not of /proc, nor of many a network folder
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise UserError(
+            f"{name}: found {there}, where nothing can be written ({why}), accepted: a folder of your own"
+        ) from None
 
 
 def _stands(path: Path) -> bool:
@@ -172,11 +180,35 @@ def _parts(cfg: RunConfig, n: int) -> None:
 
 
 def room(cfgs: Sequence[RunConfig]) -> None:
-    """There is room on the store's disk for the rendered faces and for the networks."""
+    """There is room on the store's disk for the rendered faces and for the networks of the rows that are not stored."""
     from arl.machine import free_bytes
     from arl.store import runs_root
 
-    sets: dict[tuple, int] = {}  # bytes, by what a set is
+    free = free_bytes(runs_root())
+    if sum(_sets(cfgs).values()) + NETWORKS <= free:
+        return
+    if not (
+        missing := [cfg for cfg in cfgs if not _stored(cfg)]
+    ):  # to be read, perhaps from a full disk or a read-only one
+        return
+    sets = _sets(missing)
+    needed = sum(sets.values()) + NETWORKS
+    if free < NETWORKS:
+        raise ConfigError(
+            f"ARL_RUNS: found {free >> 20} MiB free for {runs_root()}, accepted: a folder with {NETWORKS >> 20} MiB or more"
+        )
+    if needed > free:
+        largest = max(sets, key=lambda key: sets[key])
+        name = {"data": "identities", "extra": "extra_images", "C": "recogniser_identities"}[largest[0]]
+        raise ConfigError(
+            f"{name}: found faces of {needed / GIB:,.1f} GiB for {runs_root()}, "
+            f"accepted: what fits into the {free / GIB:,.1f} GiB that are free"
+        )
+
+
+def _sets(cfgs: Sequence[RunConfig]) -> dict[tuple, int]:
+    """Bytes of each set of faces that is rendered or taken over for `cfgs`, by what it is."""
+    sets: dict[tuple, int] = {("data",): 0}
     for cfg in cfgs:
         size = 3 * cfg.image_size**2
         if cfg.data == "rendered":
@@ -187,14 +219,17 @@ def room(cfgs: Sequence[RunConfig]) -> None:
         if cfg.recogniser == "rendered":
             images = cfg.recogniser_identities * cfg.recogniser_per_identity
             sets["C", images, size] = images * size
-    needed, free = sum(sets.values()) + NETWORKS, free_bytes(runs_root())
-    if needed > free:
-        largest = max(sets, key=lambda key: sets[key])
-        name = {"data": "identities", "extra": "extra_images", "C": "recogniser_identities"}[largest[0]]
-        raise ConfigError(
-            f"{name}: found faces of {needed / GIB:,.1f} GiB for {runs_root()}, "
-            f"accepted: what fits into the {free / GIB:,.1f} GiB that are free"
-        )
+    return sets
+
+
+def _stored(cfg: RunConfig) -> bool:
+    """Whether the row of `cfg` is stored; nothing is opened."""
+    from arl.check import Unopened
+
+    try:
+        return Unopened(cfg).find() is not None
+    except UserError:
+        return False
 
 
 def main_guard(cfgs: Sequence[RunConfig] = ()) -> None:
@@ -209,7 +244,11 @@ def main_guard(cfgs: Sequence[RunConfig] = ()) -> None:
         return
     try:
         body = ast.parse(Path(script).read_bytes()).body
-    except (OSError, SyntaxError, ValueError):
+    except OSError:
+        raise UserError(
+            f"sweep: found a program in {script}, accepted: one in a file, as each worker imports it"
+        ) from None
+    except (SyntaxError, ValueError):
         return
     for statement in body:
         if statement.lineno <= frame.f_lineno <= (statement.end_lineno or statement.lineno):

@@ -87,7 +87,10 @@ def idle(cfg: RunConfig) -> dict[str, str]:
     found: dict[str, str] = {}
     if cfg.data != "rendered":
         found |= dict.fromkeys(("identities", "per_identity"), "data=rendered")
-    if cfg.data == "rendered" and cfg.extra == "none":
+    drawn = cfg.data == "rendered", cfg.extra != "none" and cfg.extra_source in BUILT_IN["extra_source"]
+    if not any(drawn) and cfg.recogniser != "rendered":  # which is trained on other people of that seed
+        found["data_seed"] = "data=rendered, recogniser=rendered or a rendered extra_source"
+    if cfg.data in ("rendered", "orl") and (cfg.extra == "none" or drawn[1]):
         found["damaged"] = "data=celeba or data=folder"
     if cfg.extra == "none":
         found |= dict.fromkeys(("extra_source", "extra_images"), "extra=adversary or extra=both")
@@ -142,12 +145,13 @@ def anchored_path(name: str, text: str) -> str:
     """The path `text` as seen from the current folder, else, where only that exists, from the project's. Raises `ConfigError`."""
     try:
         here = Path(text).expanduser().absolute()
+        str(here).encode()
         project = Path(__file__).resolve().parents[1] / text
         there = not here.exists() and not text.startswith("~") and project.exists()
     except RuntimeError:
         raise ConfigError(f"{name}: found {text!r}, where ~ names no user, accepted: a path") from None
     except (ValueError, OSError) as error:
-        reason = getattr(error, "strerror", None) or "not a path"
+        reason = getattr(error, "strerror", None) or ("not UTF-8" if isinstance(error, UnicodeError) else "not a path")
         raise ConfigError(f"{name}: found {text[:80]!r} ({reason}), accepted: a path") from None
     return str(project if there else here)
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,11 @@ def folder(variable: str) -> Path | None:
 def absolute(name: str, text: str) -> Path:
     """The path `text`, the value of `name`, made absolute once, with `~` expanded."""
     try:
-        return Path(os.path.abspath(Path(text).expanduser()))
+        found = os.path.abspath(Path(text).expanduser())
+        found.encode()
+        return Path(found)
+    except UnicodeEncodeError:  # safetensors could not read there what it wrote
+        raise ConfigError(f"{name}: found {text!r}, which is not UTF-8, accepted: a folder") from None
     except RuntimeError:
         raise ConfigError(
             f"{name}: found {text!r}, where ~ names no user of this machine, accepted: a folder"
@@ -137,7 +142,7 @@ def export_folders(**folders: Path) -> None:
 def free_bytes(folder: Path) -> int:
     """Free bytes on the disk where `folder` is or will be."""
     for place in (folder, *folder.absolute().parents):
-        if place.exists():
+        with suppress(OSError):  # not there yet, or what cannot be there: a name too long, another's folder
             return shutil.disk_usage(place).free
     return 0
 

@@ -196,6 +196,16 @@ def test_a_bug_is_a_traceback_and_says_that_it_is_one(monkeypatch, capsys):
     assert "this is a bug" in capsys.readouterr().err
 
 
+def test_a_full_disk_under_standard_output_is_one_line():
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "arl.cli", "--version"]
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ran.returncode == 1
+    assert ran.stderr == "arl: standard output: found No space left on device, accepted: a disk with room\n"
+
+
 def test_check_says_what_is_there_and_every_problem(tmp_path, session_store):
     ran = arl("check", "--preset", "tiny", cwd=tmp_path, store=session_store)
     assert ran.returncode == 0, ran.stderr

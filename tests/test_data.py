@@ -80,6 +80,22 @@ def test_rendered_faces_are_those_of_the_renderer_and_are_made_once(monkeypatch,
     assert len(seen) == 2
 
 
+def test_a_foreign_meta_json_is_no_faces(store):
+    open_rendered(4, 2, 32, 7)
+    (path,) = store.glob("*/meta.json")
+    meta = cache.read_meta(path.parent)
+    for wrong in (
+        {"files": [1]},
+        {"files": {}},
+        {"title": None},
+        {"images": "x"},
+        {"attribute_names": 3},
+        {"spec": []},
+    ):
+        path.write_text(json.dumps(meta | wrong))
+        assert cache.read_meta(path.parent) is None, wrong
+
+
 def test_the_spec_is_json_without_paths_and_separates_what_differs(tmp_path):
     write_celeba(tmp_path / "here")
     shutil.copytree(tmp_path / "here", tmp_path / "there")

@@ -12,7 +12,9 @@ from sources import folder, refused, write_folder
 
 from arl.config import RunConfig
 from arl.data import attribute_names, cache, describe, open_data, targets
+from arl.data import folder as folder_source
 from arl.data.images import find_root
+from arl.messages import UserError
 
 # torchvision 0.29 announces that its decoders will move to torchcodec
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
@@ -131,6 +133,26 @@ def test_orl(monkeypatch):
     refused(lambda: open_data(cfg), "pip install 'arl[faces]'")
 
 
+def test_an_image_that_may_not_be_read_is_named_with_the_damaged_ones(tmp_path, monkeypatch):
+    cfg = crowd_of(tmp_path / "own", *each(["anna", "bob"], ["1.png", "2.png"]))
+
+    def refuses(module, name):
+        real = getattr(module, name)
+
+        def fail(path, *more):
+            if path.name == "2.png" and path.parent.name == "bob":
+                raise (
+                    UserError("mine") if name == "file_sha256" else PermissionError(13, "Permission denied", str(path))
+                )
+            return real(path, *more)
+
+        monkeypatch.setattr(module, name, fail)
+
+    refuses(folder_source, "file_sha256"), refuses(folder_source, "open_image")
+    refused(lambda: open_data(cfg), "1 of 4 images cannot be read: bob/2.png (Permission denied)", "damaged='skip'")
+    assert len(open_data(cfg.replace(damaged="skip"))) == 3
+
+
 # -- who is who -----------------------------------------------------------------------------------------------------
 
 
@@ -233,7 +255,7 @@ def test_a_table_of_identities_stands_above_the_folders(tmp_path, capfd):
 def test_bare_names_of_a_table_that_fit_several_images_are_refused(tmp_path):
     cfg = crowd_of(tmp_path / "own", *each(["p0", "p7"], ["1.png", "10.png"]))
     table = tmp_path / "own" / "labels.csv"
-    for rows in ("1.png,1\n10.png,0\n", "p0/1.png,1\np0/10.png,1\n1.png,0\n10.png,0\n"):
+    for rows in ("1.png,1\np0/10.png,0\np7/10.png,0\n", "p0/1.png,1\np0/10.png,1\n1.png,0\np7/10.png,0\n"):
         table.write_text("image,Smiling\n" + rows)
         refused(lambda: open_data(cfg), "labels.csv", "fits 2 images", "p7/1.png")
     table.write_text("image,Smiling\np0/1.png,1\np0/10.png,0\np7/1.png,0\np7/10.png,1\nmore.png,1\n")

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from arl import gate, inputs
+from arl import check, gate, inputs
 from arl.config import RunConfig
+from arl.data import room
 from arl.inputs import Declared
+from arl.judges.recogniser import judge_spec
 from arl.messages import ConfigError, UserError
 from arl.workbook import notebooks
 
@@ -53,6 +55,9 @@ def test_values_are_read_by_the_field_not_by_their_looks(tmp_path, monkeypatch):
         (dict(perceptual="efficientnet"), dict(mu2=1)),
         (dict(discriminator="dcgan"), dict(mu1=1)),
         (dict(damaged="skip"), dict(data="folder", data_root="/faces")),
+        (dict(damaged="skip", data="orl"), dict(extra="both", extra_source="/faces")),
+        (dict(data_seed=3, data="orl", recogniser="dlib"), dict(recogniser="rendered")),
+        (dict(data_seed=3, data="folder", data_root="/f", recogniser="/c.onnx"), dict(extra="adversary")),
     ],
 )
 def test_a_setting_that_was_typed_and_changes_nothing_is_refused(idle, at_work):
@@ -62,7 +67,7 @@ def test_a_setting_that_was_typed_and_changes_nothing_is_refused(idle, at_work):
         inputs.row("tiny", typed)
     assert inputs.configuration("tiny", typed)  # a preset, or a notebook for its other rows, may set it
     if at_work:
-        assert getattr(inputs.row("tiny", idle | at_work), name) == idle[name]
+        assert getattr(inputs.row("tiny", typed | at_work), name) == idle[name]
     assert inputs.row("tiny", {"data": "orl", "recogniser": "dlib"}).identities == 20
 
 
@@ -171,28 +176,45 @@ def test_sizes_that_cannot_work_are_found_before_anything_is_rendered(store):
         "identities": dict(identities=10**9),
         "extra_images": dict(extra="both", extra_images=10**10),
         "x1, x2": dict(x1=100.0, x2=99.0),
+        "data_seed": dict(data_seed=2**62),
+        "bootstrap": dict(bootstrap=10**12),
+        "epochs": dict(epochs=10**18),
     }.items():
         with pytest.raises(ConfigError, match=f"^{name}: found"):
             gate.ready([RunConfig.preset("tiny", **fields)], opening=False)
     assert not store.exists()
 
 
-def test_every_problem_is_said_not_only_the_first(store, monkeypatch):
-    monkeypatch.setenv("ARL_THREADS", "abc")
-    lines = gate.problems([RunConfig.preset("tiny", batch_size=10_000, recogniser="/gone.onnx")])
-    assert [line.split(":")[0] for line in lines] == ["ARL_THREADS", "recogniser", "batch_size"]
+def test_a_place_where_nothing_can_be_written_is_named_as_the_user_named_it(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("file", "file/below", "link", "link/below", "loop"):
+        with pytest.raises(UserError, match="^ARL_RUNS: found .*, which is no folder, accepted: a folder"):
+            gate.writable(tmp_path / name, "ARL_RUNS")
+    with pytest.raises(UserError, match="found a name that is too long"):
+        gate.writable(tmp_path / ("n" * 300) / "below", "ARL_RUNS")
+    monkeypatch.setenv("ARL_FIGURES", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="^--figures: found .*file, which is no folder"):
+        gate.figures("--figures")
+    if Path("/proc/self").exists():  # rights are not enough there, even for root
+        with pytest.raises(UserError, match="^ARL_RUNS: found /proc, where nothing can be written"):
+            gate.writable(Path("/proc/store"), "ARL_RUNS")
 
 
-def test_a_kernel_of_this_interpreter_stands_before_a_broken_one(store, tmp_path, monkeypatch):
-    from jupyter_client.kernelspec import KernelSpecManager
+def test_free_bytes_are_those_of_the_nearest_folder_whatever_the_name(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("new/below", "n" * 300, "loop/x", "a/" * 3000):
+        assert room.free_bytes(tmp_path / name) > 0, name
 
-    broken = tmp_path / "user" / "kernels" / "python3"
-    broken.mkdir(parents=True)
-    (broken / "kernel.json").write_text('{"argv": ["/gone/python"], "display_name": "x", "language": "python"}')
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "user"))
-    assert KernelSpecManager().get_kernel_spec("python3").argv[0] == "/gone/python"
-    gate.kernel()
-    assert KernelSpecManager().get_kernel_spec("python3").argv[0] == sys.executable
+
+def test_a_full_disk_is_named_unless_everything_is_stored(store, monkeypatch):
+    stored, missing = RunConfig.preset("tiny"), RunConfig.preset("tiny", seed=77)
+    monkeypatch.setattr(room, "free_bytes", lambda folder: 0)
+    monkeypatch.setattr(gate, "_stored", lambda cfg: cfg == stored)
+    gate.room([stored])
+    with pytest.raises(ConfigError, match="^ARL_RUNS: found 0 MiB free for .* accepted: a folder with 64 MiB"):
+        gate.room([stored, missing])
 
 
 @pytest.mark.parametrize("guard", [True, False])
@@ -205,6 +227,31 @@ def test_a_script_without_a_guard_is_told_so(guard, tmp_path):
     ran = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment)
     assert (ran.returncode == 0) is guard, ran.stderr
     assert guard or "mine.py: found line 2 without a guard" in ran.stderr
+
+
+def test_a_program_that_is_no_file_is_told_so():
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    program = "from arl import gate\ngate.main_guard()\n"
+    ran = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, env=environment)
+    assert ran.stderr.splitlines()[-1].endswith(
+        "found a program in <stdin>, accepted: one in a file, as each worker imports it"
+    )
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}', '{"auc_embedding": "x"}', "[]", "{}"])
+def test_a_foreign_result_of_a_recogniser_counts_as_none(store, content):
+    cfg = RunConfig.preset("tiny")
+    run = store / judge_spec(cfg)["run"]
+    run.mkdir(parents=True)
+    (run / "result.json").write_text(content)
+    assert any(line.startswith(f"C: {run.name} would be trained") for line in check.of_rows([cfg]).lines)
+
+
+def test_how_long_is_not_guessed_where_nothing_like_it_is_stored(store, monkeypatch):
+    assert check.of_rows([RunConfig.preset("tiny")]).lines[-1] == "time: no idea yet, as nothing like it is stored"
+    monkeypatch.setattr(check, "seconds_a_unit", lambda cfg: 60.0)
+    assert check.of_rows([RunConfig.preset("tiny")]).lines[-1].startswith("time: about ")
+    assert not store.exists()
 
 
 ANY = st.one_of(

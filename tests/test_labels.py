@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sources import refused
 
 from arl.config import ATTRIBUTES
-from arl.data.tables import read_identities, read_labels, rows_for
+from arl.data.tables import Faults, read_identities, read_labels, rows_for
 from arl.messages import ConfigError
 
 
@@ -121,6 +121,58 @@ def test_two_rows_that_fit_one_image_and_differ_are_refused(tmp_path):
 def test_zero_in_one_column_and_minus_one_in_another_is_read(tmp_path):
     path = table(tmp_path, "image,Smiling,Male\na.png,0,-1\nb.png,1,1\n")
     assert read_labels(path).values == {"a.png": (False, False), "b.png": (True, True)}
+
+
+# -- all that is wrong is said at once ------------------------------------------------------------------------------
+
+
+def faults_of(call):
+    with pytest.raises(ConfigError) as caught:
+        call()
+    return str(caught.value).splitlines()
+
+
+def test_all_faults_of_a_table_are_said_at_once(tmp_path):
+    rows = [
+        "a.png,0,1,anna",
+        "b.png,2,1,anna",
+        "c.png,0,carl",
+        "a.png,1,1,anna",
+        "d.png,-1,1,carl",
+        "e.png,1,1,",
+        ",1,1,x",
+    ]
+    path = table(tmp_path, "\n".join(["image,Smiling,id,identity", *rows]))
+    lines = faults_of(lambda: read_labels(path))
+    found = [
+        "'id'",
+        "both 0 and -1",
+        "'2' in the row of b",
+        "3 columns in the row of c",
+        "a.png twice",
+        "of e",
+        "without an image",
+    ]
+    assert all(any(part in line for line in lines) for part in found) and len(lines) == len(found), lines
+    assert all(line.startswith(f"{path}: found ") and ", accepted: " in line for line in lines)
+    who = table(tmp_path, "a.jpg 1\nb.jpg\na.jpg 2\nc.jpg x\n", "identity_CelebA.txt")
+    assert len(faults_of(lambda: read_identities(who))) == 3
+
+
+def test_of_many_faults_the_first_ten_and_their_number_are_said(tmp_path):
+    path = table(tmp_path, "image,Smiling\n" + "".join(f"{k}.png,x{k}\n" for k in range(500)))
+    lines = faults_of(lambda: read_labels(path))
+    assert len(lines) == 11 and "0.png" in lines[0] and lines[-1] == f"{path}: 500 faults, 490 more than these 10"
+    path = table(tmp_path, "image,Smiling\n" + "".join(f"{k}.png,x\n" for k in range(500)))
+    (line,) = faults_of(lambda: read_labels(path))
+    assert "the value 'x' in 500 rows, the first is that of 0.png" in line, "one fault, made again and again"
+
+
+def test_images_without_a_row_are_said_beside_the_faults_of_the_rows(tmp_path):
+    faults = Faults(tmp_path)
+    rows = {"a/1.png": None, "1.png": (True,), "2.png": (True,)}
+    rows_for(tmp_path, rows, ["a/1.png", "a/2.png", "b/2.png", "b/3.png"], faults)
+    assert [line.split("found ")[1][:9] for line in faults.said()] == ["the row '", "no row fo"]
 
 
 # -- encodings ------------------------------------------------------------------------------------------------------
@@ -237,7 +289,9 @@ def test_any_table_is_read_right_by_name_or_refused(tmp_path, drawn):
         return
     expected = reference(text)
     if expected is None:
-        refused(lambda: read_labels(path), str(path))
+        with pytest.raises(ConfigError) as caught:
+            read_labels(path)
+        assert all(line.startswith(f"{path}: ") for line in str(caught.value).splitlines())
         return
     labels = read_labels(path)
     assert set(labels.values) == set(expected)
@@ -253,4 +307,4 @@ def test_any_bytes_are_a_table_or_one_line(tmp_path, data, name):
     try:
         read_identities(path) if name == "identity.txt" else read_labels(path)
     except ConfigError as error:
-        assert "\n" not in str(error) and str(path) in str(error)
+        assert all(line.startswith(f"{path}: ") for line in str(error).splitlines()) and str(error)

@@ -85,6 +85,14 @@ def test_a_user_that_is_not_there_is_named(monkeypatch, name, text):
         machine.folder(name)
 
 
+@pytest.mark.parametrize("text", ["a\udcff", "/tmp/\udce9/runs"])
+def test_a_folder_whose_name_is_not_utf_8_is_named(monkeypatch, text):
+    monkeypatch.setattr(os, "environ", {"ARL_RUNS": text})
+    with pytest.raises(ConfigError, match="^ARL_RUNS: found .*, which is not UTF-8, accepted: a folder$") as caught:
+        machine.folder("ARL_RUNS")
+    str(caught.value).encode()
+
+
 def test_torch_is_not_imported_before_it_is_used():
     program = (
         "import sys, arl.machine, arl.messages, arl.store; arl.machine.threads(); sys.exit('torch' in sys.modules)"

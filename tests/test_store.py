@@ -99,6 +99,19 @@ def test_a_damaged_checkpoint_is_detected_and_the_run_redone(tmp_path, where, ca
     assert "made again" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("content", [{}, {"loss": 0.1, "checkpoint": True}, {"mine": 1}])
+def test_a_foreign_result_is_written_again_from_the_checkpoint(tmp_path, content, capfd):
+    def make(run):
+        run.save({"w": torch.ones(2)}, epoch=1, result={"loss": 0.5, "shape": [1, 2]})
+        return {"loss": 0.5, "shape": (1, 2)}
+
+    path = obtain(SPEC, make, root=tmp_path).folder / "result.json"
+    before = json.loads(path.read_text())
+    path.write_text(json.dumps(content))
+    obtain(SPEC, never, root=tmp_path)
+    assert json.loads(path.read_text()) == before and "not what the run ended with" in capfd.readouterr().err
+
+
 def test_a_cut_checkpoint_of_an_unfinished_run_starts_it_again(tmp_path, capfd):
     run = Run(tmp_path)
     run.save({"w": torch.ones(100)}, epoch=5)
@@ -358,7 +371,7 @@ def test_a_file_that_may_not_be_read_is_named_and_not_made_again(tmp_path, monke
     monkeypatch.setattr(Path, "open", fail)
     with pytest.raises(UserError) as caught:
         obtain(SPEC, never, root=tmp_path)
-    one_line(caught, path)
+    one_line(caught, path, *(["a file that you can read"] if number != errno.EIO else []))
     monkeypatch.undo()
     assert path.read_bytes() == content
 

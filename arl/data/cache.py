@@ -24,6 +24,8 @@ from arl.store import explained, file_sha256, locked, make_folder, read_json, ru
 
 READER = 2  # of tables and layouts: faces that an older one stored are compared with what this one reads, once
 DECODED = ("celeba", "folder", "orl")  # kinds whose labels come out of files, and so depend on READER
+# What stands in meta.json at least; one without is not ours, and the faces are made.
+FORM = {"images": int, "image_size": int, "attribute_names": list, "title": str, "spec": dict, "files": dict}
 
 
 class Opened(NamedTuple):
@@ -86,8 +88,11 @@ def _say_what_it_is(found: tuple[FaceData, str], folder: Path) -> None:
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
     """`meta.json` of finished faces, or None. Raises `UserError` where it may not be read."""
-    meta = read_json(folder / "meta.json")
-    return meta if meta is not None and "files" in meta else None
+    meta = read_json(folder / "meta.json") or {}
+    if any(not isinstance(meta.get(name), kind) for name, kind in FORM.items()):
+        return None
+    files = [meta["files"].get(name) for name in ("images.u8", "labels.safetensors")]
+    return meta if all(isinstance(was, dict) and {"bytes", "mtime_ns", "sha256"} <= set(was) for was in files) else None
 
 
 def load_faces(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceData, str] | None:
@@ -101,14 +106,14 @@ def load_faces(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceDa
             say(f"{folder.name}/{name}: {problem}; the faces are made again")
         if problem:
             return None
-    with explained(folder / "labels.safetensors"):
+    with explained(folder / "labels.safetensors", reading=True):
         labels = load_file(folder / "labels.safetensors")
     if meta["spec"]["kind"] in DECODED and meta.get("reader") != READER:
         meta = _read_again(folder, meta, labels, opened)
         if meta is None:
             return None
     n, size = meta["images"], meta["image_size"]
-    with explained(folder / "images.u8"):
+    with explained(folder / "images.u8", reading=True):
         images = np.asarray(np.memmap(folder / "images.u8", np.uint8, mode="r", shape=(n, 3, size, size)))
     data = FaceData(
         images=images,
@@ -125,7 +130,7 @@ def load_faces(folder: Path, opened: Opened, tell: bool = False) -> tuple[FaceDa
 def _problem(folder: Path, name: str, was: dict[str, Any], meta: dict[str, Any]) -> str:
     """Why the file `name` is not what was written; empty where it is."""
     path = folder / name
-    with explained(path):
+    with explained(path, reading=True):
         size, mtime = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else (0, 0)
     if size != was["bytes"]:
         return f"found {size} bytes where {was['bytes']} were written"

@@ -15,7 +15,7 @@ from arl.data.cache import Opened, say_once
 from arl.data.images import decode_square, read_rows
 from arl.data.layout import shown
 from arl.data.parquet import open_parquet
-from arl.data.tables import Labels, clean_name, read_identities, read_labels
+from arl.data.tables import Faults, Labels, clean_name, read_identities, read_labels, refuse
 from arl.messages import ConfigError
 
 TABLES = ("list_attr_celeba.txt", "identity_CelebA.txt")
@@ -141,10 +141,12 @@ def _holds_photographs(folder: Path) -> bool:
 
 
 def _prepare(packing: _Packing, sizes: dict[str, int], size: int) -> Source:
-    labels = read_labels(packing.attributes, known=ATTRIBUTES)
+    faults = Faults(packing.attributes), Faults(packing.identities)
+    labels = read_labels(packing.attributes, ATTRIBUTES, faults[0])
     if not labels.names:
-        raise ConfigError(f"{packing.attributes}: found no attribute, accepted: any of {', '.join(ATTRIBUTES)}")
-    people = read_identities(packing.identities)
+        faults[0].add("no attribute", f"any of {', '.join(ATTRIBUTES)}")
+    people = read_identities(packing.identities, faults[1])
+    refuse(*faults)
     rows, files, left_out = _matched(packing, labels, sizes)
     if absent := [row for row in rows if row not in people]:
         raise ConfigError(f"{packing.identities}: no row for {len(absent)} images, the first is {absent[0]}")

@@ -13,8 +13,8 @@ from arl.data.build import ROWS, Rows, Source, ranges_of
 from arl.data.cache import Opened
 from arl.data.images import open_image, read_rows
 from arl.data.layout import Tree, note, people_of, scan_folder, step_in
-from arl.data.tables import has_identities, read_labels, rows_for
-from arl.messages import ConfigError
+from arl.data.tables import Faults, Labels, has_identities, read_labels, refuse, rows_for
+from arl.messages import ConfigError, UserError
 from arl.store import file_sha256
 
 
@@ -70,16 +70,11 @@ class _Photographs:
         return [path.relative_to(self.tree.root).as_posix() for path in self.tree.images]
 
     def fingerprint(self) -> str:
-        """A hash of all names and bytes."""
+        """A hash of all names and bytes. Raises `UserError` for a table that may not be read."""
         tables = [self.table] if self.table else []
         names = [*self.names, *(table.name for table in tables)]
-        try:
-            with ThreadPoolExecutor() as pool:
-                sums = list(pool.map(file_sha256, [*self.tree.images, *tables]))
-        except OSError as error:
-            raise ConfigError(
-                f"{self.parameter}: found {error.filename} ({error.strerror}), accepted: files that can be read"
-            ) from None
+        with ThreadPoolExecutor() as pool:
+            sums = [*pool.map(_sum, self.tree.images), *map(file_sha256, tables)]
         lines = [f"{name} {digest}" for name, digest in zip(names, sums, strict=True)]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
@@ -88,10 +83,17 @@ class _Photographs:
         extra = (note("not images by their names", others, self.tree.root),) if others and self.kind == "folder" else ()
         return self.tree.left_out + extra
 
+    def _labels(self) -> tuple[Labels, list[str]]:
+        """What the table says, and the row of each image. Raises ConfigError with all that is wrong with the table."""
+        faults = Faults(self.table)
+        labels = read_labels(self.table, faults=faults)
+        rows = rows_for(self.table, labels.values, self.names, faults)
+        refuse(faults)
+        return labels, rows
+
     def prepare(self) -> Source:
         names, table = self.names, self.table
-        labels = read_labels(table) if table else None
-        rows = rows_for(table, labels.values, names) if labels else []
+        labels, rows = self._labels() if table else (None, [])
         values = [labels.values[row] for row in rows] if labels else [()] * len(names)
         if labels and labels.people:
             people = [labels.people[row] for row in rows]
@@ -126,6 +128,14 @@ class _Photographs:
             packing=packing if self.kind == "folder" else "",
             left_out=tuple(left_out),
         )
+
+
+def _sum(image: Path) -> str:
+    """Of an image's bytes; one that may not be read is named with the damaged ones, when it is decoded."""
+    try:
+        return file_sha256(image)
+    except UserError:
+        return "unreadable"
 
 
 def _opened(found: _Photographs) -> Opened:

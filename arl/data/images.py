@@ -38,7 +38,7 @@ def read_rows(names: list[str], load: Callable[[int], np.ndarray], start: int, s
         try:
             images[i] = load(i)
         except Exception as error:  # decoders raise almost anything for a damaged file
-            why = (str(error).splitlines() or [type(error).__name__])[0]
+            why = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
             problems[start + i] = f"{name} ({'not an image' if 'cannot identify' in why else why})"
     return Rows(images, None, problems)
 

@@ -1,7 +1,7 @@
 """Tables of labels: attributes by name, and who each image is.
 
 Nothing is read by its place alone: each row has as many cells as the header, each name stands there once, an image that
-stands there twice has the same values both times. What is not so raises `ConfigError`, one line.
+stands there twice has the same values both times. All that is not so is said at once, one line a fault: `ConfigError`.
 """
 
 import codecs
@@ -10,6 +10,7 @@ import io
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,10 +30,41 @@ MARKS = (  # of the encodings that begin with one; UTF-32's begins with UTF-16's
 )
 
 
+MOST = 10  # faults of a table that are said one by one
+
+
 class Labels(NamedTuple):
     names: tuple[str, ...]  # of the attributes
-    values: dict[str, tuple[bool, ...]]  # by image, in the order of the table
+    values: dict[str, tuple[bool, ...] | None]  # by image, in the order of the table; None for a row with a fault
     people: dict[str, str]  # by image; empty without a column `identity`
+
+
+class Faults:
+    """What is wrong with the table `path`, gathered while it is read, so that one look at it mends all."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.rows: dict[tuple[str, str], list[str]] = {}  # the images of a fault's rows
+
+    def add(self, found: str, accepted: str, image: str | None = None) -> None:
+        """`image`: in whose row; a fault of many rows is said once."""
+        self.rows.setdefault((found, accepted), []).extend([] if image is None else [_short(image)])
+
+    def said(self) -> list[str]:
+        """The first `MOST` of them, a line each, and how many there are."""
+        lines = []
+        for (found, accepted), images in list(self.rows.items())[:MOST]:
+            where = f" in the row of {images[0]}" if images else ""
+            where = f" in {len(images)} rows, the first is that of {images[0]}" if len(images) > 1 else where
+            lines.append(f"{self.path}: found {found}{where}, accepted: {accepted}")
+        more = len(self.rows) - len(lines)
+        return lines + ([f"{self.path}: {len(self.rows)} faults, {more} more than these {MOST}"] if more else [])
+
+
+def refuse(*tables: Faults) -> None:
+    """Raise `ConfigError` where one of `tables` has a fault."""
+    if lines := [line for faults in tables for line in faults.said()]:
+        raise ConfigError("\n".join(lines))
 
 
 def clean_name(name: str) -> str:
@@ -78,82 +110,84 @@ def csv_rows(path: Path) -> list[list[str]]:
     return [row for row in rows if row not in ([], [""])]
 
 
-def read_labels(path: Path, known: tuple[str, ...] = ()) -> Labels:
+def read_labels(path: Path, known: tuple[str, ...] = (), faults: Faults | None = None) -> Labels:
     """Attribute names, the values of each image, and who it is, if there is a column `identity`.
 
     `path` is CelebA's list_attr_celeba.txt (a count, the attributes' names, then an image and its values a line), or
     a CSV with the header `image,ATTRIBUTE,…`. Values are 0, 1, -1, true or false; images are paths or bare names.
-    `known`: the only names that are accepted, if any are given.
+    `known`: the only names that are accepted, if any are given. `faults`: gathers what is wrong, for the caller to
+    `refuse`, where something can be read at all; without it this raises ConfigError.
     """
-    header, rows = _txt_table(path) if path.suffix.lower() == ".txt" else _csv_table(path)
-    _check_header(path, header, known)
+    mine = faults or Faults(path)
+    header, rows = _table(path, mine)
+    _check_header(mine, header, known)
     who = next((k for k, name in enumerate(header) if k and name.lower() == "identity"), None)
     columns = [k for k in range(1, len(header)) if k != who]
-    values: dict[str, tuple[bool, ...]] = {}
+    values: dict[str, tuple[bool, ...] | None] = {}
     people: dict[str, str] = {}
-    _check_scales(path, rows, header, columns)
+    _check_scales(mine, rows, header, columns)
     for row in rows:
-        image, found = _row(path, row, header, columns)
-        person = unicodedata.normalize("NFC", row[who]) if who else ""
-        if who and person.lower() in NOBODY:
-            raise ConfigError(
-                f"{path}: found nobody in the row of {_short(row[0])}, accepted: an identity for each image"
-            )
-        before = (values.get(image, found), people.get(image, person))
-        if before != (found, person):
-            raise ConfigError(
-                f"{path}: found {_short(row[0])} twice, with other values, accepted: one row for each image"
-            )
+        image = clean_name(row[0])
+        found = _values(mine, row, header, columns)
+        if not image:
+            continue
+        person = unicodedata.normalize("NFC", row[who]) if who and len(row) == len(header) else ""
+        if who and found is not None and person.lower() in NOBODY:
+            mine.add("nobody", "an identity for each image", row[0])
+        elif image in values and None not in (found, values[image]):
+            if (values[image], people.get(image, person)) != (found, person):
+                mine.add(f"{_short(row[0])} twice, with other values", "one row for each image")
         values[image] = found
         if who:
             people[image] = person
+    if faults is None:
+        refuse(mine)
     return Labels(tuple(header[k] for k in columns), values, people)
 
 
 def has_identities(path: Path) -> bool:
     """Whether the table `path` has a column `identity`."""
-    header, _ = _txt_table(path) if path.suffix.lower() == ".txt" else _csv_table(path)
+    header, _ = _table(path, Faults(path))
     return "identity" in [name.lower() for name in header[1:]]
 
 
-def _txt_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    lines = text_lines(path)
-    count, names, rows = lines[0] if lines else [], lines[1] if len(lines) > 1 else [], lines[2:]
-    if count != [str(len(rows))]:
-        raise ConfigError(f"{path}: found {len(rows)} rows of images, and {' '.join(count)[:20]!r} as their count")
-    return ["image", *names], rows
-
-
-def _csv_table(path: Path) -> tuple[list[str], list[list[str]]]:
+def _table(path: Path, faults: Faults) -> tuple[list[str], list[list[str]]]:
+    """The cells of the header, "image" first, and of each row. Raises ConfigError for what is no table."""
+    if path.suffix.lower() == ".txt":
+        lines = text_lines(path)
+        count, names, rows = lines[0] if lines else [], lines[1] if len(lines) > 1 else [], lines[2:]
+        if count != [str(len(rows))]:
+            faults.add(
+                f"{len(rows)} rows of images, and {' '.join(count)[:20]!r} as their count", "their count in line 1"
+            )
+        return ["image", *names], rows
     header, *rows = csv_rows(path) or [[]]
     if not header or header[0].lower() not in FIRST:
         raise ConfigError(f"{path}: found {','.join(header)[:60]!r} in line 1, accepted: image,ATTRIBUTE,…")
     return header, rows
 
 
-def _check_header(path: Path, header: list[str], known: tuple[str, ...]) -> None:
+def _check_header(faults: Faults, header: list[str], known: tuple[str, ...]) -> None:
     names = header[1:]
     if "" in names:
-        raise ConfigError(f"{path}: found a column without a name, accepted: a name for each of {len(header)} columns")
-    twice = [name for name, count in Counter(name.lower() for name in names).items() if count > 1]
-    if twice:
-        raise ConfigError(f"{path}: found the column {twice[0]!r} twice, accepted: each name once")
-    if people := [name for name in names if name.lower() in NOT_ATTRIBUTES]:
-        raise ConfigError(
-            f"{path}: found the column {people[0]!r}, accepted: 'identity' for who it is, else attributes"
-        )
-    unknown = [name for name in names if known and name not in known and name.lower() != "identity"]
+        faults.add("a column without a name", f"a name for each of {len(header)} columns")
+    for name, count in Counter(name.lower() for name in names if name).items():
+        if count > 1:
+            faults.add(f"the column {name!r} twice", "each name once")
+    for name in names:
+        if name.lower() in NOT_ATTRIBUTES:
+            faults.add(f"the column {name!r}", "'identity' for who it is, else attributes")
+    unknown = [name for name in names if known and name and name not in known and name.lower() != "identity"]
     if unknown:
-        raise ConfigError(f"{path}: found the attribute {unknown[0]!r}, accepted: any of {', '.join(known)}")
+        which = ", ".join(map(repr, unknown))
+        faults.add(f"the attribute{'s' * (len(unknown) > 1)} {which}", f"any of {', '.join(known)}")
 
 
-def _check_scales(path: Path, rows: list[list[str]], header: list[str], columns: list[int]) -> None:
-    """Raise ConfigError for a column that holds both 0 and -1: one of them may mean that nobody knows."""
+def _check_scales(faults: Faults, rows: list[list[str]], header: list[str], columns: list[int]) -> None:
+    """A column that holds both 0 and -1 is a fault: one of them may mean that nobody knows."""
     for k in columns:
         if {"0", "-1"} <= {row[k] for row in rows if k < len(row)}:
-            raise ConfigError(
-                f"{path}: found both 0 and -1 in {header[k]}, accepted: 1 and one of them, which means that it is not so"
-            )
+            faults.add(f"both 0 and -1 in {header[k]}", "1 and one of them, which means that it is not so")
 
 
 def _short(cell: str) -> str:
@@ -161,70 +195,81 @@ def _short(cell: str) -> str:
     return " ".join(cell.split())[:80]
 
 
-def _row(path: Path, row: list[str], header: list[str], columns: list[int]) -> tuple[str, tuple[bool, ...]]:
-    image = clean_name(row[0])
+def _values(faults: Faults, row: list[str], header: list[str], columns: list[int]) -> tuple[bool, ...] | None:
+    """The values of a row, or None where it is not as it should be."""
     accepted = f"{len(header)} columns, with 0, 1, -1, true or false"
-    if not image:
-        raise ConfigError(f"{path}: found a row without an image, accepted: {accepted}")
-    try:
-        values = [row[k] for k in columns] if len(row) == len(header) else None
-        if values is not None:
-            return image, tuple(TRUTH[value.lower()] for value in values)
+    if not clean_name(row[0]):
+        faults.add("a row without an image", accepted)
+        return None
+    if len(row) == len(header):
+        strange = [row[k] for k in columns if row[k].lower() not in TRUTH]
+        if not strange:
+            return tuple(TRUTH[row[k].lower()] for k in columns)
+        found = f"the value {strange[0].lower()!r}"
+    else:
         found = f"{len(row)} columns"
         strange = [cell for cell in row[1:] if cell.lower() not in TRUTH]
         if len(columns) == len(header) - 1 and strange:
             found += f" and the value {strange[0]!r}"
-    except KeyError as error:
-        found = f"the value {error}"
-    raise ConfigError(f"{path}: found {found} in the row of {_short(row[0])}, accepted: {accepted}")
+    faults.add(found, accepted, row[0])
+    return None
 
 
-def read_identities(path: Path) -> dict[str, int]:
-    """Who each image is, out of CelebA's identity_CelebA: an image and a number a line, with blanks or a comma between."""
+def read_identities(path: Path, faults: Faults | None = None) -> dict[str, int]:
+    """Who each image is, out of CelebA's identity_CelebA: an image and a number a line, with blanks or a comma between.
+
+    `faults` as for `read_labels`.
+    """
+    mine = faults or Faults(path)
     rows = csv_rows(path) if path.suffix.lower() == ".csv" else text_lines(path)
     if path.suffix.lower() == ".csv" and rows and rows[0][0].lower() in FIRST:
         rows = rows[1:]
     people: dict[str, int] = {}
     for row in rows:
         if len(row) != 2 or not re.fullmatch("[0-9]{1,18}", row[1]) or not row[0]:
-            line = " ".join(row)[:60]
-            raise ConfigError(f"{path}: found {line!r}, accepted: an image and a number a line")
+            mine.add(repr(" ".join(row)[:60]), "an image and a number a line")
+            continue
         image = clean_name(row[0])
         if people.setdefault(image, int(row[1])) != int(row[1]):
-            raise ConfigError(f"{path}: found {image} twice, as {people[image]} and as {row[1]}, accepted: one person")
+            mine.add(f"{image} twice, as {people[image]} and as {row[1]}", "one person")
+    if faults is None:
+        refuse(mine)
     return people
 
 
-def rows_for(path: Path, rows: dict[str, object], images: list[str]) -> list[str]:
+def rows_for(path: Path, rows: Mapping[str, object], images: list[str], faults: Faults | None = None) -> list[str]:
     """For each of `images`, the row that means it: its path, or as much of the path's end as no other image has.
 
-    Raises ConfigError for an image without a row, for a row that fits several images, and for two rows that fit one image
-    and say different things of it.
+    Faults are an image without a row, a row that fits several images, and two rows that fit one image and say different
+    things of it; `faults` as for `read_labels`.
     """
+    mine = faults or Faults(path)
     paths = [clean_name(name) for name in images]
     ends = Counter(end for name in paths for end in _ends(name))
     whole = Counter(paths)
-    found, absent = [], []
+    found: dict[str, str] = {}
+    absent, several = [], set()
     for name in paths:
         row = next((end for end in _ends(name) if end in rows), None)
         if row is None:
             absent.append(name)
         elif (whole if row == name else ends)[row] > 1:
+            several.add(row)
             fits = [other for other in paths if row in _ends(other)]
-            raise ConfigError(
-                f"{path}: found the row {row!r}, which fits {len(fits)} images ({some(fits, 3, ', ')}), accepted: their paths"
-            )
+            mine.add(f"the row {row!r}, which fits {len(fits)} images ({some(fits, 3, ', ')})", "their paths")
         else:
-            found.append(row)
+            found[name] = row
     if absent:
-        raise ConfigError(f"{path}: no row for {len(absent)} of {len(images)} images, the first is {absent[0]}")
-    for name, row in zip(paths, found, strict=True):
+        first = f"no row for {len(absent)} of {len(images)} images, the first is {absent[0]}"
+        mine.add(first, "a row for each image")
+    for name, row in found.items():
         for other in _ends(name):
-            if other in rows and other not in whole and rows[other] != rows[row]:
-                raise ConfigError(
-                    f"{path}: found {row} and {other}, with other values, accepted: one row for each image"
-                )
-    return found
+            differ = other in rows and other not in whole and other not in several and rows[other] != rows[row]
+            if differ and None not in (rows[other], rows[row]):  # what is wrong with one of them is said already
+                mine.add(f"{row} and {other}, with other values", "one row for each image")
+    if faults is None:
+        refuse(mine)
+    return [found[name] for name in paths if name in found]
 
 
 def _ends(name: str) -> list[str]:

@@ -74,7 +74,7 @@ def check(judge: Recogniser, images: np.ndarray, identities: np.ndarray) -> Chec
 def _kept(spec: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The result that `spec` defines: found in the store, or made, and kept where the store can be written."""
     found = Run(runs_root() / run_id(spec)).result
-    if found is None:
+    if found is None or not {"fault", "remarks", "checked"} <= set(found):
         found = make()
         with suppress(UserError):
             obtain(spec, lambda _: found)

@@ -88,6 +88,7 @@ def _session(path: Path) -> Any:
         raise ConfigError(f"recogniser: found no file {path}, accepted: an .onnx file, rendered or dlib")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()  # by itself it takes every core
+    options.log_severity_level = 3  # errors: what is wrong with a graph is said below, in one line
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=onnxruntime.get_available_providers())
     except Exception as error:

@@ -43,21 +43,23 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 PART = re.compile(r"\..+\.(?P<pid>\d+)(@(?P<host>.+))?\.part")
 
 
-def explain(error: OSError, path: Path | str) -> UserError:
+def explain(error: OSError, path: Path | str, reading: bool = False) -> UserError:
     """What the system said about `path` as an error for the user: the path, what was found, what to do."""
     found, accepted = REMEDIES.get(error.errno, (error.strerror or str(error) or type(error).__name__, "another path"))
     if error.errno in (errno.EACCES, errno.EPERM) and (owner := _owner(Path(path))):
         found += f": it belongs to {owner}"
+    if error.errno in (errno.EACCES, errno.EPERM) and reading:
+        accepted = "a file that you can read"
     return UserError(f"{path}: found {found}, accepted: {accepted}")
 
 
 @contextmanager
-def explained(path: Path | str) -> Iterator[None]:
-    """Within, whatever the system says about `path` becomes a `UserError` of one line."""
+def explained(path: Path | str, reading: bool = False) -> Iterator[None]:
+    """Within, whatever the system says about `path` becomes a `UserError` of one line. `reading`: nothing is written there."""
     try:
         yield
     except OSError as error:
-        raise explain(error, path) from error
+        raise explain(error, path, reading) from error
 
 
 def _owner(path: Path) -> str | None:
@@ -108,7 +110,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """The JSON object in `path`; None where there is none, or something else. Raises `UserError` where it may not be read."""
-    with explained(path):
+    with explained(path, reading=True):
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
@@ -118,7 +120,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, read again only when its size or time has changed."""
-    with explained(path):
+    with explained(path, reading=True):
         stat = path.stat()
         return _file_sha256(path, stat.st_size, stat.st_mtime_ns)
 

@@ -73,7 +73,7 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """One dictionary an epoch, in order; a line cut short by a crash is left out."""
         path = self.folder / "metrics.jsonl"
-        with explained(path):
+        with explained(path, reading=True):
             try:
                 lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
             except (FileNotFoundError, NotADirectoryError):
@@ -121,7 +121,7 @@ class Run:
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(path) from None
         except OSError as error:
-            raise explain(error, path) from error
+            raise explain(error, path, reading=True) from error
         try:
             with safe_open(path, framework="pt") as file:
                 meta = json.loads((file.metadata() or {})["arl"])
@@ -201,12 +201,12 @@ def _unwritten_result(run: Run) -> dict[str, Any] | None:
 
 
 def sound(run: Run) -> bool:
-    """Finished, and its checkpoint, if it has one, as it was written."""
+    """Finished, and its checkpoint, if it has one, as it was written, with the result that it holds."""
     result = run.result
     if result is None:
         return False
     try:
-        run.load()
+        kept = run.load()[1].get("result", {})
     except FileNotFoundError:
         return not result.get("checkpoint", False)
     except DamagedError as error:
@@ -214,13 +214,16 @@ def sound(run: Run) -> bool:
         with explained(run.folder / "checkpoint.safetensors"):
             (run.folder / "checkpoint.safetensors").unlink()
         return False
+    if any(name not in result or result[name] != value for name, value in kept.items()):
+        say(f"{run.folder / 'result.json'}: not what the run ended with; it is written again")
+        return False
     return True
 
 
 def stored(root: Path | None = None) -> Iterator[Run]:
     """Every run of the store that has a configuration, finished or not, oldest first; folders of others are left out, and said once."""
     root = root or runs_root()
-    with explained(root):
+    with explained(root, reading=True):
         try:
             folders = [path for path in root.iterdir() if path.name[:1] != "."]
         except FileNotFoundError:
@@ -232,7 +235,7 @@ def stored(root: Path | None = None) -> Iterator[Run]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            _leave_out(str(explain(error, folder)))
+            _leave_out(str(explain(error, folder, reading=True)))
     for _, folder in sorted(dated):
         if _is_run(folder):
             yield Run(folder)
