@@ -8,10 +8,12 @@ from torch import nn
 
 import arl
 from arl import attacks, plateau
+from arl.attacks.decoder import Decoder
 from arl.attacks.kernelridge import KernelRidge
 from arl.attacks.mean import Mean
 from arl.attacks.retrieval import Retrieval
 from arl.attacks.ridge import Ridge
+from arl.attacks.whitened import Whitened, Whitening
 from arl.config import RunConfig
 from arl.messages import ConfigError
 from arl.parameters import names
@@ -135,3 +137,30 @@ def test_attacks_are_found_by_name_and_mistakes_are_one_line():
         RunConfig(attacks="decoder,magic")
     with pytest.raises(ConfigError, match="attacks: found decoder twice, accepted: once"):
         RunConfig(attacks="decoder,decoder")
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 3, 3)])
+def test_whitening_leaves_channels_uncorrelated_and_of_variance_one(shape):
+    turn = torch.randn(6, 6, generator=torch.Generator().manual_seed(1)) * torch.logspace(0, -2, 6)
+    z = torch.randn(4000, *shape, generator=torch.Generator().manual_seed(2))
+    z = (z.movedim(1, -1) @ turn).movedim(-1, 1) + 3
+    whitening = Whitening(6)
+    whitening.fit(lambda epoch: iter([(z[:2500], None), (z[2500:], None)]), 1e-9)
+    rows = whitening(z).movedim(1, -1).flatten(0, -2)
+    assert whitening(z).shape == z.shape and rows.mean(0).abs().max() < 1e-3
+    assert torch.cov(rows.T) == pytest.approx(torch.eye(6).numpy(), abs=1e-2)
+
+
+def test_a_whitened_decoder_reads_the_small_directions_that_dec_a_does_not():
+    """Two loud directions that say nothing beside two at 1e-3 that say all, turned, so that each channel is as loud as the next."""
+    rng = torch.Generator().manual_seed(4)
+    says, loud = torch.randn(1000, 2, generator=rng), torch.randn(1000, 2, generator=rng)
+    ramp = torch.linspace(-1, 1, 16).expand(3, 16, 16)
+    x = (0.5 + 0.1 * torch.einsum("nk,kchw->nchw", says, torch.stack([ramp, ramp.mT]))).clamp(0, 1)
+    turn = torch.linalg.qr(torch.randn(4, 4, generator=rng))[0]
+    known = channel(x, torch.cat([loud, 1e-3 * says], 1) @ turn, batch=50)
+    errors = {}
+    for attack in (Decoder(), Whitened()):
+        net, _ = fit(attack, known, epochs=5, lr=4e-3, patience=5)
+        errors[attack.name()] = known.error(guess(net, known)) / known.variance
+    assert errors["decoder"] > 0.5 and errors["whitened"] < 0.2, errors
