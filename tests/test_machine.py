@@ -124,9 +124,10 @@ def write(path, text):
 
 SLEEPER = "import os, sys, time\nprint(os.getpid(), *sys.argv[1:], flush=True)\ntime.sleep(600)\n"
 PARENT = """
-import sys, time
+import signal, sys, time
 from arl import machine
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
     child = machine.child(sys.argv[1], "a b", "--x=1", **eval(sys.argv[3]))
     if sys.argv[2] == "refuse":
         time.sleep(3)
@@ -148,7 +149,10 @@ def test_a_child_ends_with_its_parent_however_that_ends(tmp_path, how, options):
         assert arguments == ["a b --x=1\n"]
         if how != "refuse":
             parent.send_signal(how)
-        parent.wait(60)
+        try:
+            parent.wait(60)
+        finally:
+            parent.kill()
         assert gone(int(pid))
 
 

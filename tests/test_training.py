@@ -277,6 +277,7 @@ def test_kill_9_and_the_same_command_end_with_bit_identical_numbers(tmp_path):
 
 def test_where_cores_are_free_a_second_process_trains_the_recogniser_beside(store, monkeypatch):
     monkeypatch.delenv("ARL_THREADS")
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")  # however many there are: the second process takes half of them
     monkeypatch.setattr(beside, "cores", lambda: 2)
     with beside.trained_beside(TINY) as wait:
         wait()
@@ -290,6 +291,7 @@ def test_where_cores_are_free_a_second_process_trains_the_recogniser_beside(stor
 
 def test_the_second_process_ends_with_the_first_s_work(store, monkeypatch):
     monkeypatch.delenv("ARL_THREADS")
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")  # however many there are: the second process takes half of them
     monkeypatch.setattr(beside, "cores", lambda: 2)
     slow = TINY.replace(recogniser_epochs=10_000)
     children = psutil.Process().children
