@@ -9,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from arl import check, gate, inputs
+from arl import check, gate, inputs, machine
 from arl.config import RunConfig
-from arl.data import room
 from arl.inputs import Declared
 from arl.judges.recogniser import judge_spec
 from arl.messages import ConfigError, UserError
@@ -151,7 +150,7 @@ def test_a_notebook_takes_the_parameters_of_the_chosen_defence_alone(given, line
     (values,) = notebooks.prepared(["01"], {"preset": "tiny", "defence": "nopeek", "correlation": "2"})[0].values()
     assert "lambda1" not in values and "simulated_mu1" not in values
     assert notebooks.taking("row").configuration(values) == RunConfig.preset("tiny", defence="nopeek", correlation=2)
-    both = notebooks.prepared(["01", "08"], {"preset": "tiny", "defence": "nopeek", "correlation": 2})[0]
+    both = notebooks.prepared(["01", "03"], {"preset": "tiny", "defence": "nopeek", "correlation": 2})[0]
     assert ["correlation" in values for values in both.values()] == [True, False], "each takes what it knows"
 
 
@@ -205,12 +204,12 @@ def test_a_place_where_nothing_can_be_written_is_named_as_the_user_named_it(tmp_
 def test_free_bytes_are_those_of_the_nearest_folder_whatever_the_name(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     for name in ("new/below", "n" * 300, "loop/x", "a/" * 3000):
-        assert room.free_bytes(tmp_path / name) > 0, name
+        assert machine.free_bytes(tmp_path / name) > 0, name
 
 
 def test_a_full_disk_is_named_unless_everything_is_stored(store, monkeypatch):
     stored, missing = RunConfig.preset("tiny"), RunConfig.preset("tiny", seed=77)
-    monkeypatch.setattr(room, "free_bytes", lambda folder: 0)
+    monkeypatch.setattr(machine, "free_bytes", lambda folder: 0)
     monkeypatch.setattr(gate, "_stored", lambda cfg: cfg == stored)
     gate.room([stored])
     with pytest.raises(ConfigError, match="^ARL_RUNS: found 0 MiB free for .* accepted: a folder with 64 MiB"):
