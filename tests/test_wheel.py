@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """The unpacked wheel."""
-    pytest.importorskip("hatchling")
+    if not os.environ.get("CI"):
+        pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
