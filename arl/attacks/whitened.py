@@ -1,4 +1,4 @@
-"""Dec^a behind a whitening of Z: what the paper's decoder would read if descent saw small directions of Z as well as large ones."""
+"""Dec^a behind a whitening of Z, taught on mixtures: the paper's decoder, were it to see all of Z and learn no face by heart."""
 
 from typing import Annotated, Any
 
@@ -17,25 +17,34 @@ class Whitened(Attack):
     """Learns by (1) as Dec^a does, from (Σ + γ · mean variance)^(−1/2) (Z − mean), Σ the covariance of Z's channels over X2 (ZCA).
 
     An encoder that has learned forty labels puts nearly all of Z's variance into some twenty directions. Gradient descent follows those for
-    as long as it lasts, and an attack that stops at a plateau never sees the others; a linear reader in closed form does (Ridge).
+    as long as it lasts, and an attack that stops at a plateau never sees the others; a linear reader in closed form does (Ridge). What then
+    reads all of Z soon knows X2 by heart, so it is shown mixtures of two images and of their Z (mixup; Zhang et al., ICLR 2018).
     """
 
     shrinkage: Rate = Field(1e-6, title="γ", description="variance, beside Z's mean, below which a direction is noise")
-    widening: Annotated[int, Number, Field(ge=1, le=16)] = Field(1, description="channels beside those of Dec^a")
+    widening: Annotated[int, Number, Field(ge=1, le=16)] = Field(2, description="channels beside those of Dec^a")
 
     @property
     def cost(self) -> float:
         return 1.3 * self.widening**1.5
 
-    def player(self, shapes: Shapes, perceptual: Distance | None = None) -> Adversary:
+    def player(self, shapes: Shapes, perceptual: Distance | None = None) -> "OfMixtures":
         from arl import models
 
         decoder = models.ImageDecoder(shapes.z, shapes.image, self.widening * shapes.width)
-        return Adversary(nn.Sequential(Whitening(shapes.z[0]), decoder))
+        return OfMixtures(nn.Sequential(Whitening(shapes.z[0]), decoder))
 
-    def train(self, player: Adversary, public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:
+    def train(self, player: "OfMixtures", public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:
         player.net[0].fit(public.train, self.shrinkage)
         return to_plateau(player, public, schedule, journal)
+
+
+class OfMixtures(Adversary):
+    """Learns from each image mixed with the batch's next one, in shares from 0 to 1: batches are shuffled, and resuming draws nothing."""
+
+    def learn(self, z: Tensor, x: Tensor, lr: float) -> dict[str, Tensor]:
+        share = torch.linspace(0, 1, len(z), device=z.device)
+        return super().learn(*(t.lerp(t.roll(1, 0), share.view(-1, *[1] * (t.ndim - 1))) for t in (z, x)), lr)
 
 
 class Whitening(nn.Module):
