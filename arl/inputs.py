@@ -22,7 +22,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "size": (16, 1024),
     "person": (0, 2**31 - 1),
     "switched": (0, 2**31 - 1),
-    "seed": (0, 2**63 - 1),
+    "seed": (0, 2**62 - 1),
     "least_mcc": (-1, 1),
 }
 TYPES = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
@@ -311,7 +311,7 @@ def _seeds(name: str, text: str) -> str:
         found = nonnegative_numbers(name, text)
     except ConfigError:
         found = ()
-    if not found or any(seed != int(seed) or seed >= 2**63 for seed in found):
+    if not found or any(seed != int(seed) or seed >= 2**62 for seed in found):
         raise ConfigError(f"{name}: found {text!r}, accepted: whole numbers of 0 or more, such as '0,1,2'")
     return text
 
