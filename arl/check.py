@@ -6,18 +6,15 @@ Nothing is trained, rendered or decoded for keeps: judges are tried on some hund
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
-
-import numpy as np
 
 from arl import data, gate, judges, machine, schedule
 from arl.config import RunConfig, setting
 from arl.data import FaceData
-from arl.experiment import Experiment
 from arl.messages import ConfigError, UserError
 from arl.row import Row
 from arl.store import Run, run_id, runs_root, stored
+from arl.unopened import Unopened
 
 # Of rows that take about as long; an encoder's step alone told too little of the attacks and the judges.
 ALIKE = ("data", "data_root", "image_size", "identities", "per_identity", "x1", "x2", "encoder", "width", "recogniser")
@@ -32,33 +29,6 @@ class Found:
 
     lines: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-
-
-class Unopened(Experiment):
-    """A configuration whose faces are known by names and tables: ids, sizes and labels are right, its pictures are black."""
-
-    @cached_property
-    def data(self) -> FaceData:
-        return data.unopened(self.cfg)
-
-    @cached_property
-    def extra(self) -> FaceData | None:
-        return data.unopened_extra(self.cfg)
-
-    @cached_property
-    def sampled(self) -> tuple[np.ndarray, np.ndarray]:
-        rows, cfg = self._rows(), self.cfg
-        images, self.damaged = data.some_pictures(cfg, rows)
-        seen = images.reshape(len(images), -1).any(1)  # what cannot be read is black
-        if not seen.any():
-            raise ConfigError(f"data: found no image of {len(rows)} that can be read, accepted: whole images")
-        return images[seen], self.data.identities[rows][seen]
-
-    def _rows(self) -> np.ndarray:
-        """Which images judges are tried on; of rendered people the first, as a whole person is rendered at once."""
-        who = self.data.identities
-        count = judges.IMAGES if self.cfg.recogniser == "rendered" else judges.wanted(self.judge)
-        return judges.sample(who[:count] if self.cfg.data == "rendered" else who, count)
 
 
 class _Look:
@@ -210,15 +180,6 @@ def seconds_a_unit(cfg: RunConfig) -> float | None:
             continue
         if all(getattr(other, name) == getattr(cfg, name) for name in ALIKE):
             row = Row(run, other, result)
-            seconds = sum(_seconds(part) for part in [run, *row.runs.values()])
+            seconds = sum(part.seconds for part in [run, *row.runs.values()])
             found.append(seconds / (schedule.encoder_cost(other) + schedule.row_cost(other)))
     return statistics.median(found) if found else None
-
-
-def _seconds(run: Run) -> float:
-    """How long `run` took, from its first file to its last; too long where it was interrupted."""
-    try:
-        first, last = (run.folder / name for name in ("config.json", "result.json"))
-        return max(0.0, last.stat().st_mtime - first.stat().st_mtime)
-    except OSError:
-        return 0.0

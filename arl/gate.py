@@ -95,10 +95,8 @@ def writable(folder: Path, name: str) -> None:
             there = there.parent
     if not there.is_dir():
         raise UserError(f"{name}: found {there}, which is no folder, accepted: a folder")
-    try:
-        tempfile.TemporaryFile(
-            dir=there
-        ).close()  # rights alone do not tell: not of /proc, nor of many a network folder
+    try:  # rights alone do not tell: not of /proc, nor of many a network folder
+        tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise UserError(
@@ -187,9 +185,8 @@ def room(cfgs: Sequence[RunConfig]) -> None:
     free = free_bytes(runs_root())
     if sum(_sets(cfgs).values()) + NETWORKS <= free:
         return
-    if not (
-        missing := [cfg for cfg in cfgs if not _stored(cfg)]
-    ):  # to be read, perhaps from a full disk or a read-only one
+    missing = [cfg for cfg in cfgs if not _stored(cfg)]
+    if not missing:  # all is only read, perhaps from a full disk or a read-only one
         return
     sets = _sets(missing)
     needed = sum(sets.values()) + NETWORKS
@@ -208,7 +205,7 @@ def room(cfgs: Sequence[RunConfig]) -> None:
 
 def _sets(cfgs: Sequence[RunConfig]) -> dict[tuple, int]:
     """Bytes of each set of faces that is rendered or taken over for `cfgs`, by what it is."""
-    sets: dict[tuple, int] = {("data",): 0}
+    sets: dict[tuple, int] = {}
     for cfg in cfgs:
         size = 3 * cfg.image_size**2
         if cfg.data == "rendered":
@@ -224,7 +221,7 @@ def _sets(cfgs: Sequence[RunConfig]) -> dict[tuple, int]:
 
 def _stored(cfg: RunConfig) -> bool:
     """Whether the row of `cfg` is stored; nothing is opened."""
-    from arl.check import Unopened
+    from arl.unopened import Unopened
 
     try:
         return Unopened(cfg).find() is not None

@@ -14,6 +14,9 @@ import arl
 from arl import inputs
 from arl.data import batches
 from arl.experiment import Experiment
+from arl.paper.leak import leak_of_people
+from arl.paper.measured import Line
+from arl.plateau import StandardisedFeatures
 
 ATTACKERS = "mean,ridge,retrieval,kernelridge,decoder,whitened"
 PROTECTIONS = ({}, {"lambda1": 1}, {"lambda1": 1, "lambda2": 10, "simulated_mu2": 1})
@@ -23,22 +26,15 @@ PROTECTIONS = ({}, {"lambda1": 1}, {"lambda1": 1, "lambda2": 10, "simulated_mu2"
 def loud(experiment: Experiment, directions: int = 20) -> float:
     """The share of the variance of Z, standardised per channel, that lies in its first directions over X2."""
     images, rows = experiment.data.images, experiment.owned.learns
-    z = torch.cat([experiment.networks[0](x).float().flatten(1) for _, x in batches(images, rows, 256)])
-    values = torch.linalg.svdvals((z - z.mean(0)) / z.std(0).clamp(min=1e-6)).square()
+    seen = StandardisedFeatures(experiment.networks[0], (x for _, x in batches(images, rows, 256)), len(rows))
+    values = torch.linalg.svdvals(seen.z[0].flatten(1)).square()
     return (values[:directions].sum() / values.sum()).item()
-
-
-def seconds(run) -> float:
-    """From the run's first file to its last."""
-    times = [path.stat().st_mtime for path in run.folder.iterdir()]
-    return max(times) - min(times)
 
 
 def worst(row, name: str) -> str:
     """The face similarity of the people of T, the mean of each: median, highest 5 % and 1 %."""
-    each = row.each("face_similarity" if name == "decoder" else f"{name}/face_similarity").numpy()
-    people = row.experiment.data.identities[row.experiment.split.t]
-    means = [each[people == person].mean() for person in np.unique(people)]
+    metric = "face_similarity" if name == "decoder" else f"{name}/face_similarity"
+    means = list(leak_of_people(Line(None, (row,)), metric).values())
     return "  ".join(f"{value:.3f}" for value in np.quantile(means, (0.5, 0.95, 0.99)))
 
 
@@ -65,7 +61,7 @@ def main(preset: str, attacks: str, settings: tuple[str, ...]) -> None:
             line = (
                 f"{name:12} {told:24} {worst(row, name):26} {found['ssim']['value']:.3f}  {found['psnr']['value']:.2f}"
             )
-            print(f"{line}  {seconds(row.of(name)):.0f}", flush=True)
+            print(f"{line}  {row.of(name).seconds:.0f}", flush=True)
         same = row.result["face_similarity"]["ceilings"]["same person"]
         print(f"another photograph of the person {same:.3f} · {time.perf_counter() - began:.0f} s")
 

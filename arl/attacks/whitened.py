@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from arl.adversary import Adversary, Distance
 from arl.attacks.base import Attack, Batches, Public, Schedule, Shapes
 from arl.parameters import Number, Rate
-from arl.plateau import to_plateau
 from arl.training import Journal
 
 
@@ -36,7 +35,7 @@ class Whitened(Attack):
 
     def train(self, player: "OfMixtures", public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:
         player.net[0].fit(public.train, self.shrinkage)
-        return to_plateau(player, public, schedule, journal)
+        return super().train(player, public, schedule, journal)
 
 
 class OfMixtures(Adversary):

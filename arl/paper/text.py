@@ -1,6 +1,8 @@
 """Runs as text: rows of Table 1 with their yardsticks, and the store as a list."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from arl.attacks import Attack
@@ -62,14 +64,15 @@ def _metric(m: dict[str, Any], name: str, decimals: int) -> str:
 
 def runs_text() -> str:
     """One line for each run of the store: id, state, when, and what sets it apart."""
-    return "\n".join(_run(run) for run in stored()) or "no runs yet: `arl run` makes the first one"
+    own = cache(_own)  # it looks at files
+    return "\n".join(_run(run, own) for run in stored()) or "no runs yet: `arl run` makes the first one"
 
 
-def _run(run: Run) -> str:
+def _run(run: Run, own: Callable[[type[Parameters], str], list[str]]) -> str:
     spec, result, metrics = run.spec, run.result, run.metrics
     state = "finished" if result is not None else f"epoch {metrics[-1]['epoch']}" if metrics else "started"
     when = datetime.fromtimestamp((run.folder / "config.json").stat().st_mtime).strftime("%Y-%m-%d %H:%M")
-    telling = [*TELLING, *_own(Defence, spec.get("defence")), *_own(Attack, spec.get("kind"))]
+    telling = [*TELLING, *own(Defence, str(spec.get("defence"))), *own(Attack, str(spec.get("kind")))]
     told = dict.fromkeys(k for k in telling if k in spec and spec[k] not in (0, 0.0, "none"))
     settings = " ".join(f"{k}={spec[k]}" for k in told)
     if "data" in spec:
@@ -80,6 +83,6 @@ def _run(run: Run) -> str:
     return f"{run.id:24} {state:10} {when}  {settings}"
 
 
-def _own(kind: type[Parameters], name: Any) -> list[str]:
+def _own(kind: type[Parameters], name: str) -> list[str]:
     """The parameters of the defence or attack called `name`, where it is known here."""
     return [kind.kind, *named(kind, name).model_fields] if name in names(kind) else [kind.kind]

@@ -70,6 +70,15 @@ class Run:
         return read_json(self.folder / "result.json")
 
     @property
+    def seconds(self) -> float:
+        """How long it took, from its configuration to its result; too long where it was interrupted, 0 where that is not known."""
+        try:
+            first, last = (self.folder / name for name in ("config.json", "result.json"))
+            return max(0.0, last.stat().st_mtime - first.stat().st_mtime)
+        except OSError:
+            return 0.0
+
+    @property
     def metrics(self) -> list[dict[str, Any]]:
         """One dictionary an epoch, in order; a line cut short by a crash is left out."""
         path = self.folder / "metrics.jsonl"

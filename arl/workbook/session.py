@@ -55,8 +55,8 @@ def settings(cfg: RunConfig) -> list[str]:
     """The arguments of `arl run` that make the row of `cfg`; a defence or an attack of one's own by its file, where it has one."""
     plain = RunConfig.preset("quick").flat()
     unread = inputs.idle(cfg)
-    changed = {name: value for name, value in cfg.flat().items() if name not in plain or value != plain[name]}
-    changed = {name: value for name, value in changed.items() if name not in unread}
+    said = {name: value for name, value in cfg.flat().items() if name not in unread}
+    changed = {name: value for name, value in said.items() if name not in plain or value != plain[name]}
     texts = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in changed.items()}
     own = plugin_files(player for player in cfg.players if not of_a_cell(player))
     sets = [part for item in texts.items() for part in ("--set", "=".join(item))]
@@ -74,8 +74,8 @@ def report(title: str, kept: Sequence[tuple[RunConfig, Row, Distance]], store: S
     for number, (cfg, row, far) in enumerate(kept, 1):
         baseline = store.baseline(row.config)
         points = choice.front(store.rows, row.config)
-        inputs = pictures.grid(row, people)
-        input_strip = "".join(cards.image(data, f"input {i}", "input") for i, data in enumerate(inputs.inputs, 1))
+        grid = pictures.grid(row, people)
+        input_strip = "".join(cards.image(data, f"input {i}", "input") for i, data in enumerate(grid.inputs, 1))
         parts += [
             f"<section><h2>{number}. {escape(cards.setting_words(cfg))}</h2>",
             cards.status(row, far),
@@ -83,7 +83,7 @@ def report(title: str, kept: Sequence[tuple[RunConfig, Row, Distance]], store: S
         ]
         if baseline is not None and baseline is not row:
             parts.append(cards.decoded_strip("without protection", pictures.grid(baseline, people), baseline))
-        parts += [cards.decoded_strip("decoded", inputs, row), cards.numbers_table(row, baseline)]
+        parts += [cards.decoded_strip("decoded", grid, row), cards.numbers_table(row, baseline)]
         parts += [cards.front_svg(points, row).figure, cards.front_key()]
         parts += [f"<p>Made by <code>arl {escape(command(row.config))}</code></p></section>"]
     head = f'<meta charset="utf-8"><title>{escape(title)}</title>{cards.style("report")}{cards.style()}'
