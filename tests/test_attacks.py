@@ -7,7 +7,7 @@ from channels import channel, falling, gaussian, linear_gaussian, mmse
 from torch import nn
 
 import arl
-from arl import attacks, plateau
+from arl import attacks, paper, plateau
 from arl.attacks.decoder import Decoder
 from arl.attacks.kernelridge import KernelRidge
 from arl.attacks.mean import Mean
@@ -164,3 +164,11 @@ def test_a_whitened_decoder_reads_the_small_directions_that_dec_a_does_not():
         net, _ = fit(attack, known, epochs=5, lr=4e-3, patience=5)
         errors[attack.name()] = known.error(guess(net, known)) / known.variance
     assert errors["decoder"] > 0.5 and errors["whitened"] < 0.2, errors
+
+
+@pytest.mark.parametrize("attacks, shown", [("features", "feature similarity"), ("mean", "mean MCC")])
+def test_a_row_without_dec_a_is_shown_and_listed(attacks, shown, shared_store):
+    row = arl.run(TINY.replace(attacks=attacks))
+    assert "face_similarity" not in row.result and shown in paper.row_text(row)
+    (line,) = [line for line in paper.runs_text().splitlines() if line.startswith(row.id)]
+    assert "MCC" in line and "face similarity" not in line

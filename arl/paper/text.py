@@ -45,7 +45,8 @@ def _row(row: Row) -> str:
     on = row.result["measured_on"]
     lines = [f"{row.id}  {on['setting']}", f"measured on  {on['test_set']}", f"g  {on['g']}", f"C  {on['C']}", ""]
     lines += [f"{'':28}{'value':>8}  {'95 % interval':^17}  {'floors: mean face, stranger':>27}  ceiling: same person"]
-    lines += [_metric(row.result[key], f"{name} {arrow}", decimals) for key, name, arrow, decimals in METRICS]
+    measured = [metric for metric in METRICS if metric[0] in row.result]  # without Dec^a or M not all are
+    lines += [_metric(row.result[key], f"{name} {arrow}", decimals) for key, name, arrow, decimals in measured]
     if not on["plateau"]:
         lines.append("an attacker ended before its plateau: a longer attack may leak more")
     return "\n".join(lines)
@@ -78,8 +79,9 @@ def _run(run: Run, own: Callable[[type[Parameters], str], list[str]]) -> str:
     if "data" in spec:
         settings = f"{spec['data'].get('kind', '')} {settings}"
     if result and "mean_mcc" in result:
-        mcc, similarity = result["mean_mcc"]["value"], result["face_similarity"]["value"]
-        settings = f"{result['measured_on']['setting']} → MCC {mcc:.3f}, face similarity {similarity:.3f}"
+        settings = f"{result['measured_on']['setting']} → MCC {result['mean_mcc']['value']:.3f}"
+        if "face_similarity" in result:
+            settings += f", face similarity {result['face_similarity']['value']:.3f}"
     return f"{run.id:24} {state:10} {when}  {settings}"
 
 
