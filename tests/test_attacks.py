@@ -18,6 +18,7 @@ from arl.config import RunConfig
 from arl.messages import ConfigError
 from arl.parameters import names
 from arl.training import Nowhere
+from arl.workbook.choice import Store
 
 TINY = RunConfig.preset("tiny")
 
@@ -172,3 +173,4 @@ def test_a_row_without_dec_a_is_shown_and_listed(attacks, shown, shared_store):
     assert "face_similarity" not in row.result and shown in paper.row_text(row)
     (line,) = [line for line in paper.runs_text().splitlines() if line.startswith(row.id)]
     assert "MCC" in line and "face similarity" not in line
+    assert row.id not in [other.id for other in Store(shared_store).rows], "the explorer shows it nowhere"

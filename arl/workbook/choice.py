@@ -50,7 +50,8 @@ class Store:
         self.refresh()
 
     def refresh(self) -> list[Row]:
-        """The rows that are new since the last look. One of another version of the configuration, or of a user's class, is left out."""
+        """The rows that are new since the last look. Left out is one of another version of the configuration, of a user's class, or
+        without a figure that all others show, as without Dec^a."""
         paths = [path for path in self.root.glob("row-*/result.json") if path.parent.name not in self._seen]
         new = []
         for path in sorted(paths, key=lambda path: path.stat().st_mtime):
@@ -61,7 +62,7 @@ class Store:
             self._seen.add(run.id)
             try:
                 row = Row(run, RunConfig(**result["config"]), result)
-                if _of_these_classes(row):
+                if _of_these_classes(row) and set(PRIVACY) <= set(result):
                     new.append(row)
             except (UserError, KeyError, OSError):
                 continue
