@@ -75,6 +75,10 @@ class RunConfig(BaseModel):
     # -- schedule -----------------------------------------------------------------------------------------------
     seed: Seed = 0
     batch_size: Annotated[int, Number, Field(ge=2)] = 32
+    augmentation: Literal["mirror", "crops"] = "mirror"  # while Enc learns; crops: also shifted, scaled, turned, re-lit
+    dropout: Annotated[float, Number, Field(ge=0, lt=1)] = 0.0  # in f's two layers
+    weight_decay: Annotated[float, Number, Field(ge=0, le=1)] = 1e-4  # of Enc and f
+    cuts: Literal["half", "mcc"] = "half"  # f says yes above a probability of one half, or where X2's MCC is highest
     epochs: Epochs = 10
     lr: Rate = 3e-3  # of Enc and f at its highest; it rises and falls in one cycle
     warm: Annotated[float, Number, Field(ge=0, lt=1)] = 0.5  # share of `epochs` before the defence enters: (6) alone
@@ -207,6 +211,7 @@ class RunConfig(BaseModel):
         """The fields that define Enc and f; g is not among them, which has an id of its own."""
         fields = ["attributes", "encoder", "encoder_weights", "x1", "x2", "split", "seed", "batch_size", "epochs", "lr"]
         fields += ["width"] if self.encoder == "small" else []
+        fields += [name for name in LATER if getattr(self, name) != type(self).model_fields[name].default]
         fields += ["extra", "extra_images"] if self.extra == "both" else []
         fields += ["layer", "warm"] if self.protected else []
         return self._pick(fields) | (self.defence.spec() if self.protected else {})
@@ -220,6 +225,9 @@ class RunConfig(BaseModel):
     def _pick(self, fields: list[str]) -> dict[str, Any]:
         return self.model_dump(mode="json", include=set(fields))
 
+
+# Parameters of Enc and f that came later: part of an id where they are not at their defaults.
+LATER = ("augmentation", "dropout", "weight_decay", "cuts")
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Seconds: for tests and for a first look at the code's path. Its numbers mean nothing.

@@ -34,7 +34,7 @@ from arl.judges.beside import trained_beside
 from arl.judges.known import recognised
 from arl.measure import measure_row
 from arl.messages import ConfigError, UserError, first_line, say
-from arl.metrics import mean_mcc
+from arl.metrics import best_cuts, mean_mcc
 from arl.protect import Halves, TrainingSchedule, halves, protect
 from arl.row import Row
 from arl.store import Run, obtain, pack, run_id, runs_root, sound, unpack, write_atomically
@@ -219,7 +219,7 @@ class Experiment:
         """Enc, f and what `defence` puts between them, before they have learned anything; `weights` as `encoder_weights`."""
         cfg = self.cfg
         try:
-            net = models.backbone(len(self.attribute_names), cfg.encoder, cfg.width, weights)
+            net = models.backbone(len(self.attribute_names), cfg.encoder, cfg.width, weights, cfg.dropout)
         except OSError as error:
             found = f"encoder_weights: {weights!r} could not be loaded ({first_line(error)})"
             raise ConfigError(f"{found}, accepted: 'none' when offline") from None
@@ -233,6 +233,8 @@ class Experiment:
         journal = Continued(run, obtain(self.warm_spec, self._warm), cfg.warm_epochs) if cfg.warm_epochs else run
         model = self._protect(defence, journal)
         line = run.metrics[-1]
+        if cfg.cuts == "mcc":
+            line = line | self._cut(model)
         if abs(line["mcc"]) < 0.02:
             say(f"{run.id}  utility has collapsed (mean MCC {line['mcc']:.3f}): a weaker defence keeps more of it")
         g = self.g.name if defence.perceptual_weight else "none"
@@ -260,7 +262,7 @@ class Experiment:
             model = self.halves(defence, cfg.encoder_weights)
             z = models.tap_shape(model.sent, cfg.image_size)
             adversary = self._player(attack, z, perceptual) if attack is not None else None
-        schedule = TrainingSchedule(cfg.epochs, cfg.lr, cfg.seed)
+        schedule = TrainingSchedule(cfg.epochs, cfg.lr, cfg.seed, cfg.weight_decay)
         feed = feeds.of_protector(data, x1, x2, cfg, self.device)
         with_g = {"perceptual": perceptual, "watch": self._watch, "until": until}
         protect(model, defence, adversary, feed, schedule, journal, **with_g)
@@ -317,13 +319,26 @@ class Experiment:
             return rows
         return torch.cat([rows, recognised(self.extra, np.arange(len(self.extra.images)), self.judge)[0]])
 
-    @torch.no_grad()
     def _watch(self, predict: nn.Module) -> dict[str, float]:
         """Mean MCC on images that Enc never learns from."""
+        logits, y = self._watched(predict)
+        return {"mcc": mean_mcc(logits > 0, y)}
+
+    @torch.no_grad()
+    def _watched(self, predict: nn.Module) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (n, A) and bool labels (n, A) of images that Enc never learns from."""
         watched = self.split.x2[:WATCHED]
         y = targets(self.data, self.cfg)[watched].numpy() > 0.5
         logits = [predict(x).float().cpu() for _, x in batches(self.data.images, watched, 512, device=self.device)]
-        return {"mcc": mean_mcc((torch.cat(logits) > 0).numpy(), y)}
+        return torch.cat(logits).numpy(), y
+
+    def _cut(self, model: Halves) -> dict[str, float]:
+        """Shift f's last bias so that a logit above 0 means yes where the MCC of the watched images is highest; their mean MCC then."""
+        logits, y = self._watched(model.predict.eval())
+        cuts = best_cuts(logits, y)
+        with torch.no_grad():
+            model.net.head[-1].bias -= torch.from_numpy(cuts).to(model.net.head[-1].bias)
+        return {"mcc": mean_mcc(logits > cuts, y)}
 
     # -- what is stored, loaded ---------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from arl.attacks import Attack, Public
 from arl.config import RunConfig
 from arl.data import FaceData, batches, full_batches, targets
+from arl.data.augment import crops
 from arl.plateau import StandardisedFeatures
 from arl.protect import Feed
 from arl.training import generator
@@ -28,18 +29,25 @@ class Owned(NamedTuple):
 
 
 def of_protector(data: FaceData, x1: np.ndarray, x2: np.ndarray, cfg: RunConfig, device: torch.device) -> Feed:
-    """Enc's and f's images and labels, rows `x1` of `data`, and the simulated adversary's, rows `x2`; half of them mirrored."""
+    """Enc's and f's images and labels, rows `x1` of `data`, and the simulated adversary's, rows `x2`; half of them mirrored.
+
+    With `cfg.augmentation` both players see the same changes: a Dec that had never seen a turned face would be no match for Enc there.
+    """
     y = targets(data, cfg)
 
+    def changed(x: Tensor, drawn: torch.Generator) -> Tensor:
+        return crops(x, drawn) if cfg.augmentation == "crops" else x
+
     def private(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        drawn = generator(cfg.seed, 14, epoch)
         for rows, x in _shuffled(data, x1, cfg, device, generator(cfg.seed, 2, epoch), flip=True):
-            yield x, y[x1[rows]].to(device, non_blocking=True)
+            yield changed(x, drawn), y[x1[rows]].to(device, non_blocking=True)
 
     def public(epoch: int) -> Iterator[Tensor]:
-        shuffled = generator(cfg.seed, 3, epoch)
+        shuffled, drawn = generator(cfg.seed, 3, epoch), generator(cfg.seed, 15, epoch)
         while True:  # for as long as an epoch of X1 lasts, reshuffled at each pass
             for _, x in _shuffled(data, x2, cfg, device, shuffled, flip=True):
-                yield x
+                yield changed(x, drawn)
 
     steps, _ = full_batches(x1, cfg, "X1"), full_batches(x2, cfg, "X2")
     return Feed(private, steps, public)

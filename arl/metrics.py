@@ -26,6 +26,31 @@ def mean_mcc(predicted: np.ndarray, truth: np.ndarray) -> float:
     return float(mcc(predicted, truth).mean())
 
 
+def best_cuts(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """For each attribute the logit above which to say yes, (A,), so that MCC is highest; from `logits` and bool `truth`, both (N, A).
+
+    Of a rare attribute the few positives would decide alone. So their probability is first fitted by a logistic curve (Platt, 1999), and
+    the cut has the highest *expected* MCC. Where an attribute has one class only, the cut is 0.
+    """
+    return np.array(
+        [
+            _best_cut(*column) if column[1].any() and not column[1].all() else 0.0
+            for column in zip(logits.T, truth.T, strict=True)
+        ]
+    )
+
+
+def _best_cut(logits: np.ndarray, truth: np.ndarray) -> float:
+    from sklearn.linear_model import LogisticRegression
+
+    n, ranked = len(logits), np.sort(logits.astype(np.float64))[::-1]
+    hits = LogisticRegression(C=1e3).fit(logits[:, None], truth).predict_proba(ranked[:, None])[:, 1].cumsum()
+    said, positive = np.arange(1, n), hits[-1]
+    mcc = (n * hits[:-1] - said * positive) / np.sqrt(said * (n - said) * positive * (n - positive))
+    best = int(mcc.argmax())
+    return float(ranked[best] + ranked[best + 1]) / 2
+
+
 def mcc_intervals(predicted: np.ndarray, truth: np.ndarray, *, seed: int = 0, resamples: int = 1000) -> dict[str, Any]:
     """`{"mean": interval, "attributes": [interval, ...]}`; images are resampled jointly for all attributes."""
     values, drawn = mcc(predicted, truth), _mcc(_resampled(len(truth), resamples, seed), predicted, truth)

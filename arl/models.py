@@ -28,12 +28,14 @@ class Normalise(nn.Module):
         return (x - self.mean) / self.std
 
 
-def backbone(n_attributes: int, encoder: str = "small", width: int = 16, weights: str = "none") -> nn.Sequential:
+def backbone(
+    n_attributes: int, encoder: str = "small", width: int = 16, weights: str = "none", dropout: float = 0.0
+) -> nn.Sequential:
     """f∘Enc: stages `conv1 conv2 conv3 conv4 avgpool fc`, then `head`, the two fully connected layers of f.
 
     `resnet18`, `resnet50`: torchvision's layer1 ... fc, the stem counted to conv1. `small`: one residual block a stage, channels
     w, 2w, 4w, 8w, and the same stride of 4 in the stem; made for two CPU cores. Logits are (B, n_attributes).
-    `weights`: "none" or "imagenet"; raises OSError where the latter cannot be loaded.
+    `weights`: "none" or "imagenet"; raises OSError where the latter cannot be loaded. `dropout` is that of the head.
     """
     w = width
     if encoder == "small":
@@ -49,7 +51,9 @@ def backbone(n_attributes: int, encoder: str = "small", width: int = 16, weights
             net.fc,
             net.fc.out_features,
         )
-    head = nn.Linear(features, features // 2), nn.ReLU(), nn.Linear(features // 2, n_attributes)
+    head = [nn.Linear(features, features // 2), nn.ReLU(), nn.Linear(features // 2, n_attributes)]
+    if dropout:
+        head = [nn.Dropout(dropout), *head[:2], nn.Dropout(dropout), head[2]]
     stages = [nn.Sequential(Normalise(), *stem, blocks[0]), *blocks[1:], nn.Sequential(avgpool, nn.Flatten()), fc]
     net = nn.Sequential(OrderedDict(zip(LAYERS, stages, strict=True)))
     net.add_module("head", nn.Sequential(*head))

@@ -42,6 +42,7 @@ class TrainingSchedule(NamedTuple):
     epochs: int
     lr: float
     seed: int
+    weight_decay: float = 1e-4
 
 
 class Halves(NamedTuple):
@@ -91,7 +92,7 @@ def protect(
 
     `watch` is asked after each epoch, with images to logits as they are used, for figures to log. Raises `TrainingError`.
     """
-    optimiser = adam(nn.Sequential(model.net, model.added))
+    optimiser = adam(nn.Sequential(model.net, model.added), weight_decay=schedule.weight_decay)
     parts = {**model.parts, "net_adam": optimiser}
     if adversary is not None:
         parts |= {"decoder": adversary.net, "decoder_adam": adversary.optimiser, **adversary.rivals}

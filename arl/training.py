@@ -95,9 +95,9 @@ def epochs(
 # -- a step ---------------------------------------------------------------------------------------------------------
 
 
-def adam(module: nn.Module, beta1: float = 0.9) -> torch.optim.AdamW:
+def adam(module: nn.Module, beta1: float = 0.9, weight_decay: float = 1e-4) -> torch.optim.AdamW:
     """The optimiser of every network here; fused, seven times faster than its loop on a CPU."""
-    return torch.optim.AdamW(module.parameters(), betas=(beta1, 0.999), weight_decay=1e-4, fused=True)
+    return torch.optim.AdamW(module.parameters(), betas=(beta1, 0.999), weight_decay=weight_decay, fused=True)
 
 
 def descend(loss: Tensor, optimiser: torch.optim.Optimizer, lr: float, keep_graph: bool = False) -> None:
