@@ -18,9 +18,9 @@ from arl.unopened import Unopened
 
 # Of rows that take about as long; an encoder's step alone told too little of the attacks and the judges.
 ALIKE = ("data", "data_root", "image_size", "identities", "per_identity", "x1", "x2", "encoder", "width", "recogniser")
-ALIKE += ("batch_size", "epochs", "attack_epochs")
+ALIKE += ("batch_size", "epochs", "attack_epochs", "reserved")
 FACES = ("data", "data_root", "damaged", "data_seed", "image_size", "identities", "per_identity")
-EXTRA = ("extra", "extra_source", "extra_images")
+EXTRA = ("extra", "extra_source", "extra_images", "reserved")
 
 
 @dataclass
@@ -45,9 +45,10 @@ class _Look:
         of_extra = (*of_faces, *(getattr(cfg, name) for name in EXTRA), cfg.seed)
         if of_faces not in self._faces:
             self._faces[of_faces] = look.data
+        look.data = self._faces[of_faces]
         if of_extra not in self._extra:
             self._extra[of_extra] = look.extra
-        look.data, look.extra = self._faces[of_faces], self._extra[of_extra]
+        look.extra = self._extra[of_extra]
         return look
 
     def differing(self, *names: str) -> list[RunConfig]:
@@ -73,7 +74,7 @@ def of_rows(cfgs: Sequence[RunConfig]) -> Found:
     said = {_name(line) for line in found.problems}
     look = _Look(cfgs)
     parts = [(_faces, ("data", "data_root"))]
-    if not said & {"data_root", "identities", "extra_source"}:
+    if not said & {"data_root", "identities", "extra_source", "reserved"}:
         parts += [(_sizes, ("x1, x2", "batch_size")), (_read, ()), (_c, ("recogniser",)), (_g, ("perceptual",))]
         parts += [(_work, ())]
     for say, names in parts:

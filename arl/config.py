@@ -17,10 +17,11 @@ from arl.attacks.features import Features
 from arl.defences.adversarial import Adversarial
 from arl.defences.base import Defence
 from arl.messages import ConfigError
-from arl.names import ATTRIBUTES, LAYERS
+from arl.names import ATTRIBUTES, DOMAINS, LAYERS
 from arl.parameters import Count, Number, Parameters, Rate, named, names
 
 Fraction = Annotated[float, Number, Field(gt=0, le=1e9, allow_inf_nan=False)]  # of the images below 1, else a count
+Reserved = Annotated[float, Number, Field(ge=0, le=1e9, allow_inf_nan=False)]  # the same, and 0 for none
 Seed = Annotated[int, Number, Field(ge=0, lt=2**62)]  # 64 bits, with room for what is added
 Epochs = Annotated[int, Number, Field(ge=1, le=100_000)]
 
@@ -52,9 +53,15 @@ class RunConfig(BaseModel):
     x1: Fraction = 0.65  # private set: a fraction below 1, else a count
     x2: Fraction = 0.25  # the adversary's set; the rest is T
     split: Literal["image", "identity"] = "image"
+    reserved: Reserved = (
+        0  # images, of whole people, kept out of X1, X2 and T: extra data of the same set; `x1`, `x2` are of the rest
+    )
     attributes: Annotated[tuple[str, ...], BeforeValidator(_names)] = ATTRIBUTES
-    extra: Literal["none", "adversary", "both"] = "none"  # none, † (Dec and M of the adversary), ‡ (Enc as well)
-    extra_source: str = "shifted"  # a rendered domain, or a folder of faces
+    # none; † for the attackers beside X2; ‡ for Enc as well; for the attackers in place of X2
+    extra: Literal["none", "adversary", "both", "instead"] = "none"
+    extra_source: str = (
+        ""  # standard | shifted drawings | reserved people | a folder; "": shifted for drawings, else reserved
+    )
     extra_images: Count = 800
 
     # -- encoder and classifier ---------------------------------------------------------------------------------
@@ -114,16 +121,26 @@ class RunConfig(BaseModel):
         if self.data in ("celeba", "folder") and not self.data_root:
             raise ValueError(f"data_root: found nothing, accepted: the folder that holds the {self.data} images")
         self._sizes()
+        self._extra()
         return self
 
     def _sizes(self) -> None:
         if max(self.x1, self.x2) < 1 and self.x1 + self.x2 >= 1:
             found = f"x1 + x2: found {self.x1 + self.x2:g}"
             raise ValueError(f"{found}, accepted: below 1, so that some images are left for T")
-        for name in ("x1", "x2"):
+        for name in ("x1", "x2", "reserved"):
             value = getattr(self, name)
             if value >= 1 and not float(value).is_integer():
                 raise ValueError(f"{name}: found {value:g}, accepted: a fraction below 1 or a whole number of images")
+
+    def _extra(self) -> None:
+        if self.extra != "none" and self.extra_from == "reserved" and not self.reserved:
+            found = f"extra_source: found {self.extra_source or 'nothing'} with data={self.data}"
+            found += " and reserved=0" if self.extra_source else ""
+            drawn = " or ".join(f"'{domain}'" for domain in DOMAINS)
+            raise ValueError(
+                f"{found}, accepted: reserved=N images of other people, a folder of faces, or {drawn} drawings"
+            )
 
     def __getattr__(self, name: str) -> Any:
         """A parameter of the defence, or of the first attack that has it."""
@@ -190,6 +207,11 @@ class RunConfig(BaseModel):
         """The epochs before the defence enters: the same for every defence and layer, so they are trained once."""
         return int(self.warm * self.epochs)
 
+    @property
+    def extra_from(self) -> str:
+        """`extra_source` with its default: photographs get photographs, never drawings unless these are asked for."""
+        return self.extra_source or ("shifted" if self.data == "rendered" else "reserved")
+
     def without_effect(self) -> list[str]:
         """One line for each parameter that was set and changes nothing: what it is, and when it would count."""
         idle: dict[str, str] = {}
@@ -212,6 +234,7 @@ class RunConfig(BaseModel):
         fields = ["attributes", "encoder", "encoder_weights", "x1", "x2", "split", "seed", "batch_size", "epochs", "lr"]
         fields += ["width"] if self.encoder == "small" else []
         fields += [name for name in LATER if getattr(self, name) != type(self).model_fields[name].default]
+        fields += ["reserved"] if self.reserved else []
         fields += ["extra", "extra_images"] if self.extra == "both" else []
         fields += ["layer", "warm"] if self.protected else []
         return self._pick(fields) | (self.defence.spec() if self.protected else {})
@@ -219,7 +242,9 @@ class RunConfig(BaseModel):
     def attack_fields(self, attack: Attack) -> dict[str, Any]:
         """The fields that define an attack, beside the encoder that it attacks, g and C."""
         fields = ["layer", "x1", "x2", "split", "seed", "batch_size", "attack_epochs", "attack_lr", "attack_patience"]
+        fields += ["reserved"] if self.reserved else []
         fields += ["extra_images"] if self.extra != "none" else []
+        fields += ["extra"] if self.extra == "instead" else []
         return self._pick(fields) | attack.spec()
 
     def _pick(self, fields: list[str]) -> dict[str, Any]:
@@ -326,7 +351,10 @@ def setting(cfg: RunConfig, attributes: Sequence[str] = ()) -> str:
     parts = [f"{cfg.encoder} at {cfg.layer}", attributes, cfg.defence.describe()]
     parts += [f"attacker with {' '.join(papers)}"] if papers else []
     parts += [f"also attacked by {', '.join(others)}"] if others else []
-    parts += [f"{cfg.extra_images} extra images for {cfg.extra}"] if cfg.extra != "none" else []
+    if cfg.extra == "instead":
+        parts += [f"attackers on {cfg.extra_images} extra images alone"]
+    elif cfg.extra != "none":
+        parts += [f"{cfg.extra_images} extra images for {cfg.extra}"]
     return " · ".join(parts)
 
 

@@ -38,7 +38,7 @@ from arl.metrics import best_cuts, mean_mcc
 from arl.protect import Halves, TrainingSchedule, halves, protect
 from arl.row import Row
 from arl.store import Run, obtain, pack, run_id, runs_root, sound, unpack, write_atomically
-from arl.training import Parts, generator, initialised, precision
+from arl.training import Parts, initialised, precision
 
 WATCHED = 1000  # images of X2 on which utility is watched while Enc learns; it never learns from them
 
@@ -74,7 +74,7 @@ class Experiment:
     @cached_property
     def extra(self) -> FaceData | None:
         """The paper's extra data, † or ‡."""
-        return open_extra(self.cfg)
+        return open_extra(self.cfg, data=self.data)
 
     @cached_property
     def split(self) -> Split:
@@ -86,14 +86,7 @@ class Experiment:
 
     @cached_property
     def owned(self) -> Owned:
-        """Drawn by the seed."""
-        x2, n = self.split.x2, max(1, len(self.split.x2) // 10)
-        order = torch.randperm(len(x2), generator=generator(self.cfg.seed, 4)).numpy()
-        held_out, learns = np.sort(x2[order[:n]]), np.sort(x2[order[n:]])
-        if self.extra is None:
-            return Owned(self.data, learns, held_out)
-        data, added = stack(self.data, self.extra)
-        return Owned(data, np.concatenate([learns, added]), held_out)
+        return Owned.of(self.data, self.extra, self.split.x2, self.cfg)
 
     @cached_property
     def judge(self) -> judges.Recogniser:

@@ -1,4 +1,4 @@
-"""What the players learn from: batches of X1 for the protector, of X2 for the adversaries, in an order that the seed decides."""
+"""What the players learn from: batches of X1 for the protector, of X2 or extra images for adversaries, in the order of a seed."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from arl.attacks import Attack, Public
 from arl.config import RunConfig
-from arl.data import FaceData, batches, full_batches, targets
+from arl.data import FaceData, batches, full_batches, stack, targets
 from arl.data.augment import crops
 from arl.plateau import StandardisedFeatures
 from arl.protect import Feed
@@ -17,11 +17,24 @@ from arl.training import generator
 
 
 class Owned(NamedTuple):
-    """The adversary's images: rows of `data` that it learns from, and the tenth of X2 that tells it when to stop."""
+    """The adversary's images: rows of `data` that it learns from, and the tenth of X2 that tells it when to stop.
+
+    Where the extra images stand in place of X2, the tenth is of them.
+    """
 
     data: FaceData  # with the extra images behind
     learns: np.ndarray
     held_out: np.ndarray
+
+    @classmethod
+    def of(cls, data: FaceData, extra: FaceData | None, x2: np.ndarray, cfg: RunConfig) -> "Owned":
+        """The tenth is drawn by the seed."""
+        data, added = stack(data, extra) if extra is not None else (data, np.array([], np.int64))
+        own, added = (added, added[:0]) if cfg.extra == "instead" else (x2, added)
+        n = max(1, len(own) // 10)
+        order = torch.randperm(len(own), generator=generator(cfg.seed, 4)).numpy()
+        held_out, learns = np.sort(own[order[:n]]), np.sort(own[order[n:]])
+        return cls(data, np.concatenate([learns, added]), held_out)
 
     @property
     def all(self) -> np.ndarray:

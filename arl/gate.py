@@ -161,6 +161,11 @@ def sizes(cfgs: Sequence[RunConfig]) -> None:
 
 def _parts(cfg: RunConfig, n: int) -> None:
     """X1, X2 and T of `n` images, drawn by image."""
+    if cfg.reserved:
+        whole = -(-(round(cfg.reserved * n) if cfg.reserved < 1 else int(cfg.reserved)) // cfg.per_identity)
+        n -= whole * cfg.per_identity
+        if n < 1:
+            raise ConfigError(f"reserved: found {cfg.reserved:g}, accepted: what leaves people for X1, X2 and T")
     n1, n2 = (round(x * n) if x < 1 else int(x) for x in (cfg.x1, cfg.x2))
     if min(n1, n2) < 1 or n - n1 - n2 < 2:
         raise ConfigError(
@@ -169,7 +174,9 @@ def _parts(cfg: RunConfig, n: int) -> None:
         )
     if cfg.split == "identity":  # whole people: the numbers come out otherwise
         return
-    learns = n2 - max(1, n2 // 10) + (cfg.extra_images if cfg.extra != "none" else 0)
+    n_extra = cfg.extra_images if cfg.extra != "none" else 0
+    n2, n_extra = (n_extra, 0) if cfg.extra == "instead" else (n2, n_extra)
+    learns = n2 - max(1, n2 // 10) + n_extra
     for name, images in (("X1", n1), ("the adversary's images", learns)):
         if images < cfg.batch_size:
             raise ConfigError(
@@ -211,8 +218,8 @@ def _sets(cfgs: Sequence[RunConfig]) -> dict[tuple, int]:
         if cfg.data == "rendered":
             key = ("data", cfg.identities, cfg.per_identity, size, cfg.data_seed)
             sets[key] = cfg.identities * cfg.per_identity * size
-        if cfg.extra != "none":
-            sets["extra", cfg.extra_source, cfg.extra_images, size] = cfg.extra_images * size
+        if cfg.extra != "none" and cfg.extra_from != "reserved":
+            sets["extra", cfg.extra_from, cfg.extra_images, size] = cfg.extra_images * size
         if cfg.recogniser == "rendered":
             images = cfg.recogniser_identities * cfg.recogniser_per_identity
             sets["C", images, size] = images * size
@@ -317,6 +324,7 @@ def apart(cfgs: Sequence[RunConfig]) -> list[RunConfig]:
         "x1",
         "x2",
         "split",
+        "reserved",
     ]
     same += ["seed", "attributes", "extra", "extra_source", "extra_images", "perceptual", "recogniser", "batch_size"]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from arl.config import LAYERS, RunConfig
 from arl.messages import ConfigError
+from arl.names import DOMAINS
 
 # Parameters of notebooks that no RunConfig has: the least and the most.
 RANGES: dict[str, tuple[float, float]] = {
@@ -30,7 +31,7 @@ TYPES = {"int": "a whole number", "float": "a number", "str": "text", "bool": "t
 BUILT_IN = {
     "perceptual": ("random", "imagenet", "efficientnet", "none"),
     "recogniser": ("rendered", "dlib"),
-    "extra_source": ("standard", "shifted"),
+    "extra_source": (*DOMAINS, "reserved"),
 }
 PLAYERS = ("defence", "attacks")
 PATHS = ("data_root", "photographs", *BUILT_IN)
@@ -87,13 +88,14 @@ def idle(cfg: RunConfig) -> dict[str, str]:
     found: dict[str, str] = {}
     if cfg.data != "rendered":
         found |= dict.fromkeys(("identities", "per_identity"), "data=rendered")
-    drawn = cfg.data == "rendered", cfg.extra != "none" and cfg.extra_source in BUILT_IN["extra_source"]
-    if not any(drawn) and cfg.recogniser != "rendered":  # which is trained on other people of that seed
+    extra_from = cfg.extra_from if cfg.extra != "none" else ""
+    drawn = cfg.data == "rendered" or extra_from in DOMAINS
+    if not drawn and cfg.recogniser != "rendered":  # which is trained on other people of that seed
         found["data_seed"] = "data=rendered, recogniser=rendered or a rendered extra_source"
-    if cfg.data in ("rendered", "orl") and (cfg.extra == "none" or drawn[1]):
+    if cfg.data in ("rendered", "orl") and extra_from in ("", *BUILT_IN["extra_source"]):
         found["damaged"] = "data=celeba or data=folder"
     if cfg.extra == "none":
-        found |= dict.fromkeys(("extra_source", "extra_images"), "extra=adversary or extra=both")
+        found |= dict.fromkeys(("extra_source", "extra_images"), "extra=adversary, both or instead")
     if cfg.encoder != "small":
         found["width"] = "encoder=small"
     if cfg.recogniser != "rendered":

@@ -3,6 +3,9 @@
 # The paper's Conv1 ... FC, shallow to deep: where Z may be read.
 LAYERS: tuple[str, ...] = ("conv1", "conv2", "conv3", "conv4", "avgpool", "fc")
 
+# The drawn people's: as they are, and older, darker and noisier.
+DOMAINS: tuple[str, ...] = ("standard", "shifted")
+
 # CelebA's forty attributes, in the order of list_attr_celeba.txt (Liu et al., ICCV 2015).
 ATTRIBUTES: tuple[str, ...] = tuple(
     """5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair

@@ -19,7 +19,7 @@ class Unopened(Experiment):
 
     @cached_property
     def extra(self) -> FaceData | None:
-        return data.unopened_extra(self.cfg)
+        return data.unopened_extra(self.cfg, self.data)
 
     @cached_property
     def sampled(self) -> tuple[np.ndarray, np.ndarray]:

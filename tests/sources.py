@@ -28,10 +28,12 @@ def crowd(n=12):
     return rng.random((n, 40)) < 0.4, np.array([2880, 2937, 8692, 5805] * n)[:n]
 
 
-def write_celeba(root, n=12):
+def write_celeba(root, n=12, people=None):
+    """`people`: how many share the `n` photographs in turn; else the four of `crowd`."""
     base = root / "celeba"
     (base / "img_align_celeba").mkdir(parents=True)
     attributes, identities = crowd(n)
+    identities = identities if people is None else 1 + np.arange(n) % people
     names = [f"{i + 1:06d}.jpg" for i in range(n)]
     for i, name in enumerate(names):
         photograph(i).save(base / "img_align_celeba" / name, quality=95)

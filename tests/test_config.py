@@ -39,6 +39,15 @@ def test_strings_coerce_as_papermill_and_the_shell_pass_them():
         ({"data": "celeba"}, "data_root", "nothing"),
         ({"x1": 0.8, "x2": 0.2}, "x1 + x2", "1"),
         ({"x1": 10.5}, "x1", "10.5"),
+        ({"reserved": 10.5}, "reserved", "10.5"),
+        ({"reserved": -1}, "reserved", "-1"),
+        ({"data": "orl", "extra": "adversary"}, "extra_source", "nothing with data=orl"),
+        (
+            {"data": "celeba", "data_root": "/c", "extra": "instead"},
+            "extra_source",
+            "reserved=N images of other people",
+        ),
+        ({"extra": "both", "extra_source": "reserved"}, "extra_source", "reserved with data=rendered and reserved=0"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_says_what_is_accepted(fields, names, found):
@@ -116,6 +125,24 @@ def test_an_attack_depends_on_its_own_weights_only():
         assert decoder_fields(RunConfig(**change)) != base, change
     for change in ({"lambda1": 1}, {"recogniser": "dlib"}, {"perceptual": "imagenet"}, {"epochs": 3}):
         assert decoder_fields(RunConfig(**change)) == base, change
+
+
+def test_extra_data_are_drawings_where_the_faces_are_or_where_they_are_asked_for():
+    orl = RunConfig(data="orl", reserved=40)
+    assert (RunConfig().extra_from, orl.extra_from) == ("shifted", "reserved")
+    assert orl.replace(extra="both", extra_source="standard").extra_from == "standard"
+    assert RunConfig(data="orl", extra="adversary", extra_source="/faces").extra_from == "/faces"
+
+
+def test_reserved_people_and_extra_images_in_place_of_x2_are_part_of_the_ids_where_they_are_asked_for():
+    plain, apart = RunConfig(extra="adversary"), RunConfig(extra="adversary", reserved=100)
+    assert "reserved" not in plain.encoder_fields() | decoder_fields(plain)
+    assert apart.encoder_fields() == {**plain.encoder_fields(), "reserved": 100}
+    assert decoder_fields(apart) == {**decoder_fields(plain), "reserved": 100}
+    alone = RunConfig(extra="instead")
+    assert decoder_fields(alone) == {**decoder_fields(plain), "extra": "instead"}
+    assert alone.encoder_fields() == plain.encoder_fields(), "Enc learns as with X2"
+    assert setting(alone).endswith("attackers on 800 extra images alone")
 
 
 def test_settings_of_the_command_line():

@@ -27,8 +27,11 @@ from arl.data import (
     open_data,
     open_extra,
     open_rendered,
+    reserved_rows,
     room,
     split,
+    stack,
+    unopened_extra,
 )
 from arl.data.batches import _ahead
 from arl.messages import UserError
@@ -198,6 +201,37 @@ def test_extra_data(tmp_path):
     refused(lambda: open_extra(cfg.replace(extra_source="nowhere")), "extra_source", "nowhere", "shifted")
 
 
+def test_the_extra_data_of_photographs_are_other_people_of_the_same_set(tmp_path, store):
+    write_celeba(tmp_path, 60, people=20)
+    cfg = celeba(tmp_path, reserved=12, extra="both", extra_images=10)
+    unseen = unopened_extra(cfg)
+    said = describe(cfg)
+    assert not list(store.glob("*/images.u8")), "nothing is decoded for it"
+    assert needed_bytes(cfg) == needed_bytes(cfg.replace(extra="none")), "they are written once"
+    data = open_data(cfg, progress=False)
+    extra = open_extra(cfg, progress=False)
+    assert extra.spec == unseen.spec == open_extra(cfg, data=data).spec and extra.spec != data.spec
+    assert len(extra) == 10 and np.array_equal(extra.identities, unseen.identities)
+    for part in split(data, cfg):
+        assert not set(data.identities[part]) & set(extra.identities)
+    first = [np.flatnonzero(data.identities == who) for who in extra.identities]
+    assert all(
+        any(np.array_equal(image, data.images[k]) for k in rows)
+        for image, rows in zip(extra.images, first, strict=True)
+    )
+    assert extra.attribute_names == data.attribute_names
+    both, added = stack(data, extra)
+    assert not set(both.identities[added]) & set(data.identities) and both.left_out == data.left_out
+    assert said.extra == extra.title == f"10 of other people of: {data.title}"
+    assert said.reserved == 12 and "X1 24, X2 12, T 12 images, 12 of other people" in said.lines()
+    other = open_extra(cfg.replace(reserved=24, seed=1))
+    assert other.spec != extra.spec and not np.array_equal(other.identities, extra.identities)
+    for call in (open_extra, describe, unopened_extra):
+        refused(
+            lambda call=call: call(cfg.replace(extra_images=13)), "extra_images: found 13", "12 images", "reserved=12"
+        )
+
+
 # -- X1, X2, T ----------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +262,33 @@ def test_split(how, x1, x2, n1, n2):
         assert not (a & b or a & c or b & c)
     assert all(map(np.array_equal, parts, split(data, cfg)))
     assert not np.array_equal(parts.x1, split(data, cfg.replace(seed=1)).x1)
+
+
+@pytest.mark.parametrize("how", ["image", "identity"])
+@pytest.mark.parametrize("reserved", [100, 0.25])
+def test_reserved_people_are_in_no_set_and_the_same_for_every_row_of_a_seed(how, reserved):
+    data = people([6] * 100 if how == "image" else np.random.default_rng(0).integers(1, 12, 100).tolist())
+    n, most = len(data), np.unique(data.identities, return_counts=True)[1].max()
+    cfg = RunConfig(split=how, reserved=reserved)
+    kept_out = reserved_rows(data, cfg)
+    least = reserved if reserved >= 1 else round(reserved * n)
+    assert least <= len(kept_out) < least + most
+    parts = split(data, cfg)
+    assert np.array_equal(np.sort(np.concatenate([*parts, kept_out])), np.arange(n))
+    free = np.concatenate(parts)
+    assert not set(data.identities[kept_out]) & set(data.identities[free])
+    assert abs(len(parts.x1) - 0.65 * len(free)) <= most / 2 and abs(len(parts.x2) - 0.25 * len(free)) <= most / 2
+    for other in (dict(x1=0.5), dict(split="image"), dict(lambda1=1), dict(x1=300, x2=20)):
+        assert np.array_equal(reserved_rows(data, cfg.replace(**other)), kept_out)
+    assert not np.array_equal(reserved_rows(data, cfg.replace(seed=1)), kept_out)
+    assert not len(reserved_rows(data, cfg.replace(reserved=0)))
+
+
+def test_reserved_people_who_leave_nobody_are_refused():
+    data = people([6] * 10)
+    refused(lambda: split(data, RunConfig(reserved=55)), "reserved: found 55 of 60 images of 10 people")
+    refused(lambda: split(data, RunConfig(reserved=10**6)), "reserved: found 1e+06")
+    refused(lambda: split(data, RunConfig(reserved=54, x1=3, x2=2)), "x1, x2", "6 images that are not reserved")
 
 
 def test_split_that_leaves_nothing_is_refused():

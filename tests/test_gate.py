@@ -47,6 +47,7 @@ def test_values_are_read_by_the_field_not_by_their_looks(tmp_path, monkeypatch):
     "idle, at_work",
     [
         (dict(extra_images=100), dict(extra="adversary")),
+        (dict(extra_source="standard"), dict(extra="instead")),
         (dict(identities=30), None),
         (dict(width=32, encoder="resnet18"), None),
         (dict(recogniser_epochs=5, recogniser="dlib"), dict(recogniser="rendered")),
@@ -56,7 +57,10 @@ def test_values_are_read_by_the_field_not_by_their_looks(tmp_path, monkeypatch):
         (dict(damaged="skip"), dict(data="folder", data_root="/faces")),
         (dict(damaged="skip", data="orl"), dict(extra="both", extra_source="/faces")),
         (dict(data_seed=3, data="orl", recogniser="dlib"), dict(recogniser="rendered")),
-        (dict(data_seed=3, data="folder", data_root="/f", recogniser="/c.onnx"), dict(extra="adversary")),
+        (
+            dict(data_seed=3, data="folder", data_root="/f", recogniser="/c.onnx"),
+            dict(extra="adversary", extra_source="shifted"),
+        ),
     ],
 )
 def test_a_setting_that_was_typed_and_changes_nothing_is_refused(idle, at_work):

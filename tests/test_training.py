@@ -13,11 +13,12 @@ import psutil
 import pytest
 import torch
 from optional import need
+from sources import write_celeba
 
 import arl
 from arl import evaluate, experiment, metrics, plateau, protect
 from arl.config import LAYERS, RunConfig
-from arl.data import open_data, open_extra, pictures, split, stack
+from arl.data import open_data, open_extra, pictures, reserved_rows, split, stack
 from arl.experiment import Experiment
 from arl.judges import beside
 from arl.messages import ConfigError
@@ -197,6 +198,41 @@ def test_extra_data_goes_to_the_adversary_or_to_both(shared_store):
     assert np.array_equal(both.images[rows], np.stack(expected))
     assert np.array_equal(both.attributes[added], extra.attributes)
     assert arl.run(dagger).result["mean_mcc"]["value"] is not None
+
+
+def test_in_place_of_x2_the_attackers_see_extra_images_alone(shared_store):
+    alone = TINY.replace(extra="instead")
+    experiment = Experiment(alone)
+    data, learns, held_out = owned = experiment.owned
+    assert np.array_equal(np.sort(owned.all), np.arange(len(experiment.data), len(data))), "nothing of X2"
+    assert len(held_out) == TINY.extra_images // 10 and not set(learns) & set(held_out)
+    assert train_encoder(alone).id == train_encoder(TINY).id
+    row = arl.run(alone)
+    assert row.runs["decoder"].id not in {attack_decoder(TINY).id, attack_decoder(TINY.replace(extra="adversary")).id}
+    z = experiment.networks[0](pictures(data, owned.all))
+    mean = row.runs["decoder"].load()[0]["standardise/mean"]
+    assert torch.allclose(mean, z.mean(0), atol=1e-4), "the statistics are those of the extra images"
+    known = experiment._known_embeddings()
+    assert known[torch.from_numpy(owned.all)].isfinite().all(), "C looks at the extra images for M"
+    floors = [arl.run(cfg).result["psnr"]["floors"] for cfg in (alone, TINY)]
+    assert floors[0] == floors[1], "the mean face stays that of X2"
+
+
+@pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
+def test_rows_of_photographs_with_extra_photographs(tmp_path, shared_store):
+    write_celeba(tmp_path, 150, people=50)
+    faces = dict(data="celeba", data_root=str(tmp_path), reserved=40, attacks="decoder,features,ridge")
+    plain = RunConfig.preset("tiny", **faces)
+    rows = [arl.run(plain.replace(extra=extra)) for extra in ("none", "adversary", "both", "instead")]
+    encoders = [row.runs["encoder"].id for row in rows]
+    assert encoders[0] == encoders[1] == encoders[3] != encoders[2]
+    assert len({row.runs[name].id for row in rows for name in ("decoder", "features", "ridge")}) == 12
+    data = rows[0].experiment.data
+    kept_out = set(data.identities[reserved_rows(data, plain)])
+    for row in rows:
+        x1, x2, t = (set(data.identities[part]) for part in row.experiment.split)
+        assert torch.equal(row.each("t"), rows[0].each("t")) and not kept_out & (x1 | x2 | t)
+        assert row.config.extra == "none" or set(row.experiment.extra.identities) <= kept_out
 
 
 # -- the measured figure ------------------------------------------------------------------------------------------

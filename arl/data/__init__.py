@@ -1,6 +1,6 @@
 """Faces from any source behind one interface; X1, X2 and T; batches."""
 
-from arl.data.base import FaceData, Split, attribute_names, full_batches, pictures, split, stack, targets
+from arl.data.base import FaceData, Split, attribute_names, full_batches, pictures, reserved_rows, split, stack, targets
 from arl.data.batches import batches
 from arl.data.description import Description, describe, needed_bytes, some_pictures, unopened, unopened_extra
 from arl.data.images import upright
@@ -21,6 +21,7 @@ __all__ = [
     "open_extra",
     "open_rendered",
     "pictures",
+    "reserved_rows",
     "some_pictures",
     "split",
     "stack",

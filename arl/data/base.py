@@ -38,7 +38,7 @@ class FaceData:
 
 
 class Split(NamedTuple):
-    """Disjoint, sorted rows (int64): X1 private, X2 the adversary's, T the test set. Together they are all rows."""
+    """Disjoint, sorted rows (int64): X1 private, X2 the adversary's, T the test set: all rows but `reserved_rows`."""
 
     x1: np.ndarray
     x2: np.ndarray
@@ -97,30 +97,56 @@ def targets(data: FaceData, cfg: RunConfig) -> Tensor:
 
 
 def split(data: FaceData, cfg: RunConfig) -> Split:
-    """X1, X2 and the rest, T: by image as in the paper, or with nobody in two of them; drawn by `cfg.seed`.
+    """X1, X2 and the rest, T: by image as in the paper, or with nobody in two of them; drawn by `cfg.seed` without `reserved_rows`.
 
-    `cfg.x1`, `cfg.x2`: below 1 a fraction of the images, else a count. By identity, people are drawn one by one, and
+    `cfg.x1`, `cfg.x2`: below 1 a fraction of the images that are not reserved, else a count. By identity, people are drawn one by one, and
     each set ends where its number of images comes nearest. Raises `ConfigError` where a set has fewer than `LEAST` images.
     """
-    n = len(data)
-    n1, n2 = (round(x * n) if x < 1 else int(x) for x in (cfg.x1, cfg.x2))
-    _enough(data, cfg, (n1, n2, n - n1 - n2))
+    free = np.setdiff1d(np.arange(len(data)), reserved_rows(data, cfg))
+    n = len(free)
+    n1, n2 = (wanted_images(x, n) for x in (cfg.x1, cfg.x2))
+    _enough(data, cfg, (n1, n2, n - n1 - n2), n)
     rng = np.random.default_rng([cfg.seed, 0x5011])  # its own stream: other draws by the same seed differ
     if cfg.split == "image":
         order = rng.permutation(n)
         parts = [order[:n1], order[n1 : n1 + n2], order[n1 + n2 :]]
     else:
-        parts = _by_identity(data.identities, n1, n2, rng)
-        _enough(data, cfg, tuple(map(len, parts)))
-    return Split(*(np.sort(part).astype(np.int64) for part in parts))
+        parts = _by_identity(data.identities[free], n1, n2, rng)
+        _enough(data, cfg, tuple(map(len, parts)), n)
+    return Split(*(free[np.sort(part)].astype(np.int64) for part in parts))
 
 
-def _enough(data: FaceData, cfg: RunConfig, sizes: tuple[int, ...]) -> None:
+def wanted_images(size: float, of: int) -> int:
+    """A size of the configuration as a number of images: a fraction of `of` images below 1, else a count."""
+    return round(size * of) if size < 1 else int(size)
+
+
+def reserved_rows(data: FaceData, cfg: RunConfig) -> np.ndarray:
+    """The rows (int64, sorted) of the people who are in none of X1, X2 and T, so that they can be extra data.
+
+    People are drawn one by one by `cfg.seed`, with all of their images, until these are `cfg.reserved` or more: all rows of one seed
+    keep the same people out. Raises `ConfigError` where that is everybody.
+    """
+    want = wanted_images(cfg.reserved, len(data)) if cfg.reserved else 0
+    if not want:
+        return np.array([], np.int64)
+    people, who, counts = np.unique(data.identities, return_inverse=True, return_counts=True)
+    order = np.random.default_rng([cfg.seed, 0x5012]).permutation(len(people))  # a stream of its own
+    drawn = int(np.searchsorted(np.cumsum(counts[order]), want)) + 1
+    if drawn >= len(people):
+        raise ConfigError(
+            f"reserved: found {cfg.reserved:g} of {len(data)} images of {len(people)} people ({data.title}), "
+            "accepted: a fraction or a count that leaves people for X1, X2 and T"
+        )
+    return np.flatnonzero(np.isin(who, order[:drawn])).astype(np.int64)
+
+
+def _enough(data: FaceData, cfg: RunConfig, sizes: tuple[int, ...], n: int) -> None:
     if min(sizes) >= LEAST:
         return
     found = f"{cfg.x1:g} and {cfg.x2:g} by {cfg.split}, which leaves {sizes[0]}, {sizes[1]} and {max(sizes[2], 0)}"
     raise ConfigError(
-        f"x1, x2: found {found} of {len(data)} images ({data.title}), "
+        f"x1, x2: found {found} of {n} images{' that are not reserved' if cfg.reserved else ''} ({data.title}), "
         f"accepted: fractions or counts that leave X1, X2 and T {LEAST} images each or more"
     )
 

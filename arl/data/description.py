@@ -7,9 +7,9 @@ import numpy as np
 
 from arl import faces
 from arl.config import RunConfig
-from arl.data.base import FaceData, split
+from arl.data.base import FaceData, reserved_rows, split
 from arl.data.cache import Opened, folder_of, load_faces, read_meta, with_damaged
-from arl.data.open import look_at_data, look_at_extra, picked
+from arl.data.open import choice_of_extra, look_at_data, look_at_extra, picked
 from arl.data.room import GIB, bytes_of, check_room
 from arl.machine import cores, free_bytes
 from arl.store import run_id, runs_root
@@ -24,6 +24,7 @@ class Description:
     per_person: the least, the median and the most images of a person
     attributes: each attribute's name and its positive rate, in [0, 1]
     sizes: images in X1, X2 and T
+    reserved: images of the people who are in none of them
     bytes_needed: what will be written for them, 0 where they are stored
     """
 
@@ -40,6 +41,7 @@ class Description:
     bytes_needed: int
     bytes_free: int
     extra: str = ""  # the extra data's title, or nothing
+    reserved: int = 0
 
     def lines(self) -> list[str]:
         """The same as lines of text."""
@@ -53,7 +55,8 @@ class Description:
         lines = [f"{self.title}" + (f": {self.packing}" if self.packing else "")]
         lines.append(f"{self.images} images of {self.people} people, {low} to {high} each, {middle:g} in the middle")
         lines.append(f"{len(self.attributes)} attributes, positive: {rates}" if rates else "no attributes")
-        lines.append("X1 {}, X2 {}, T {} images".format(*self.sizes))
+        kept_out = f", {self.reserved} of other people" if self.reserved else ""
+        lines.append("X1 {}, X2 {}, T {} images".format(*self.sizes) + kept_out)
         lines += list(self.left_out) or ["nothing left out"]
         lines.append(f"{self.spec_id}: {kept}")
         return lines + ([f"extra data: {self.extra}"] if self.extra else [])
@@ -61,10 +64,11 @@ class Description:
 
 def describe(cfg: RunConfig) -> Description:
     """What `open_data(cfg)` and `open_extra(cfg)` will give. Raises the `ConfigError` that they would raise before they decode."""
-    opened, extra = look_at_data(cfg), look_at_extra(cfg)
+    opened, extra = _looked_at(cfg)
     for each in filter(None, (opened, extra)):
         _check(each, cfg)
     data, packing = _faces(opened, cfg)
+    of_extra = data if extra is opened else _faces(extra, cfg)[0] if extra else None
     counts = np.unique(data.identities, return_counts=True)[1]
     stored = _stored(opened, cfg)
     return Description(
@@ -80,7 +84,8 @@ def describe(cfg: RunConfig) -> Description:
         stored=stored,
         bytes_needed=needed_bytes(cfg),
         bytes_free=free_bytes(runs_root()),
-        extra=f"{cfg.extra_images} of {_faces(extra, cfg)[0].title}" if extra else "",
+        extra=choice_of_extra(of_extra, cfg)[2] if of_extra else "",
+        reserved=len(reserved_rows(data, cfg)),
     )
 
 
@@ -94,8 +99,10 @@ def unopened(cfg: RunConfig) -> FaceData:
     return _faces(opened, cfg)[0]
 
 
-def unopened_extra(cfg: RunConfig) -> FaceData | None:
-    """The same for `open_extra(cfg)`."""
+def unopened_extra(cfg: RunConfig, data: FaceData | None = None) -> FaceData | None:
+    """The same for `open_extra(cfg, data=data)`."""
+    if data is not None and cfg.extra != "none" and cfg.extra_from == "reserved":
+        return picked(data, cfg)
     opened = look_at_extra(cfg)
     if opened is None:
         return None
@@ -129,10 +136,17 @@ def needed_bytes(cfg: RunConfig) -> int:
     Nothing is decoded or rendered. Raises ConfigError where the files are missing.
     """
     total = 0
-    for opened in filter(None, (look_at_data(cfg), look_at_extra(cfg))):
+    data, extra = _looked_at(cfg)
+    for opened in [data] if extra in (None, data) else [data, extra]:
         if not _stored(opened, cfg):
             total += bytes_of(opened.images, opened.spec["image_size"])
     return total
+
+
+def _looked_at(cfg: RunConfig) -> tuple[Opened, Opened | None]:
+    """The data and the extra data; the same object twice where these are other people of the same set."""
+    opened = look_at_data(cfg)
+    return opened, opened if cfg.extra != "none" and cfg.extra_from == "reserved" else look_at_extra(cfg)
 
 
 def _spec(opened: Opened, cfg: RunConfig) -> dict:

@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from arl.messages import ConfigError
-
-DOMAINS = ("standard", "shifted")
+from arl.names import DOMAINS
 
 
 def _mix(z: np.ndarray) -> np.ndarray:

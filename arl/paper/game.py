@@ -76,7 +76,7 @@ def _attack(found: Mapping[str, Network], cfg: RunConfig) -> Step:
         equations.append("M minimises (10)")
         terms["M"] = "(10)"
     equations += [f"{name} by its own" for name in attacks if name not in ("decoder", "features")]
-    images = "X2 + extra" if cfg.extra != "none" else "X2"
+    images = {"none": "X2", "instead": "extra alone"}.get(cfg.extra, "X2 + extra")
     taking_part = _learning(found, learning, frozen=("Enc", "f"))
     return Step("afterwards: the fresh attackers", images, taking_part, tuple(equations), terms, fresh=True)
 

@@ -33,7 +33,8 @@ def sets_text(cfg: RunConfig) -> str:
     """The faces of `cfg`, and how many images each set has."""
     data = open_data(cfg)
     x1, x2, t = split(data, cfg)
-    return f"{data.title}: X1 {len(x1)}, X2 {len(x2)}, T {len(t)} images"
+    kept_out = f", {len(data) - len(x1) - len(x2) - len(t)} of other people" if cfg.reserved else ""
+    return f"{data.title}: X1 {len(x1)}, X2 {len(x2)}, T {len(t)} images{kept_out}"
 
 
 def row_text(*rows: Row) -> str:

@@ -45,8 +45,8 @@ def url(data: bytes, kind: str = "image/png") -> str:
 
 def setting_words(cfg: RunConfig) -> str:
     """A configuration in a few words: its defence, weights, layer and attacker."""
-    extra = {"none": [], "adversary": ["extra data †"], "both": ["extra data ‡"]}[cfg.extra]
-    return ", ".join([*words(cfg), cfg.layer, *extra])
+    extra = {"none": "", "adversary": "extra data †", "both": "extra data ‡", "instead": "extra data in place of X2"}
+    return ", ".join(filter(None, [*words(cfg), cfg.layer, extra[cfg.extra]]))
 
 
 def notice(text: str, problem: bool = False) -> str:

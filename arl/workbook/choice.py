@@ -97,15 +97,14 @@ def essence(cfg: RunConfig) -> dict[str, Any]:
     of_faces = {"rendered": ("data_seed", "identities", "per_identity"), "orl": ()}.get(
         cfg.data, ("data_root", "damaged")
     )
-    names = {"data", "image_size", "recogniser", "extra", *of_faces} | (
-        {"extra_source"} if cfg.extra != "none" else set()
-    )
+    names = {"data", "image_size", "recogniser", "extra", "reserved", *of_faces}
     fields = cfg.encoder_fields()
     for attack in cfg.attacks:
         fields |= cfg.attack_fields(attack)
     fields = {name: value for name, value in fields.items() if name not in ORIGIN}
     fields |= {"perceptual": cfg.perceptual} if any(player.perceptual_weight for player in cfg.players) else {}
     fields |= {name: value for name, value in cfg.flat().items() if name in {*names, "attacks"}}
+    fields |= {"extra_source": cfg.extra_from} if cfg.extra != "none" else {}
     return dict.fromkeys(weights(player_classes(cfg)), 0.0) | fields | {"defence": cfg.defence.name()}
 
 

@@ -76,7 +76,7 @@ def _rendered_recogniser(folder: Path) -> RenderedRecogniser:
 
 def comparable(rows: Iterable[Row], row: Row) -> list[Row]:
     """The rows that share the test set of `row`: the same faces, split and seed, so that none of their encoders saw its people's images."""
-    fixed = {"x1", "x2", "split", "seed", "recogniser", *FACES}
+    fixed = {"x1", "x2", "split", "reserved", "seed", "recogniser", *FACES}
     found = [r for r in rows if not fixed & {name for name, _, _ in distance(row.config, r.config).differences}]
     return sorted(found, key=_place)
 

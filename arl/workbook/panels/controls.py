@@ -27,6 +27,7 @@ from arl.workbook.weights import (
 )
 
 EXTRA = {"X2 alone": "none", "X2 and extra data (†)": "adversary", "extra data for both sides (‡)": "both"}
+EXTRA |= {"extra data in place of X2": "instead"}
 WIDE = {"layout": {"width": "auto"}, "style": {"description_width": "72px"}}
 
 
