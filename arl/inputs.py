@@ -88,7 +88,7 @@ def idle(cfg: RunConfig) -> dict[str, str]:
     if cfg.data != "rendered":
         found |= dict.fromkeys(("identities", "per_identity"), "data=rendered")
     drawn = cfg.data == "rendered", cfg.extra != "none" and cfg.extra_source in BUILT_IN["extra_source"]
-    if not any(drawn) and cfg.recogniser != "rendered":  # which is trained on other people of that seed
+    if not any(drawn) and "rendered" not in cfg.recognisers:  # which is trained on other people of that seed
         found["data_seed"] = "data=rendered, recogniser=rendered or a rendered extra_source"
     if cfg.data in ("rendered", "orl") and (cfg.extra == "none" or drawn[1]):
         found["damaged"] = "data=celeba or data=folder"
@@ -96,7 +96,7 @@ def idle(cfg: RunConfig) -> dict[str, str]:
         found |= dict.fromkeys(("extra_source", "extra_images"), "extra=adversary or extra=both")
     if cfg.encoder != "small":
         found["width"] = "encoder=small"
-    if cfg.recogniser != "rendered":
+    if "rendered" not in cfg.recognisers:
         names = ("recogniser_identities", "recogniser_per_identity", "recogniser_epochs")
         found |= dict.fromkeys(names, "recogniser=rendered")
     if not cfg.protected:
@@ -161,15 +161,16 @@ def anchored_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(fields)
     for name in PATHS:
         value = found.get(name)
-        if isinstance(value, str) and value and _is_path(name, value):
-            found[name] = anchored_path(name, value)
+        if isinstance(value, str) and value:
+            parts = [part.strip() for part in value.split(",")] if name == "recogniser" else [value]
+            found[name] = ",".join(anchored_path(name, part) if _is_path(name, part) else part for part in parts)
     return found
 
 
 def _is_path(name: str, value: str) -> bool:
     if name not in BUILT_IN:
         return True
-    if value in BUILT_IN[name]:
+    if value in ("", *BUILT_IN[name]):
         return False
     if "/" in value or value.startswith("~"):
         return True

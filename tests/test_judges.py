@@ -12,9 +12,12 @@ import torchvision
 from optional import need
 from safetensors.torch import save_file
 
-from arl import losses
+import arl
+from arl import losses, measure
+from arl.check import of_rows
 from arl.config import RunConfig
 from arl.data import open_data, open_rendered
+from arl.experiment import Experiment
 from arl.judges import (
     RENDERED_SEED,
     OnnxRecogniser,
@@ -33,6 +36,7 @@ from arl.judges.check import sample
 from arl.judges.dlib_resnet import WINDOWS as DLIB_WINDOWS
 from arl.judges.dlib_resnet import DlibRecogniser
 from arl.messages import ConfigError
+from arl.paper import row_text
 from arl.store import Run, find_run
 
 CPU = torch.device("cpu")
@@ -543,3 +547,67 @@ def test_the_sample_prefers_people_with_several_photographs():
     assert len(rows) == 120 == len(set(rows)) and (np.bincount(who[rows])[:30] == 4).all()
     more = sample(who, 150)
     assert set(rows) <= set(more) and len(sample(who[:300], 120)) == 120 and len(sample(who[:5], 120)) == 5
+
+
+# -- several judges -----------------------------------------------------------------------------------------------
+
+
+def two_layers(path):
+    """Coarse pixels as the embedding, their squares as the middle layer."""
+    import onnx
+    from onnx import helper
+
+    model = onnx.load(pixels_file(path))
+    model.graph.node.append(helper.make_node("Mul", ["flat", "flat"], ["second"]))
+    model.graph.output.append(helper.make_tensor_value_info("second", onnx.TensorProto.FLOAT, [None, None]))
+    onnx.save(model, str(path))
+    return path
+
+
+def test_further_judges_look_at_the_same_pictures_and_the_attackers_are_shared(shared_store, tmp_path, capsys):
+    need("onnxruntime")
+    coarse = two_layers(tmp_path / "coarse.onnx")
+    alone = TINY.replace(attacks="decoder,features,mean")
+    first, both = arl.run(alone), arl.run(alone.replace(recogniser=f"rendered, {coarse}"))
+    assert both.id != first.id and both.result["runs"] == first.result["runs"], "the attackers are C's"
+    for name in ("mean_mcc", "face_similarity", "feature_similarity", "attacks"):
+        mine, its = first.result[name], both.result[name]
+        assert {k: its[k] for k in mine if k != "mean"} == {k: mine[k] for k in mine if k != "mean"}
+    found = both.result["judges"]["coarse"]
+    assert found["middle"] == "second output" and 0 < found["auc"] < 1
+    x_hat, t = both.reconstruct(both.each("t").numpy()), both.each("t").numpy()
+    c, data = OnnxRecogniser(coarse), open_data(TINY)
+    (seen, middle), (_, middle_hat) = embed_all(c, data.images, t, CPU), c.embed((x_hat * 255).round() / 255)
+    each = both.each("judges/coarse/face_similarity")
+    assert torch.allclose(each, torch.cosine_similarity(middle, middle_hat), atol=1e-4)
+    assert found["face_similarity"]["value"] == pytest.approx(each.mean().item(), abs=1e-6)
+    mean_face = torch.from_numpy(measure.mean_image(data, both.experiment.split.x2))[None]
+    floor = torch.cosine_similarity(seen, c.embed((mean_face * 255).round() / 255)[0]).mean().item()
+    assert found["embedding_similarity"]["floors"]["mean face"] == pytest.approx(floor, abs=1e-4)
+    of_mean = found["attacks"]["mean"]["embedding_similarity"]
+    assert of_mean["value"] == pytest.approx(floor, abs=0.02), "the attack `mean` shows the mean face"
+    assert "embedding_similarity" in both.result and "embedding_similarity" not in first.result
+    assert "by coarse\n" in row_text(both) and "by coarse" not in row_text(first)
+    assert "face similarity ↓, by coarse" in both._repr_html_() and "coarse.onnx" in both._repr_html_()
+    swapped = Experiment(alone.replace(recogniser=f"{coarse},rendered"))
+    assert swapped.encoder_spec == both.experiment.encoder_spec
+    assert swapped.attack_spec(alone.attacks[1]) != both.experiment.attack_spec(alone.attacks[1]), "M learns C"
+
+
+def test_arl_check_tries_every_judge_and_warns_of_each_that_is_blind(shared_store, tmp_path, capsys):
+    need("onnxruntime")
+    dark = [pixels_file(tmp_path / f"{name}.onnx", last=[("Mul", 1.0), ("Add", add)]) for name, add in BLIND]
+    cfg = TINY.replace(recogniser=f"rendered,{dark[0]},{dark[1]}")
+    lines = of_rows([cfg]).lines
+    assert [line.split(":")[0] for line in lines if line.startswith(("C:", "judge"))] == ["C", "judge one", "judge two"]
+    assert capsys.readouterr().err.count("WARNING") == 2
+
+
+BLIND = (("one", 0.0), ("two", 0.1))
+
+
+@pytest.mark.parametrize("text", ["dlib,dlib", "rendered,", "a/x.onnx,b/x.onnx", "dlib,/my/dlib.onnx", ""])
+def test_two_judges_of_one_name_or_none_are_one_line(text):
+    with pytest.raises(ConfigError, match="^recogniser: found .*accepted: different ones of rendered, dlib") as error:
+        TINY.replace(recogniser=text)
+    assert "\n" not in str(error.value)

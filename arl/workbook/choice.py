@@ -106,6 +106,7 @@ def essence(cfg: RunConfig) -> dict[str, Any]:
     fields = {name: value for name, value in fields.items() if name not in ORIGIN}
     fields |= {"perceptual": cfg.perceptual} if any(player.perceptual_weight for player in cfg.players) else {}
     fields |= {name: value for name, value in cfg.flat().items() if name in {*names, "attacks"}}
+    fields["recogniser"] = cfg.recognisers[0]  # the others judge beside it
     return dict.fromkeys(weights(player_classes(cfg)), 0.0) | fields | {"defence": cfg.defence.name()}
 
 
