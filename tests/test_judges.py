@@ -16,7 +16,7 @@ import arl
 from arl import losses, measure
 from arl.check import of_rows
 from arl.config import RunConfig
-from arl.data import open_data, open_rendered
+from arl.data import FaceData, open_data, open_rendered
 from arl.experiment import Experiment
 from arl.judges import (
     RENDERED_SEED,
@@ -26,6 +26,7 @@ from arl.judges import (
     check_perceptual,
     embed_all,
     judge_spec,
+    known,
     perceptual,
     perceptual_id,
     recogniser,
@@ -611,3 +612,60 @@ def test_two_judges_of_one_name_or_none_are_one_line(text):
     with pytest.raises(ConfigError, match="^recogniser: found .*accepted: different ones of rendered, dlib") as error:
         TINY.replace(recogniser=text)
     assert "\n" not in str(error.value)
+
+
+# -- embeddings that resume ---------------------------------------------------------------------------------------
+
+
+class Counting:
+    """Two random projections, which say how many images were looked at, and fail on purpose."""
+
+    name, middle_name, spec = "counting", "pixels", {"kind": "counting"}
+
+    def __init__(self, fails_after=99):
+        self.looked, self.left = 0, fails_after
+        self.weights = torch.randn(3 * 8 * 8, 5, generator=torch.Generator().manual_seed(0))
+
+    def embed(self, x):
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left, self.looked = self.left - 1, self.looked + len(x)
+        return x.flatten(1) @ self.weights, x.flatten(1)[:, :7]
+
+
+def faces_of_noise(n):
+    images = np.random.default_rng(0).integers(0, 256, (n, 3, 8, 8), np.uint8)
+    return FaceData(images, np.zeros((n, 0), bool), (), np.arange(n), {"kind": "noise"}, "noise")
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_embeddings_that_were_killed_go_on_where_they_were_to_the_same_bytes(store, monkeypatch, torn):
+    data, index = faces_of_noise(1000), np.arange(10, 1000)
+    whole = Counting()
+    expected = known.recognised(data, index, whole)
+    (run,) = store.glob("embedding-*")
+    content = (run / "checkpoint.safetensors").read_bytes()
+    assert whole.looked == 990
+    monkeypatch.setenv("ARL_RUNS", str(store.with_name("again")))
+    monkeypatch.setattr(known, "SECONDS", 0.0)
+    monkeypatch.setattr(known, "SHARE", 1e9)
+    with pytest.raises(KeyboardInterrupt):
+        known.recognised(data, index, Counting(fails_after=2))
+    again, second = store.with_name("again") / run.name, Counting()
+    assert not (again / "result.json").exists() and len(Run(again).load()[0]["embedding"]) == 512
+    if torn:
+        (again / "checkpoint.safetensors").write_bytes(b"half")
+    found = known.recognised(data, index, second)
+    assert second.looked == (990 if torn else 990 - 512)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert (again / "checkpoint.safetensors").read_bytes() == content
+    (again / "result.json").unlink()  # killed between the two
+    third = Counting()
+    assert torch.equal(known.recognised(data, index, third)[0], expected[0]) and third.looked == 0
+
+
+def test_a_fast_judge_keeps_its_embeddings_once(store, monkeypatch):
+    saved, save = [], Run.save
+    monkeypatch.setattr(Run, "save", lambda run, tensors: (saved.append(len(tensors["embedding"])), save(run, tensors)))
+    known.recognised(faces_of_noise(1000), np.arange(1000), Counting())
+    assert saved == [1000]
