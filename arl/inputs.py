@@ -138,6 +138,15 @@ def _number(text: str, whole: bool) -> Any:
     return int(number) if math.isfinite(number) and number.is_integer() else text
 
 
+def further_judge(cfg: RunConfig, judge: str) -> str:
+    """`judge` as results have it: "" for C. Raises `ConfigError` for one that does not look at the pictures of `cfg`."""
+    names = list(cfg.judges)
+    if judge and judge not in names:
+        found = f"judge: found {judge!r} with recogniser={','.join(names)}"
+        raise ConfigError(f"{found}, accepted: one of these, or a further one in recogniser; empty for the first")
+    return "" if judge in ("", names[0]) else judge
+
+
 # -- paths --------------------------------------------------------------------------------------------------------
 
 

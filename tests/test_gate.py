@@ -110,7 +110,7 @@ def test_papermills_values_become_those_that_were_declared():
 @pytest.mark.parametrize(
     "parameters",
     [{"lambda1": -1}, {"people": 0}, {"rows": "5"}, {"least_mcc": "abc"}, {"layers": "conv9"}, {"seeds": "nan"},
-     {"lambda2s": ""}, {"layer": "conv9"}, {"recogniser": "mine.onnx"}, {"data": "folder", "data_root": "gone"}],
+     {"lambda2s": ""}, {"layer": "conv9"}, {"recogniser": "mine.onnx"}, {"data": "folder", "data_root": "gone"}, {"judge": "dlib"}],
 )  # fmt: skip
 def test_a_batch_is_refused_before_it_trains(parameters, store, monkeypatch):
     monkeypatch.setattr(notebooks, "sweep", lambda *_: pytest.fail("must not train"))
