@@ -121,22 +121,28 @@ def _read(look: _Look) -> list[str]:
 
 
 def _c(look: _Look) -> list[str]:
-    """C: its verification AUC, on the data's own faces where it comes from elsewhere."""
+    """C and the judges beside it: the verification AUC of each, on the data's own faces where it comes from elsewhere."""
     lines = []
     for cfg in look.differing(
         *FACES, "recogniser", "recogniser_identities", "recogniser_per_identity", "recogniser_epochs"
     ):
         faces = look.of(cfg)
-        spec = faces.judge_spec
-        if spec["kind"] != "rendered":
-            lines.append(f"C: {faces.judge.name}: {faces.checked.line()}")
-        elif isinstance((result := Run(runs_root() / spec["run"]).result or {}).get("auc_embedding"), float):
-            lines.append(
-                f"C: {spec['run']}, stored: verification AUC {result['auc_embedding']:.3f} on {result.get('tested_on')}"
-            )
-        else:
-            lines.append(f"C: {spec['run']} would be trained on {cfg.recogniser_identities} other rendered people")
+        lines += [f"C: {line}" for line in _judge(faces)]
+        lines += [f"judge {name}: {line}" for name, other in faces.beside.items() for line in _judge(other)]
     return lines
+
+
+def _judge(faces: Unopened) -> list[str]:
+    """What is known of the first judge of `faces`; one that the store has is tried on them, where they are not drawn as its own are."""
+    spec, cfg = faces.judge_spec, faces.cfg
+    if spec["kind"] != "rendered":
+        return [f"{faces.judge.name}: {faces.checked.line()}"]
+    result = Run(runs_root() / spec["run"]).result or {}
+    if not isinstance(result.get("auc_embedding"), float):
+        return [f"{spec['run']} would be trained on {cfg.recogniser_identities} other rendered people"]
+    told = f"{spec['run']}, stored: verification AUC {result['auc_embedding']:.3f} on {result.get('tested_on')}"
+    elsewhere = cfg.data != "rendered"
+    return [told, *([f"{spec['run']}: {judges.check(faces.judge, *faces.sampled).line()}"] if elsewhere else [])]
 
 
 def _g(look: _Look) -> list[str]:

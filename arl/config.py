@@ -6,6 +6,7 @@ defence and each attack own their parameters, which are also taken and read by t
 
 import math
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, ValidationError, model_validator
@@ -77,7 +78,9 @@ class RunConfig(BaseModel):
 
     # -- judges -------------------------------------------------------------------------------------------------
     perceptual: str = "random"  # g: random | imagenet | efficientnet | none | a file of VGG16 weights
-    recogniser: str = "rendered"  # C: rendered | dlib | an .onnx file
+    recogniser: str = (
+        "rendered"  # C: rendered | dlib | an .onnx file; after a comma further judges of the same pictures
+    )
 
     # -- schedule -----------------------------------------------------------------------------------------------
     seed: Seed = 0
@@ -120,6 +123,12 @@ class RunConfig(BaseModel):
                 raise ValueError(f"{found}, accepted: 0, or perceptual=random|imagenet|efficientnet|FILE")
         if self.data in ("celeba", "folder") and not self.data_root:
             raise ValueError(f"data_root: found nothing, accepted: the folder that holds the {self.data} images")
+        names = list(self.judges) if len(set(self.recognisers)) == len(self.recognisers) else []
+        if len(names) < len(self.recognisers) or "" in names:
+            found = f"recogniser: found {self.recogniser!r}, where a name is missing or stands twice"
+            raise ValueError(
+                f"{found}, accepted: different ones of rendered, dlib and .onnx files, such as rendered,dlib"
+            )
         self._sizes()
         self._extra()
         return self
@@ -196,6 +205,16 @@ class RunConfig(BaseModel):
     def players(self) -> tuple[Parameters, ...]:
         """The defence, then the attacks."""
         return (self.defence, *self.attacks)
+
+    @property
+    def recognisers(self) -> tuple[str, ...]:
+        """The judges as they were typed: C of the paper's tables, then those that look at the same pictures beside it."""
+        return tuple(part.strip() for part in self.recogniser.split(","))
+
+    @property
+    def judges(self) -> dict[str, str]:
+        """`recognisers` by their names in results: rendered, dlib, or a file's name without its ending."""
+        return {PurePath(each).stem if each.lower().endswith(".onnx") else each: each for each in self.recognisers}
 
     @property
     def protected(self) -> bool:

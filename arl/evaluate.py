@@ -54,6 +54,14 @@ def image_scores(x: Seen) -> dict[str, Score]:
     }
 
 
+def face_scores(x: Seen) -> dict[str, Score]:
+    """How much of the faces on the images `x` a guess brought back, as a further judge sees them: by its middle layer and its embedding."""
+    return {
+        "face_similarity": lambda guess: metrics.cosine(guess.middle, x.middle),
+        "embedding_similarity": lambda guess: metrics.cosine(guess.embedding, x.embedding),
+    }
+
+
 def embedding_scores(x: Seen) -> dict[str, Score]:
     """How much of who it is a guess brought back: by C's embedding."""
     return {"feature_similarity": lambda guess: metrics.cosine(guess.embedding, x.embedding)}

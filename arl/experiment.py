@@ -37,8 +37,8 @@ from arl.messages import ConfigError, UserError, first_line, say
 from arl.metrics import best_cuts, mean_mcc
 from arl.protect import Halves, TrainingSchedule, halves, protect
 from arl.row import Row
-from arl.store import Run, obtain, pack, run_id, runs_root, sound, unpack, write_atomically
-from arl.training import Parts, initialised, precision
+from arl.store import Continued, Run, obtain, pack, run_id, runs_root, sound, unpack
+from arl.training import initialised, precision
 
 WATCHED = 1000  # images of X2 on which utility is watched while Enc learns; it never learns from them
 
@@ -106,9 +106,17 @@ class Experiment:
     @cached_property
     def checked(self) -> judges.Checked | None:
         """How well a C from elsewhere tells these people apart; None for the one that is trained here. Raises `ConfigError`."""
-        if self.cfg.recogniser == "rendered":
+        if self.cfg.recognisers[0] == "rendered":
             return None
         return judges.check(self.judge, *self.sampled)
+
+    @cached_property
+    def beside(self) -> "dict[str, Experiment]":
+        """By the name of each further judge, the same experiment as that one sees it: its `judge`, `judge_spec`, `checked`."""
+        found = {n: type(self)(self.cfg.replace(recogniser=each)) for n, each in list(self.cfg.judges.items())[1:]}
+        for other in found.values():
+            other.data, other.split = self.data, self.split
+        return found
 
     @property
     def defence(self) -> Defence:
@@ -126,9 +134,9 @@ class Experiment:
         judges.perceptual_id(self.cfg)
         uses_g = any(player.perceptual_weight for player in self.cfg.players)
         _ = self.g if uses_g else None  # what is only read comes before what is drawn
-        _ = self.judge if self.cfg.recogniser != "rendered" else None
+        _ = self.judge if self.cfg.recognisers[0] != "rendered" else None
         self.check_sizes()
-        _ = self.checked
+        _ = self.checked, [other.checked for other in self.beside.values()]
         if uses_g:
             judges.check_perceptual(self.g, self.sampled[0])
 
@@ -167,7 +175,9 @@ class Experiment:
     def row_spec(self) -> dict[str, Any]:
         attacks = {attack.name(): run_id(self.attack_spec(attack)) for attack in self.cfg.attacks}
         spec = {"kind": "row", "version": 1, "encoder": run_id(self.encoder_spec), **attacks}
-        return spec | {"recogniser": self.judge_spec, "bootstrap": self.cfg.bootstrap}
+        others = {name: other.judge_spec for name, other in self.beside.items()}
+        spec |= {"recogniser": self.judge_spec, "bootstrap": self.cfg.bootstrap}
+        return spec | ({"judges": others} if others else {})
 
     # -- the stages ---------------------------------------------------------------------------------------------
 
@@ -380,19 +390,3 @@ class Experiment:
                 attacker(encoder(x).float()).float().cpu() for _, x in batches(images, index, 256, device=self.device)
             ]
         return torch.cat(found)
-
-
-class Continued:
-    """A run's journal whose training goes on from another run's end."""
-
-    def __init__(self, run: Run, before: Run, epochs: int):
-        self.run, self.before, self.epochs = run, before, epochs
-        self.keep = run.keep
-
-    def restore(self, parts: Parts) -> dict[str, Any]:
-        if state := self.run.restore(parts):
-            return state
-        mine = {name: part for name, part in parts.items() if name in ("net", "net_adam")}
-        unpack(self.before.load()[0], **mine)
-        write_atomically(self.run.folder / "metrics.jsonl", (self.before.folder / "metrics.jsonl").read_bytes())
-        return {"epoch": self.epochs}

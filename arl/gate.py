@@ -128,8 +128,9 @@ def files(cfgs: Sequence[RunConfig]) -> None:
         if cfg.extra != "none" and "/" in cfg.extra_source:
             accepted = f"a folder of faces, or {' or '.join(inputs.BUILT_IN['extra_source'])}"
             missing |= _missing("extra_source", cfg.extra_source, Path.is_dir, accepted)
-        if "/" in cfg.recogniser:
-            missing |= _missing("recogniser", cfg.recogniser, Path.is_file, "rendered, dlib or an .onnx file")
+        for judge in cfg.recognisers:
+            if "/" in judge:
+                missing |= _missing("recogniser", judge, Path.is_file, "rendered, dlib or an .onnx file")
         if "/" in cfg.perceptual:
             named = ", ".join(inputs.BUILT_IN["perceptual"])
             missing |= _missing("perceptual", cfg.perceptual, Path.is_file, f"{named}, or a file of VGG16 weights")
@@ -150,7 +151,7 @@ def sizes(cfgs: Sequence[RunConfig]) -> None:
     """Rendered sets are large enough for a batch of each player, for T and for C. Other sets are known when they are opened."""
     for cfg in cfgs:
         n_c = cfg.recogniser_identities * cfg.recogniser_per_identity
-        if cfg.recogniser == "rendered" and n_c < LEAST_FOR_C:
+        if "rendered" in cfg.recognisers and n_c < LEAST_FOR_C:
             raise ConfigError(
                 f"recogniser_identities: found {cfg.recogniser_identities} × {cfg.recogniser_per_identity} = {n_c} images for C, "
                 f"accepted: {LEAST_FOR_C} images or more"
@@ -220,7 +221,7 @@ def _sets(cfgs: Sequence[RunConfig]) -> dict[tuple, int]:
             sets[key] = cfg.identities * cfg.per_identity * size
         if cfg.extra != "none" and cfg.extra_from != "reserved":
             sets["extra", cfg.extra_from, cfg.extra_images, size] = cfg.extra_images * size
-        if cfg.recogniser == "rendered":
+        if "rendered" in cfg.recognisers:
             images = cfg.recogniser_identities * cfg.recogniser_per_identity
             sets["C", images, size] = images * size
     return sets

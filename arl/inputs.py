@@ -90,7 +90,7 @@ def idle(cfg: RunConfig) -> dict[str, str]:
         found |= dict.fromkeys(("identities", "per_identity"), "data=rendered")
     extra_from = cfg.extra_from if cfg.extra != "none" else ""
     drawn = cfg.data == "rendered" or extra_from in DOMAINS
-    if not drawn and cfg.recogniser != "rendered":  # which is trained on other people of that seed
+    if not drawn and "rendered" not in cfg.recognisers:  # which is trained on other people of that seed
         found["data_seed"] = "data=rendered, recogniser=rendered or a rendered extra_source"
     if cfg.data in ("rendered", "orl") and extra_from in ("", *BUILT_IN["extra_source"]):
         found["damaged"] = "data=celeba or data=folder"
@@ -98,7 +98,7 @@ def idle(cfg: RunConfig) -> dict[str, str]:
         found |= dict.fromkeys(("extra_source", "extra_images"), "extra=adversary, both or instead")
     if cfg.encoder != "small":
         found["width"] = "encoder=small"
-    if cfg.recogniser != "rendered":
+    if "rendered" not in cfg.recognisers:
         names = ("recogniser_identities", "recogniser_per_identity", "recogniser_epochs")
         found |= dict.fromkeys(names, "recogniser=rendered")
     if not cfg.protected:
@@ -140,6 +140,15 @@ def _number(text: str, whole: bool) -> Any:
     return int(number) if math.isfinite(number) and number.is_integer() else text
 
 
+def further_judge(cfg: RunConfig, judge: str) -> str:
+    """`judge` as results have it: "" for C. Raises `ConfigError` for one that does not look at the pictures of `cfg`."""
+    names = list(cfg.judges)
+    if judge and judge not in names:
+        found = f"judge: found {judge!r} with recogniser={','.join(names)}"
+        raise ConfigError(f"{found}, accepted: one of these, or a further one in recogniser; empty for the first")
+    return "" if judge in ("", names[0]) else judge
+
+
 # -- paths --------------------------------------------------------------------------------------------------------
 
 
@@ -163,15 +172,16 @@ def anchored_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(fields)
     for name in PATHS:
         value = found.get(name)
-        if isinstance(value, str) and value and _is_path(name, value):
-            found[name] = anchored_path(name, value)
+        if isinstance(value, str) and value:
+            parts = [part.strip() for part in value.split(",")] if name == "recogniser" else [value]
+            found[name] = ",".join(anchored_path(name, part) if _is_path(name, part) else part for part in parts)
     return found
 
 
 def _is_path(name: str, value: str) -> bool:
     if name not in BUILT_IN:
         return True
-    if value in BUILT_IN[name]:
+    if value in ("", *BUILT_IN[name]):
         return False
     if "/" in value or value.startswith("~"):
         return True

@@ -10,7 +10,7 @@ from arl import evaluate, metrics
 from arl.config import setting
 from arl.data import FaceData, batches, pictures, targets
 from arl.evaluate import Score, Seen, Yardsticks
-from arl.judges import embed_all
+from arl.judges import Checked, check, embed_all
 from arl.judges.known import recognised
 from arl.training import initialised, precision
 
@@ -30,9 +30,11 @@ def measure_row(row: "Run", experiment: "Experiment", attacks: "dict[str, Run]")
     result |= evaluate.utility(logits, y, experiment.attribute_names, **resampling)
     each: dict[str, Tensor] = {}
     for attack in cfg.attacks:
-        name, scores, beside = attack.name(), _scores(attack.target, x, torch.from_numpy(y)), yardsticks
+        name, scores = attack.name(), _scores(attack.target, x, torch.from_numpy(y))
+        if experiment.beside and attack.target == "image":
+            scores |= evaluate.face_scores(x)  # by C's embedding too, as by those of the others
         guess = _seen(experiment, attack.target, guesses[name])
-        beside = None if attack.target == "label" else yardsticks
+        beside = yardsticks.get(attack.target)
         own = {metric: score(guess) for metric, score in scores.items()}
         figures = {m: evaluate.figure(own[m], score, beside, **resampling) for m, score in scores.items()}
         if name in ("decoder", "features"):  # the paper's
@@ -40,7 +42,11 @@ def measure_row(row: "Run", experiment: "Experiment", attacks: "dict[str, Run]")
         else:
             each |= {f"{name}/{metric}": values for metric, values in own.items()}
             result["attacks"] = result.get("attacks", {}) | {name: figures}
-    order = ["face_similarity", "feature_similarity", "ssim", "psnr"]
+    if experiment.beside:
+        judged = {name: _by_judge(other, guesses) for name, other in experiment.beside.items()}
+        result["judges"] = {name: figures for name, (figures, _) in judged.items()}
+        each |= {f"judges/{name}/{metric}": v for name, (_, own) in judged.items() for metric, v in own.items()}
+    order = ["face_similarity", "embedding_similarity", "feature_similarity", "ssim", "psnr"]
     each = {m: each[m] for m in order if m in each} | each
     row.save({name: values.float() for name, values in each.items()} | {"t": torch.from_numpy(t)})
     result |= {m: result.pop(m) for m in order if m in result}
@@ -50,6 +56,26 @@ def measure_row(row: "Run", experiment: "Experiment", attacks: "dict[str, Run]")
         "runs": {"encoder": experiment.encoder.id} | {name: run.id for name, run in attacks.items()},
         "config": cfg.flat(),
     }
+
+
+def _by_judge(other: "Experiment", guesses: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a further judge makes of the same pictures: `face_similarity`, `embedding_similarity`, of other attackers than the paper's
+    under `attacks`, its `auc` on these faces and its `middle` layer; and each image's figures, (N,) by their place therein."""
+    cfg = other.cfg
+    found: dict[str, Any] = {"auc": _checked(other).auc, "middle": other.judge.middle_name}
+    each: dict[str, Tensor] = {}
+    x, yardsticks = _yardsticks(other)
+    for attack in (attack for attack in cfg.attacks if attack.target == "image"):
+        guess, scores = _seen(other, "image", guesses[attack.name()]), evaluate.face_scores(x)
+        own = {metric: score(guess) for metric, score in scores.items()}
+        resampling = {"seed": cfg.seed, "resamples": cfg.bootstrap}
+        figures = {m: evaluate.figure(own[m], score, yardsticks["image"], **resampling) for m, score in scores.items()}
+        if attack.name() == "decoder":  # the paper's
+            found, each = found | figures, each | own
+        else:
+            found.setdefault("attacks", {})[attack.name()] = figures
+            each |= {f"attacks/{attack.name()}/{metric}": values for metric, values in own.items()}
+    return found, each
 
 
 def _on_test_set(experiment: "Experiment") -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -86,8 +112,11 @@ def _look(experiment: "Experiment", x: Tensor) -> tuple[Tensor, Tensor]:
     return embed_all(experiment.judge, (x * 255).round().byte().numpy(), np.arange(len(x)), experiment.device)
 
 
-def _yardsticks(experiment: "Experiment") -> tuple[Seen, Yardsticks]:
-    """T as C sees it, and what could stand for a reconstruction: the mean face of X2, a stranger, another photograph of the person."""
+def _yardsticks(experiment: "Experiment") -> tuple[Seen, dict[str, Yardsticks]]:
+    """T as C sees it, and what could stand for a reconstruction: the mean face of X2, a stranger, another photograph of the person.
+
+    By what is attacked, `image` or `embedding`: without Z the best picture is the mean face, the best embedding the mean embedding.
+    """
     data, (_, x2, t) = experiment.data, experiment.split
     known = np.sort(np.concatenate([x2, t]))
     embedding, middle = recognised(data, known, experiment.judge)
@@ -96,16 +125,14 @@ def _yardsticks(experiment: "Experiment") -> tuple[Seen, Yardsticks]:
     stranger, same = (torch.from_numpy(rows) for rows in found)
     x = Seen(pictures(data, t), embedding[here], middle[here])
     mean_face = torch.from_numpy(mean_image(data, x2))[None]
-    _, mean_middle = _look(experiment, mean_face)
+    mean_embedding, mean_middle = _look(experiment, mean_face)
     of_x2 = torch.from_numpy(np.searchsorted(known, x2))
-    nobody = Seen(
-        mean_face.expand_as(x.images),
-        embedding[of_x2].mean(0, keepdim=True).expand_as(x.embedding),
-        mean_middle.expand_as(x.middle),
-    )
+    nobody = Seen(mean_face.expand_as(x.images), mean_embedding.expand_as(x.embedding), mean_middle.expand_as(x.middle))
+    unseen = nobody._replace(embedding=embedding[of_x2].mean(0, keepdim=True).expand_as(x.embedding))
     stranger_seen = Seen(pictures(data, known[stranger]), embedding[stranger], middle[stranger])
     same_seen = Seen(pictures(data, known[same.clamp(min=0)]), embedding[same], middle[same])
-    return x, Yardsticks(nobody, stranger_seen, same_seen, stranger >= 0, same >= 0)
+    others = stranger_seen, same_seen, stranger >= 0, same >= 0
+    return x, {"image": Yardsticks(nobody, *others), "embedding": Yardsticks(unseen, *others)}
 
 
 def mean_image(data: FaceData, index: np.ndarray) -> np.ndarray:
@@ -116,8 +143,13 @@ def mean_image(data: FaceData, index: np.ndarray) -> np.ndarray:
     return (total / len(index) / 255).astype(np.float32)
 
 
+def _checked(experiment: "Experiment") -> Checked:
+    """How well its judge tells these people apart, also one that was trained here."""
+    return experiment.checked or check(experiment.judge, *experiment.sampled)
+
+
 def _measured_on(experiment: "Experiment", attacks: "dict[str, Run]") -> dict[str, Any]:
-    cfg, judge = experiment.cfg, experiment.judge
+    cfg, others = experiment.cfg, experiment.beside
     decoder = attacks.get("decoder")
     whose = f"{decoder.result['g']} for Dec^a, " if decoder is not None else ""
     return {
@@ -125,15 +157,16 @@ def _measured_on(experiment: "Experiment", attacks: "dict[str, Run]") -> dict[st
         "test_set": f"T, {len(experiment.split.t)} images unseen by Enc and attackers, of: {experiment.data.title} "
         f"(split by {cfg.split}, seed {cfg.seed})",
         "g": f"{whose}{experiment.encoder.result['g']} for the simulated Dec",
-        "C": f"{judge.name}{_auc(experiment)}; face similarity by its {judge.middle_name}, feature similarity by its embedding",
+        "C": f"{_whose(experiment)}, feature similarity by its embedding",
+        **({"judges": {name: _whose(other) for name, other in others.items()}} if others else {}),
         "plateau": all(run.result.get("plateau", True) for run in attacks.values()),
     }
 
 
-def _auc(experiment: "Experiment") -> str:
-    """How well a C from elsewhere tells these people apart; the one that is trained here says it in its name."""
-    if (checked := experiment.checked) is None:
-        return ""
-    return (
-        f" (verification AUC {checked.auc:.3f} on these faces)" if checked.auc is not None else f" ({checked.line()})"
-    )
+def _whose(experiment: "Experiment") -> str:
+    """Its judge, how well that tells these people apart, and what it sees by. One trained on faces drawn as these says it in its name."""
+    judge, auc = experiment.judge, ""
+    if experiment.cfg.recognisers[0] != "rendered" or experiment.cfg.data != "rendered":
+        checked = _checked(experiment)
+        auc = f"verification AUC {checked.auc:.3f} on these faces" if checked.auc is not None else checked.line()
+    return f"{judge.name}{auc and f' ({auc})'}; face similarity by its {judge.middle_name}"

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from arl.experiment import Experiment
 
 SHOWN = {"mean_mcc": "mean MCC ↑", "face_similarity": "face similarity ↓", "feature_similarity": "feature similarity ↓"}
-SHOWN |= {"ssim": "SSIM ↓", "psnr": "PSNR ↓", "lda_score": "LDA score"}
+BY_JUDGE = {name: SHOWN.get(name, "embedding similarity ↓") for name in ("face_similarity", "embedding_similarity")}
+SHOWN |= BY_JUDGE | {"ssim": "SSIM ↓", "psnr": "PSNR ↓", "lda_score": "LDA score"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +78,15 @@ class Row:
             for metric, name in SHOWN.items()
             if metric in self.result
         ]
+        lines += [
+            f"<tr><th style='text-align:left'>{words}, by {escape(judge)}</th><td>{cell(found[metric])}</td></tr>"
+            for judge, found in self.result.get("judges", {}).items()
+            for metric, words in BY_JUDGE.items()
+            if metric in found
+        ]
         on = self.result["measured_on"]
+        others = "".join(f"<br>{escape(judge)}: {escape(words)}" for judge, words in on.get("judges", {}).items())
         return (
             f"<b>{escape(self.setting)}</b> <small>{self.id}</small><table>{''.join(lines)}</table>"
-            f"<small>{escape(on['test_set'])}<br>C: {escape(on['C'])}<br>g: {escape(on['g'])}</small>"
+            f"<small>{escape(on['test_set'])}<br>C: {escape(on['C'])}{others}<br>g: {escape(on['g'])}</small>"
         )

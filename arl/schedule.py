@@ -164,7 +164,8 @@ def _start_worker(parent: int, store: str, own: list[str]) -> None:
 
 
 def _recogniser(cfg: RunConfig) -> str:
-    return Experiment(cfg).judge.name
+    experiment = Experiment(cfg)
+    return ", ".join(each.judge.name for each in (experiment, *experiment.beside.values()))
 
 
 def _encoder(cfg: RunConfig) -> str:

@@ -81,6 +81,11 @@ def test_paths_are_absolute_where_they_were_typed_and_names_stay_names(tmp_path,
     assert made.recogniser == str(tmp_path / "mine.onnx") and made.perceptual == str(tmp_path / "vgg.pth")
     assert made.extra_source == str(tmp_path / "a/b")
     assert inputs.configuration("tiny", {"recogniser": "dlib"}).recogniser == "dlib", "a built-in name wins"
+    several = inputs.configuration("tiny", {"recogniser": "mine.onnx, dlib,a/b.onnx"})
+    assert several.recognisers == (str(tmp_path / "mine.onnx"), "dlib", str(tmp_path / "a/b.onnx"))
+    assert list(several.judges) == ["mine", "dlib", "b"]
+    with pytest.raises(ConfigError, match="recogniser: found '/.*b.onnx', accepted: rendered, dlib or an .onnx file"):
+        gate.files([several])
     with pytest.raises(ConfigError, match="recogniser: found '~nosuchuser/x'"):
         inputs.configuration("tiny", {"recogniser": "~nosuchuser/x"})
 
@@ -109,7 +114,7 @@ def test_papermills_values_become_those_that_were_declared():
 @pytest.mark.parametrize(
     "parameters",
     [{"lambda1": -1}, {"people": 0}, {"rows": "5"}, {"least_mcc": "abc"}, {"layers": "conv9"}, {"seeds": "nan"},
-     {"lambda2s": ""}, {"layer": "conv9"}, {"recogniser": "mine.onnx"}, {"data": "folder", "data_root": "gone"}],
+     {"lambda2s": ""}, {"layer": "conv9"}, {"recogniser": "mine.onnx"}, {"data": "folder", "data_root": "gone"}, {"judge": "dlib"}],
 )  # fmt: skip
 def test_a_batch_is_refused_before_it_trains(parameters, store, monkeypatch):
     monkeypatch.setattr(notebooks, "sweep", lambda *_: pytest.fail("must not train"))

@@ -12,9 +12,12 @@ import torchvision
 from optional import need
 from safetensors.torch import save_file
 
-from arl import losses
+import arl
+from arl import losses, measure
+from arl.check import of_rows
 from arl.config import RunConfig
-from arl.data import open_data, open_rendered
+from arl.data import FaceData, open_data, open_rendered
+from arl.experiment import Experiment
 from arl.judges import (
     RENDERED_SEED,
     OnnxRecogniser,
@@ -23,6 +26,7 @@ from arl.judges import (
     check_perceptual,
     embed_all,
     judge_spec,
+    known,
     perceptual,
     perceptual_id,
     recogniser,
@@ -33,6 +37,7 @@ from arl.judges.check import sample
 from arl.judges.dlib_resnet import WINDOWS as DLIB_WINDOWS
 from arl.judges.dlib_resnet import DlibRecogniser
 from arl.messages import ConfigError
+from arl.paper import row_text
 from arl.store import Run, find_run
 
 CPU = torch.device("cpu")
@@ -543,3 +548,124 @@ def test_the_sample_prefers_people_with_several_photographs():
     assert len(rows) == 120 == len(set(rows)) and (np.bincount(who[rows])[:30] == 4).all()
     more = sample(who, 150)
     assert set(rows) <= set(more) and len(sample(who[:300], 120)) == 120 and len(sample(who[:5], 120)) == 5
+
+
+# -- several judges -----------------------------------------------------------------------------------------------
+
+
+def two_layers(path):
+    """Coarse pixels as the embedding, their squares as the middle layer."""
+    import onnx
+    from onnx import helper
+
+    model = onnx.load(pixels_file(path))
+    model.graph.node.append(helper.make_node("Mul", ["flat", "flat"], ["second"]))
+    model.graph.output.append(helper.make_tensor_value_info("second", onnx.TensorProto.FLOAT, [None, None]))
+    onnx.save(model, str(path))
+    return path
+
+
+def test_further_judges_look_at_the_same_pictures_and_the_attackers_are_shared(shared_store, tmp_path, capsys):
+    need("onnxruntime")
+    coarse = two_layers(tmp_path / "coarse.onnx")
+    alone = TINY.replace(attacks="decoder,features,mean")
+    first, both = arl.run(alone), arl.run(alone.replace(recogniser=f"rendered, {coarse}"))
+    assert both.id != first.id and both.result["runs"] == first.result["runs"], "the attackers are C's"
+    for name in ("mean_mcc", "face_similarity", "feature_similarity", "attacks"):
+        mine, its = first.result[name], both.result[name]
+        assert {k: its[k] for k in mine if k != "mean"} == {k: mine[k] for k in mine if k != "mean"}
+    found = both.result["judges"]["coarse"]
+    assert found["middle"] == "second output" and 0 < found["auc"] < 1
+    x_hat, t = both.reconstruct(both.each("t").numpy()), both.each("t").numpy()
+    c, data = OnnxRecogniser(coarse), open_data(TINY)
+    (seen, middle), (_, middle_hat) = embed_all(c, data.images, t, CPU), c.embed((x_hat * 255).round() / 255)
+    each = both.each("judges/coarse/face_similarity")
+    assert torch.allclose(each, torch.cosine_similarity(middle, middle_hat), atol=1e-4)
+    assert found["face_similarity"]["value"] == pytest.approx(each.mean().item(), abs=1e-6)
+    mean_face = torch.from_numpy(measure.mean_image(data, both.experiment.split.x2))[None]
+    floor = torch.cosine_similarity(seen, c.embed((mean_face * 255).round() / 255)[0]).mean().item()
+    assert found["embedding_similarity"]["floors"]["mean face"] == pytest.approx(floor, abs=1e-4)
+    of_mean = found["attacks"]["mean"]["embedding_similarity"]
+    assert of_mean["value"] == pytest.approx(floor, abs=0.02), "the attack `mean` shows the mean face"
+    assert "embedding_similarity" in both.result and "embedding_similarity" not in first.result
+    assert "by coarse\n" in row_text(both) and "by coarse" not in row_text(first)
+    assert "face similarity ↓, by coarse" in both._repr_html_() and "coarse.onnx" in both._repr_html_()
+    swapped = Experiment(alone.replace(recogniser=f"{coarse},rendered"))
+    assert swapped.encoder_spec == both.experiment.encoder_spec
+    assert swapped.attack_spec(alone.attacks[1]) != both.experiment.attack_spec(alone.attacks[1]), "M learns C"
+
+
+def test_arl_check_tries_every_judge_and_warns_of_each_that_is_blind(shared_store, tmp_path, capsys):
+    need("onnxruntime")
+    dark = [pixels_file(tmp_path / f"{name}.onnx", last=[("Mul", 1.0), ("Add", add)]) for name, add in BLIND]
+    cfg = TINY.replace(recogniser=f"rendered,{dark[0]},{dark[1]}")
+    lines = of_rows([cfg]).lines
+    assert [line.split(":")[0] for line in lines if line.startswith(("C:", "judge"))] == ["C", "judge one", "judge two"]
+    assert capsys.readouterr().err.count("WARNING") == 2
+
+
+BLIND = (("one", 0.0), ("two", 0.1))
+
+
+@pytest.mark.parametrize("text", ["dlib,dlib", "rendered,", "a/x.onnx,b/x.onnx", "dlib,/my/dlib.onnx", ""])
+def test_two_judges_of_one_name_or_none_are_one_line(text):
+    with pytest.raises(ConfigError, match="^recogniser: found .*accepted: different ones of rendered, dlib") as error:
+        TINY.replace(recogniser=text)
+    assert "\n" not in str(error.value)
+
+
+# -- embeddings that resume ---------------------------------------------------------------------------------------
+
+
+class Counting:
+    """Two random projections, which say how many images were looked at, and fail on purpose."""
+
+    name, middle_name, spec = "counting", "pixels", {"kind": "counting"}
+
+    def __init__(self, fails_after=99):
+        self.looked, self.left = 0, fails_after
+        self.weights = torch.randn(3 * 8 * 8, 5, generator=torch.Generator().manual_seed(0))
+
+    def embed(self, x):
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left, self.looked = self.left - 1, self.looked + len(x)
+        return x.flatten(1) @ self.weights, x.flatten(1)[:, :7]
+
+
+def faces_of_noise(n):
+    images = np.random.default_rng(0).integers(0, 256, (n, 3, 8, 8), np.uint8)
+    return FaceData(images, np.zeros((n, 0), bool), (), np.arange(n), {"kind": "noise"}, "noise")
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_embeddings_that_were_killed_go_on_where_they_were_to_the_same_bytes(store, monkeypatch, torn):
+    data, index = faces_of_noise(1000), np.arange(10, 1000)
+    whole = Counting()
+    expected = known.recognised(data, index, whole)
+    (run,) = store.glob("embedding-*")
+    content = (run / "checkpoint.safetensors").read_bytes()
+    assert whole.looked == 990
+    monkeypatch.setenv("ARL_RUNS", str(store.with_name("again")))
+    monkeypatch.setattr(known, "SECONDS", 0.0)
+    monkeypatch.setattr(known, "SHARE", 1e9)
+    with pytest.raises(KeyboardInterrupt):
+        known.recognised(data, index, Counting(fails_after=2))
+    again, second = store.with_name("again") / run.name, Counting()
+    assert not (again / "result.json").exists() and len(Run(again).load()[0]["embedding"]) == 512
+    if torn:
+        (again / "checkpoint.safetensors").write_bytes(b"half")
+    found = known.recognised(data, index, second)
+    assert second.looked == (990 if torn else 990 - 512)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert (again / "checkpoint.safetensors").read_bytes() == content
+    (again / "result.json").unlink()  # killed between the two
+    third = Counting()
+    assert torch.equal(known.recognised(data, index, third)[0], expected[0]) and third.looked == 0
+
+
+def test_a_fast_judge_keeps_its_embeddings_once(store, monkeypatch):
+    saved, save = [], Run.save
+    monkeypatch.setattr(Run, "save", lambda run, tensors: (saved.append(len(tensors["embedding"])), save(run, tensors)))
+    known.recognised(faces_of_noise(1000), np.arange(1000), Counting())
+    assert saved == [1000]

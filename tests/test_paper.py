@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from optional import need
 from torch import nn
 
 import arl
@@ -213,3 +214,25 @@ def test_rows_of_several_tables_are_told_apart(line):
     settings = paper.find_rows(TINY, "1:1; 2:5; 3:conv1, with")
     names = list(paper.figures.rows_by_name([Line(setting, line.runs) for setting in settings]))
     assert names == ["Table 1, #1\nno protection", "Table 2\nλ2 = 5", "Table 3\nconv1\nwith"]
+
+
+def test_pictures_of_a_further_judge_carry_its_numbers(shared_store, tmp_path, monkeypatch):
+    monkeypatch.setenv("ARL_FIGURES", str(tmp_path))
+    need("onnxruntime")
+    from test_judges import pixels_file
+
+    cfg = TINY.replace(recogniser=f"rendered,{pixels_file(tmp_path / 'coarse.onnx')}")
+    setting = paper.table1(cfg)[0]
+    (line,), (by_c,) = paper.measure([setting], "0", "coarse"), paper.measure([setting], "0", "rendered")
+    row = line.runs[0]
+    assert line.figure("face_similarity")["value"] == row.result["judges"]["coarse"]["face_similarity"]["value"]
+    assert by_c.judge == "" and by_c.figure("face_similarity")["value"] == row.value("face_similarity")
+    each, t = row.each("judges/coarse/face_similarity"), row.each("t")
+    figure = paper.compare([line], t[:3].numpy())
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert texts == [f"{value:.2f}" for value in each[:3].tolist()]
+    assert "by coarse" in figure.texts[-1].get_text()
+    leaks = leak.leak_of_people(line)
+    assert np.mean(list(leaks.values())) != pytest.approx(np.mean(list(leak.leak_of_people(by_c).values())))
+    assert saved.save_figure(figure, "02_figure3", [line]).path.name == "02_figure3_coarse.png"
+    assert saved.save_figure(figure, "02_figure3", [by_c]).path.name == "02_figure3.png"

@@ -15,6 +15,7 @@ from scipy import stats
 from arl import evaluate, experiment
 from arl.config import LAYERS, RunConfig
 from arl.experiment import Experiment
+from arl.inputs import further_judge
 from arl.messages import ConfigError, UserError
 from arl.paper import claims, ledger_figure, measured, tables
 from arl.paper.rows import every_row, find_rows, numbers, seeded, table1, table2, table3
@@ -206,6 +207,54 @@ def test_a_table_as_text_csv_and_latex(tmp_path, monkeypatch):
         and r"\#2 $\lambda_1$ = 1 & 0.500 $\pm$ 0.000 (0.612)" in source
     )
     assert (tmp_path / "tiny" / "t.png").stat().st_size > 10_000 and (tmp_path / "tiny" / "t.json").exists()
+
+
+def judged(line, judge, values):
+    """`line` as the further judge `judge` sees it, with the face similarities `values`, one a seed."""
+    for run, value in zip(line.runs, values, strict=True):
+        figure = {"value": value, "low": value - 0.2, "high": value + 0.2, "floors": {"mean face": 0.01}}
+        run.result["judges"] = {judge: {"face_similarity": figure}}
+        run.result["measured_on"]["judges"] = {judge: "network of many; face similarity by its embedding"}
+    return measured.Line(line.setting, line.runs, judge)
+
+
+def test_a_table_as_a_further_judge_sees_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("ARL_FIGURES", str(tmp_path))
+    c = dict(mean_mcc=0.6, face_similarity=0.4, feature_similarity=0.7)
+    lines = [judged(made_up(row, [c, c]), "dlib", [0.1 * n, 0.1 * n + 0.02]) for n, row in enumerate(table1(TINY)[:2])]
+    metrics = (*METRICS, "feature_similarity")
+    text = tables.table_text(lines, metrics)
+    first, second = text.splitlines()[1:3]
+    assert "0.600 ± 0.000" in first and "0.010 ± " in first and "0.110 ± " in second and "0.4" not in first
+    assert first.rstrip().endswith("–"), "feature similarity is by C's embedding and no other's"
+    assert "C: c; here judged by dlib, network of many. " in text
+    tables.save_table(lines, "02_table1", metrics)
+    assert {path.name for path in (tmp_path / "tiny").iterdir()} == {f"02_table1_dlib.{end}" for end in ENDINGS}
+    with (tmp_path / "tiny" / "02_table1_dlib.csv").open() as file:
+        cells = {(cell["row"], cell["metric"]): cell for cell in csv.DictReader(file)}
+    assert cells["1#2", "face_similarity"]["seeds"] == "0.1 0.12" and cells["1#2", "feature_similarity"]["value"] == ""
+    assert lines[0].floor("face_similarity") == 0.01 and lines[0].floor("feature_similarity") is None
+    assert judged(lines[0], "dlib", [0.3, 0.3]).figure("face_similarity")["value"] == pytest.approx(0.3)
+
+
+ENDINGS = ("csv", "tex", "png", "pdf", "json")
+
+
+def test_the_ledger_of_a_further_judge_has_no_claim_about_features():
+    rows = every_row(TINY)
+    lines = [judged(made_up(row, [row.paper] * 2), "dlib", [row.paper["face_similarity"] / 2] * 2) for row in rows]
+    found = {f["id"]: f for f in claims.ledger(lines)}
+    about = {claim.id for claim in claims.CLAIMS if "feature similarity" in claim.measure}
+    assert about and set(found) == {claim.id for claim in claims.CLAIMS} - about
+    assert found["a"]["value"] == pytest.approx((0.551 - 0.515) / 2) and found["c"]["value"] > 0
+
+
+def test_a_judge_that_does_not_look_at_the_pictures_is_refused_before_training(store, monkeypatch):
+    monkeypatch.setattr(measured, "sweep", lambda *_: pytest.fail("must not train"))
+    with pytest.raises(ConfigError, match=r"^judge: found 'dlib' with recogniser=rendered, accepted: one of these"):
+        measured.measure(table1(TINY), "0", "dlib")
+    assert further_judge(TINY, "rendered") == "" == further_judge(TINY, "")
+    assert further_judge(TINY.replace(recogniser="rendered,/a/dlib2.onnx"), "dlib2") == "dlib2"
 
 
 def test_one_seed_shows_the_interval_over_images():

@@ -1,5 +1,6 @@
 """What every recogniser C is, and what all of them share: the window of a face, its embeddings, verification."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -33,6 +34,7 @@ class Window(NamedTuple):
 
 
 WHOLE = Window(0.0, 0.0, 1.0)
+BATCH_OF_FACES = 256  # images that a recogniser is given at once
 
 
 def look(x: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
@@ -54,9 +56,17 @@ def look(x: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
 
 def embed_all(judge: Recogniser, images: np.ndarray, index: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
     """`judge.embed` of the images `index`, uint8 (N, 3, S, S): float32 (n, d) and (n, m) on the CPU."""
-    parts = [judge.embed(x) for _, x in batches(images, index, 256, device=device)]
-    embedding, middle = (torch.cat(part).float().cpu() for part in zip(*parts, strict=True))
-    return embedding, middle
+    embedding, middle = zip(*embed_batches(judge, images, index, device), strict=True)
+    return torch.cat(embedding), torch.cat(middle)
+
+
+def embed_batches(
+    judge: Recogniser, images: np.ndarray, index: np.ndarray, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """`embed_all`, `BATCH_OF_FACES` images at a time."""
+    for _, x in batches(images, index, BATCH_OF_FACES, device=device):
+        embedding, middle = judge.embed(x)
+        yield embedding.float().cpu(), middle.float().cpu()
 
 
 def pairs(features: Tensor, identities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -31,12 +31,14 @@ def trained_beside(cfg: RunConfig) -> Iterator[Callable[[], None]]:
 
 def _free(cfg: RunConfig) -> bool:
     """Whoever sets the threads has other plans for the cores."""
-    return cfg.recogniser == "rendered" and prepare().type == "cpu" and not threads_are_set() and cores() > 1
+    return "rendered" in cfg.recognisers and prepare().type == "cpu" and not threads_are_set() and cores() > 1
 
 
 def _of_c(cfg: RunConfig) -> list[str]:
-    names = [name for name in RunConfig.model_fields if name.startswith("recogniser")]
-    return [f"{name}={getattr(cfg, name)}" for name in (*names, "image_size", "data_seed")]
+    names = [name for name in RunConfig.model_fields if name.startswith("recogniser_")]
+    return [
+        f"{name}={getattr(cfg, name)}" for name in (*names, "image_size", "data_seed")
+    ]  # C is "rendered" by default
 
 
 if __name__ == "__main__":

@@ -14,18 +14,19 @@ from arl.messages import ConfigError
 
 
 def recogniser(cfg: RunConfig, device: torch.device) -> Recogniser:
-    """The C that `cfg.recogniser` names; "rendered" is found in the store or trained there. Raises `ConfigError`."""
-    if cfg.recogniser == "rendered":
+    """The C that `cfg.recogniser` names first; "rendered" is found in the store or trained there. Raises `ConfigError`."""
+    name = cfg.recognisers[0]
+    if name == "rendered":
         return rendered_recogniser(cfg, device)
-    if cfg.recogniser == "dlib":
+    if name == "dlib":
         return DlibRecogniser(cfg.data)
-    if cfg.recogniser.lower().endswith(".onnx"):
-        return OnnxRecogniser(Path(cfg.recogniser).expanduser())
-    raise ConfigError(f"recogniser: found {cfg.recogniser!r}, accepted: rendered, dlib, or the path of an .onnx file")
+    if name.lower().endswith(".onnx"):
+        return OnnxRecogniser(Path(name).expanduser())
+    raise ConfigError(f"recogniser: found {name!r}, accepted: rendered, dlib, or the path of an .onnx file")
 
 
 def judge_spec(cfg: RunConfig) -> dict[str, Any]:
-    """The `spec` of the C that `cfg.recogniser` names, without training it. Raises `ConfigError`."""
-    if cfg.recogniser == "rendered":
+    """The `spec` of the C that `cfg.recogniser` names first, without training it. Raises `ConfigError`."""
+    if cfg.recognisers[0] == "rendered":
         return rendered_spec(cfg)
     return recogniser(cfg, torch.device("cpu")).spec

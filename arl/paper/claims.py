@@ -131,6 +131,8 @@ def ledger(lines: Sequence[Line]) -> list[dict[str, Any]]:
     for claim in CLAIMS:
         used = _Used(by_name)
         each = np.asarray(claim.effect(used), np.float64)
+        if not each.size:  # the lines' judge does not measure it
+            continue
         effect = over_seeds(each) if len(each) > 1 else {"value": float(each[0]), "low": None, "high": None}
         found.append(
             {

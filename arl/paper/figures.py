@@ -1,7 +1,6 @@
 """Figures of one or more rows, drawn from stored runs only: nothing here trains, so redrawing takes seconds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -102,16 +101,18 @@ def compare(
     `rows`: stored rows by the name that stands at their left, or lines of a table, each shown by its first seed. `people`: how many, each
     once, chosen as `choose_people` does in the first of the rows; or an array of images. Raises `ConfigError`.
     """
+    line = None if isinstance(rows, Mapping) else rows[0]
     rows = rows if isinstance(rows, Mapping) else rows_by_name(rows)
     first = next(iter(rows.values()))
     index = people if isinstance(people, np.ndarray) else choose_people(first, people, choose)
+    by = f", by {line.judge}" if line is not None and line.judge else ""
     shown: dict[str, Tensor] = {}
     notes: dict[str, list[str]] = {}
     for name, row in rows.items():
         shown.setdefault("input", pictures(row.experiment.data, index))
         shown[name] = row.reconstruct(index)
-        notes[name] = _similarities(row, index)
-    return reconstruction_grid(shown, notes, "numbers: face similarity to the input (better ↓)")
+        notes[name] = _similarities(line, row, index)
+    return reconstruction_grid(shown, notes, f"numbers: face similarity to the input{by} (better ↓)")
 
 
 def rows_by_name(lines: Sequence[Line]) -> dict[str, Row]:
@@ -127,8 +128,8 @@ def rows_by_name(lines: Sequence[Line]) -> dict[str, Row]:
     return found
 
 
-def _similarities(row: Row, index: np.ndarray) -> list[str]:
-    """The face similarity of each image of `index`, as `row` measured it on T."""
-    measured: dict[str, Any] = row.run.load()[0]
-    similarity = dict(zip(measured["t"].tolist(), measured["face_similarity"].tolist(), strict=True))
+def _similarities(line: Line | None, row: Row, index: np.ndarray) -> list[str]:
+    """The face similarity of each image of `index`, as `row` measured it on T; by the judge of `line`."""
+    each = row.each("face_similarity") if line is None else line.each_image(row, "face_similarity")
+    similarity = dict(zip(row.each("t").tolist(), each.tolist(), strict=True))
     return [f"{similarity[int(i)]:.2f}" for i in index]

@@ -65,9 +65,8 @@ def leak_of_people(line: Line, metric: str = "face_similarity") -> dict[int, flo
     """Each person of T with the mean of `metric` over all their photographs and seeds."""
     each: dict[int, list[float]] = {}
     for row in line.runs:
-        measured = row.run.load()[0]
-        people = row.experiment.data.identities[measured["t"].numpy()]
-        for person, value in zip(people.tolist(), measured[metric].tolist(), strict=True):
+        people = row.experiment.data.identities[row.each("t").numpy()]
+        for person, value in zip(people.tolist(), line.each_image(row, metric).tolist(), strict=True):
             each.setdefault(person, []).append(value)
     return {person: float(np.mean(values)) for person, values in each.items()}
 

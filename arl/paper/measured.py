@@ -12,35 +12,56 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from torch import Tensor
 
+from arl.inputs import further_judge
 from arl.paper.rows import Setting, seeded
 from arl.paper.style import NAMES
 from arl.row import Row
 from arl.schedule import sweep
 
+OF_JUDGES = ("face_similarity", "embedding_similarity", "feature_similarity")  # the rest is nobody's opinion
+
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a table: one setting with its run for each seed."""
+    """A line of a table: one setting with its run for each seed. `judge`: whose face similarity it shows, "" for C."""
 
     setting: Setting
     runs: tuple[Row, ...]
+    judge: str = ""
+
+    def measured(self, run: Row, metric: str) -> dict[str, Any] | None:
+        """The figure of one run; None where the judge does not measure it: feature similarity is C's only."""
+        if not self.judge or metric not in OF_JUDGES:
+            return run.result[metric]
+        return run.result["judges"][self.judge].get(metric)
 
     def each(self, metric: str) -> np.ndarray:
-        """The metric on T of each seed, (seeds,)."""
-        return np.array([run.result[metric]["value"] for run in self.runs], np.float64)
+        """The metric on T of each seed, (seeds,); none where the judge does not measure it."""
+        found = [self.measured(run, metric) for run in self.runs]
+        return np.array([one["value"] for one in found if one is not None], np.float64)
+
+    def each_image(self, run: Row, metric: str) -> Tensor:
+        """The metric of each image of T, (N,), in one run."""
+        return run.each(f"judges/{self.judge}/{metric}" if self.judge and metric in OF_JUDGES else metric)
 
     def figure(self, metric: str) -> dict[str, Any]:
-        """`value`, `low`, `high`: the mean over seeds with its t-interval; of one seed, the interval over images."""
+        """`value`, `low`, `high`: the mean over seeds with its t-interval; of one seed, the interval over images.
+
+        All three None where the judge does not measure it.
+        """
         values = self.each(metric)
+        if not len(values):
+            return {"value": None, "low": None, "high": None, "each": []}
         if len(values) > 1:
             return {**over_seeds(values), "each": values.tolist()}
-        one = self.runs[0].result[metric]
+        one = self.measured(self.runs[0], metric)
         return {"value": one["value"], "low": one["low"], "high": one["high"], "each": values.tolist()}
 
     def floor(self, metric: str) -> float | None:
         """What an attacker reaches who never saw Z: the mean face. None where the metric has no floor."""
-        found = [run.result[metric].get("floors", {}).get("mean face") for run in self.runs]
+        found = [(self.measured(run, metric) or {}).get("floors", {}).get("mean face") for run in self.runs]
         return float(np.mean(found)) if None not in found else None
 
 
@@ -51,11 +72,16 @@ def over_seeds(values: Sequence[float]) -> dict[str, float]:
     return {"value": float(values.mean()), "low": float(values.mean() - half), "high": float(values.mean() + half)}
 
 
-def measure(settings: Sequence[Setting], seeds: object) -> list[Line]:
-    """Every setting with every seed of the list `seeds` ("0,1,2"), found or made in one sweep."""
+def measure(settings: Sequence[Setting], seeds: object, judge: str = "") -> list[Line]:
+    """Every setting with every seed of the list `seeds` ("0,1,2"), found or made in one sweep.
+
+    `judge`: whose face similarity the lines show, C's or that of a further one in `recogniser`. Raises `ConfigError`.
+    """
+    shown = [further_judge(setting.cfg, judge) for setting in settings]
     cfgs = [seeded(setting.cfg, seeds) for setting in settings]
     runs = iter(sweep(list(chain.from_iterable(cfgs))))
-    return [Line(setting, tuple(next(runs) for _ in each)) for setting, each in zip(settings, cfgs, strict=True)]
+    each = zip(settings, cfgs, shown, strict=True)
+    return [Line(setting, tuple(next(runs) for _ in seeds), whose) for setting, seeds, whose in each]
 
 
 def measured_on(lines: Sequence[Line]) -> str:
@@ -64,6 +90,10 @@ def measured_on(lines: Sequence[Line]) -> str:
     seeds = sorted({r["config"]["seed"] for r in results})
     tests = sorted({r["measured_on"]["test_set"].split(" (split")[0] for r in results})
     judges = sorted({r["measured_on"]["C"].split(";")[0] for r in results})
+    told = {
+        f"{j}, {r['measured_on']['judges'][j].split(';')[0]}" for line in lines if (j := line.judge) for r in results
+    }
+    judges = [*judges, *(f"here judged by {words}" for words in sorted(told))]
     g = {part for r in results for part in re.split(" for Dec\\^a, | for the simulated Dec", r["measured_on"]["g"])}
     g -= {"none", ""}
     kind = f"95 % t-interval over {len(seeds)} seeds ({', '.join(map(str, seeds))})"

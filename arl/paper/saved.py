@@ -46,7 +46,7 @@ def save_figure(figure: Figure, name: str, rows: Rows, numbers: Any = None) -> S
     `numbers`: what was drawn; the metrics of each of the rows if None. It goes to the folder of the preset that `rows` (runs, or lines
     of a table) were made with. The figure is closed: what is returned shows the file itself.
     """
-    runs = runs_of(rows)
+    runs, name = runs_of(rows), saved_name(name, rows)
     preset = preset_of(runs)
     folder = figures_folder(preset)
     make_folder(folder)
@@ -63,6 +63,12 @@ def save_figure(figure: Figure, name: str, rows: Rows, numbers: Any = None) -> S
     write_json(folder / f"{name}.json", provenance)
     plt.close(figure)
     return Saved(folder / f"{name}.png")
+
+
+def saved_name(name: str, rows: Rows) -> str:
+    """`name`, of lines that a further judge has judged with that one's: 02_table1_dlib."""
+    judges = {row.judge: None for row in rows if isinstance(row, Line) and row.judge}
+    return "_".join([name, *judges])
 
 
 def runs_of(rows: Rows) -> list[Run]:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 METRICS = (
     ("mean_mcc", "mean MCC", "↑", 3),
     ("face_similarity", "face similarity", "↓", 3),
+    ("embedding_similarity", "embedding similarity", "↓", 3),  # of pictures, where several judges look at them
     ("feature_similarity", "feature similarity", "↓", 3),
     ("ssim", "SSIM", "↓", 3),
     ("psnr", "PSNR, dB", "↓", 2),

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from arl.paper.measured import Line, measured_on
-from arl.paper.saved import Saved, figures_folder, preset_of, runs_of, save_figure
+from arl.paper.saved import Saved, figures_folder, preset_of, runs_of, save_figure, saved_name
 from arl.paper.style import COLOURS, NAMES, WIDTH, themed
 from arl.store import make_folder, write_atomically
 
@@ -55,8 +55,9 @@ def save_table(lines: Sequence[Line], name: str, metrics: Sequence[str]) -> Save
     writer = csv.DictWriter(out, fieldnames=list(cells[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(cells)
-    write_atomically(folder / f"{name}.csv", out.getvalue().encode())
-    write_atomically(folder / f"{name}.tex", latex(lines, metrics).encode())
+    stem = saved_name(name, lines)
+    write_atomically(folder / f"{stem}.csv", out.getvalue().encode())
+    write_atomically(folder / f"{stem}.tex", latex(lines, metrics).encode())
     return save_figure(picture(lines, metrics), name, lines, {"cells": cells, "on": measured_on(lines)})
 
 
@@ -110,6 +111,8 @@ def _panel(axis: Axes, lines: Sequence[Line], metric: str) -> None:
     """One metric of `picture`: the lines from top to bottom."""
     for y, line in enumerate(reversed(lines)):
         m = line.figure(metric)
+        if m["value"] is None:
+            continue
         if m["low"] is not None:
             axis.plot([m["low"], m["high"]], [y, y], color=COLOURS[0], linewidth=1.2, zorder=2)
         axis.plot(m["each"], [y] * len(m["each"]), "|", color=COLOURS[0], markersize=5, zorder=2)

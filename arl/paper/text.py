@@ -44,13 +44,21 @@ def row_text(*rows: Row) -> str:
 
 def _row(row: Row) -> str:
     on = row.result["measured_on"]
-    lines = [f"{row.id}  {on['setting']}", f"measured on  {on['test_set']}", f"g  {on['g']}", f"C  {on['C']}", ""]
+    judges = row.result.get("judges", {})
+    lines = [f"{row.id}  {on['setting']}", f"measured on  {on['test_set']}", f"g  {on['g']}", f"C  {on['C']}"]
+    lines += [*(f"{name}  {on['judges'][name]}" for name in judges), ""]
     lines += [f"{'':28}{'value':>8}  {'95 % interval':^17}  {'floors: mean face, stranger':>27}  ceiling: same person"]
-    measured = [metric for metric in METRICS if metric[0] in row.result]  # without Dec^a or M not all are
-    lines += [_metric(row.result[key], f"{name} {arrow}", decimals) for key, name, arrow, decimals in measured]
+    lines += _metrics(row.result)
+    for judge, found in judges.items():
+        lines += [f"by {judge}", *_metrics(found)]
     if not on["plateau"]:
         lines.append("an attacker ended before its plateau: a longer attack may leak more")
     return "\n".join(lines)
+
+
+def _metrics(found: dict[str, Any]) -> list[str]:
+    """A line for each metric of `found`; without Dec^a or M not all are there."""
+    return [_metric(found[key], f"{name} {arrow}", decimals) for key, name, arrow, decimals in METRICS if key in found]
 
 
 def _metric(m: dict[str, Any], name: str, decimals: int) -> str:

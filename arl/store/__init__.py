@@ -15,12 +15,13 @@ from arl.store.files import (
     write_json,
 )
 from arl.store.provenance import checkout, home, made_with, project_root, runs_root, settle
-from arl.store.runs import DamagedError, Run, UnknownRunError, find_run, obtain, run_id, sound, stored
+from arl.store.runs import Continued, DamagedError, Run, UnknownRunError, find_run, obtain, run_id, sound, stored
 
 if TYPE_CHECKING:
     from arl.store.tensors import Part, Tensors, pack, unpack
 
 __all__ = [
+    "Continued",
     "DamagedError",
     "Part",
     "Run",

@@ -179,6 +179,24 @@ class Run:
         self.save(pack(**parts), **state)
 
 
+class Continued:
+    """A run's journal whose training goes on from another run's end: from the parts `net` and `net_adam` that `before` kept."""
+
+    def __init__(self, run: Run, before: Run, epochs: int):
+        self.run, self.before, self.epochs = run, before, epochs
+        self.keep = run.keep
+
+    def restore(self, parts: dict[str, Part]) -> dict[str, Any]:
+        from arl.store.tensors import unpack
+
+        if state := self.run.restore(parts):
+            return state
+        mine = {name: part for name, part in parts.items() if name in ("net", "net_adam")}
+        unpack(self.before.load()[0], **mine)
+        write_atomically(self.run.folder / "metrics.jsonl", (self.before.folder / "metrics.jsonl").read_bytes())
+        return {"epoch": self.epochs}
+
+
 def obtain(spec: dict[str, Any], make: Callable[[Run], dict[str, Any]], *, root: Path | None = None) -> Run:
     """The finished run that `spec` defines: found, or resumed, or made by `make(run)`, which returns its result.
 

@@ -110,7 +110,7 @@ def numbers_table(row: Row, baseline: Row | None) -> str:
     """The row's figures with intervals, and the change against no protection, as a table."""
     changes = change(row, baseline) if baseline is not None and baseline is not row else {}
     lines = []
-    for key, name, arrow, decimals in (m for m in METRICS if not m[0].endswith("_variance")):
+    for key, name, arrow, decimals in (m for m in METRICS if m[0] in row.result and not m[0].endswith("_variance")):
         m = row.result[key]
         if m["value"] is None:
             lines.append(f"<tr><td>{name}</td><td>–</td><td>{escape(m.get('why', ''))}</td><td></td><td></td></tr>")

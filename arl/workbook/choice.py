@@ -105,6 +105,7 @@ def essence(cfg: RunConfig) -> dict[str, Any]:
     fields |= {"perceptual": cfg.perceptual} if any(player.perceptual_weight for player in cfg.players) else {}
     fields |= {name: value for name, value in cfg.flat().items() if name in {*names, "attacks"}}
     fields |= {"extra_source": cfg.extra_from} if cfg.extra != "none" else {}
+    fields["recogniser"] = cfg.recognisers[0]  # the others judge beside it
     return dict.fromkeys(weights(player_classes(cfg)), 0.0) | fields | {"defence": cfg.defence.name()}
 
 

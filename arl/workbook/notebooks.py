@@ -82,7 +82,9 @@ def notebook_configuration(declared: Mapping[str, Declared], given: Mapping[str,
         return None
     known = {*RunConfig.parameters(), *inputs.own(declared, given)}
     fields = {name: value for name, value in given.items() if name in known and name != "preset"}
-    return inputs.configuration(given["preset"], fields)
+    cfg = inputs.configuration(given["preset"], fields)
+    inputs.further_judge(cfg, given.get("judge", ""))
+    return cfg
 
 
 # -- the files ----------------------------------------------------------------------------------------------------

@@ -57,8 +57,8 @@ def run_ids(cfg: Any) -> dict[str, str]:
     ids |= {attack.name(): run_id(experiment.attack_spec(attack)) for attack in cfg.attacks}
     if cfg.warm_epochs:
         ids["warm"] = run_id(experiment.warm_spec)
-    if experiment.judge_spec["kind"] == "rendered":
-        ids["recogniser"] = experiment.judge_spec["run"]
+    for spec in (each.judge_spec for each in (experiment, *experiment.beside.values())):
+        ids |= {"recogniser": spec["run"]} if spec["kind"] == "rendered" else {}
     return ids
 
 
