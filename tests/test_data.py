@@ -288,6 +288,7 @@ def test_reserved_people_who_leave_nobody_are_refused():
     data = people([6] * 10)
     refused(lambda: split(data, RunConfig(reserved=55)), "reserved: found 55 of 60 images of 10 people")
     refused(lambda: split(data, RunConfig(reserved=10**6)), "reserved: found 1e+06")
+    refused(lambda: split(people([6]), RunConfig(reserved=0.1)), "reserved: found 0.1 of 6 images of 1 people")
     refused(lambda: split(data, RunConfig(reserved=54, x1=3, x2=2)), "x1, x2", "6 images that are not reserved")
 
 
