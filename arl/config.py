@@ -92,6 +92,9 @@ class RunConfig(BaseModel):
     epochs: Epochs = 10
     lr: Rate = 3e-3  # of Enc and f at its highest; it rises and falls in one cycle
     warm: Annotated[float, Number, Field(ge=0, lt=1)] = 0.5  # share of `epochs` before the defence enters: (6) alone
+    lr_again: Annotated[float, Number, Field(ge=0, le=1)] = (
+        0.0  # of a second cycle after the warm epochs; 0: one over all
+    )
     attack_epochs: Epochs = 150  # at most; a plateau ends it earlier
     attack_lr: Rate = 4e-3
     attack_patience: Count = 3  # epochs without a better validation loss before the rate is cut, then the end
@@ -131,6 +134,9 @@ class RunConfig(BaseModel):
             )
         self._sizes()
         self._extra()
+        if self.lr_again and not self.warm_epochs:
+            found = f"lr_again: found {self.lr_again:g} with warm={self.warm:g} of {self.epochs} epochs"
+            raise ValueError(f"{found}, accepted: 0, or warm epochs before the second cycle")
         return self
 
     def _sizes(self) -> None:
@@ -163,7 +169,7 @@ class RunConfig(BaseModel):
 
     @classmethod
     def preset(cls, preset: str = "quick", /, **fields: Any) -> Self:
-        """The named preset (`tiny`, `quick`, `paper`) with `fields` in place of its values; an empty string keeps the preset's."""
+        """The named preset (`tiny`, `quick`, `celeba10k`, `paper`) with `fields` in place of its values; an empty string keeps the preset's."""
         if preset not in PRESETS:
             raise ConfigError(f"preset: found {preset!r}, accepted: {', '.join(PRESETS)}")
         given = {name: value for name, value in fields.items() if not (isinstance(value, str) and value == "")}
@@ -255,7 +261,8 @@ class RunConfig(BaseModel):
         fields += [name for name in LATER if getattr(self, name) != type(self).model_fields[name].default]
         fields += ["reserved"] if self.reserved else []
         fields += ["extra", "extra_images"] if self.extra == "both" else []
-        fields += ["layer", "warm"] if self.protected else []
+        fields += ["layer"] if self.protected else []
+        fields += ["warm"] if self.protected or self.lr_again else []
         return self._pick(fields) | (self.defence.spec() if self.protected else {})
 
     def attack_fields(self, attack: Attack) -> dict[str, Any]:
@@ -271,7 +278,7 @@ class RunConfig(BaseModel):
 
 
 # Parameters of Enc and f that came later: part of an id where they are not at their defaults.
-LATER = ("augmentation", "dropout", "weight_decay", "cuts")
+LATER = ("augmentation", "dropout", "weight_decay", "cuts", "lr_again")
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Seconds: for tests and for a first look at the code's path. Its numbers mean nothing.
@@ -282,6 +289,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     ),
     # Two CPU cores, offline, the embedded faces.
     "quick": dict(),
+    # Some thousand photographs in CelebA's layout, two CPU cores. Wants extra `faces` for dlib, or another `recogniser`.
+    "celeba10k": dict(
+        data="celeba", data_root="data", reserved=0.08, x1=0.7, x2=0.2, recogniser="dlib", epochs=45, warm=0.89,
+        lr_again=1.5e-3, augmentation="crops", dropout=0.1, weight_decay=0.01, cuts="mcc",
+    ),
     # The paper: CelebA, ResNet-50, 128 pixels, 160 000 / 40 000 / the rest, on a GPU.
     "paper": dict(
         data="celeba", data_root="data", image_size=128, x1=160_000, x2=40_000, encoder="resnet50",

@@ -265,7 +265,7 @@ class Experiment:
             model = self.halves(defence, cfg.encoder_weights)
             z = models.tap_shape(model.sent, cfg.image_size)
             adversary = self._player(attack, z, perceptual) if attack is not None else None
-        schedule = TrainingSchedule(cfg.epochs, cfg.lr, cfg.seed, cfg.weight_decay)
+        schedule = TrainingSchedule(cfg.epochs, cfg.lr, cfg.seed, cfg.weight_decay, cfg.lr_again, cfg.warm_epochs)
         feed = feeds.of_protector(data, x1, x2, cfg, self.device)
         with_g = {"perceptual": perceptual, "watch": self._watch, "until": until}
         protect(model, defence, adversary, feed, schedule, journal, **with_g)

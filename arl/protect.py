@@ -37,12 +37,25 @@ class Feed(NamedTuple):
 
 
 class TrainingSchedule(NamedTuple):
-    """`epochs` in all, at a rate that rises to `lr` and falls in one cycle; `seed` of what draws noise."""
+    """`epochs` in all, at a rate that rises to `lr` and falls in one cycle; `seed` of what draws noise.
+
+    With `lr_again` there are two cycles, the first over the `warm` epochs, the second, up to that rate, over the others.
+    """
 
     epochs: int
     lr: float
     seed: int
     weight_decay: float = 1e-4
+    lr_again: float = 0.0
+    warm: int = 0
+
+    def rate(self, done: float) -> float:
+        """The learning rate when `done` epochs are over."""
+        if not self.lr_again:
+            return self.lr * one_cycle(done / self.epochs)
+        if done < self.warm:
+            return self.lr * one_cycle(done / self.warm)
+        return self.lr_again * one_cycle((done - self.warm) / (self.epochs - self.warm))
 
 
 class Halves(NamedTuple):
@@ -103,7 +116,7 @@ def protect(
         public = feed.public(epoch.number)
         with initialised(schedule.seed, 5, epoch.number):  # resuming draws the same noise
             for step, (x, y) in enumerate(feed.private(epoch.number)):
-                lr = schedule.lr * one_cycle((epoch.number - 1 + step / feed.steps) / schedule.epochs)
+                lr = schedule.rate(epoch.number - 1 + step / feed.steps)
 
                 for _ in range(steps):  # (a) the simulated adversary, equations (5) and (3), on public data; Enc fixed
                     v = next(public)

@@ -74,7 +74,7 @@ def test_frozen_and_changed_only_through_validation():
 
 
 def test_presets_are_valid_and_the_paper_preset_is_the_papers():
-    assert set(PRESETS) == {"tiny", "quick", "paper"}
+    assert set(PRESETS) == {"tiny", "quick", "celeba10k", "paper"}
     for name in PRESETS:
         RunConfig.preset(name)
     paper = RunConfig.preset("paper")
@@ -85,7 +85,7 @@ def test_presets_are_valid_and_the_paper_preset_is_the_papers():
         40_000,
         "fc",
     )
-    with pytest.raises(ConfigError, match=r"preset: found 'fast', accepted: tiny, quick, paper"):
+    with pytest.raises(ConfigError, match=r"preset: found 'fast', accepted: tiny, quick, celeba10k, paper"):
         RunConfig.preset("fast")
 
 

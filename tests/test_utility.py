@@ -8,15 +8,19 @@ from arl import metrics, models
 from arl.config import RunConfig
 from arl.data.augment import crops
 from arl.experiment import Experiment
+from arl.messages import ConfigError
+from arl.protect import TrainingSchedule
+from arl.training import one_cycle
 
 TINY = RunConfig.preset("tiny")
-LATER = {"augmentation": "crops", "dropout": 0.2, "weight_decay": 0.01, "cuts": "mcc"}
+LATER = {"augmentation": "crops", "dropout": 0.2, "weight_decay": 0.01, "cuts": "mcc", "lr_again": 1e-3}
 
 
 @pytest.mark.parametrize("name", LATER)
 def test_a_later_parameter_is_part_of_an_id_where_it_is_not_at_its_default(name):
     assert name not in TINY.encoder_fields()
-    assert TINY.replace(**{name: LATER[name]}).encoder_fields() == TINY.encoder_fields() | {name: LATER[name]}
+    with_it = TINY.encoder_fields() | {name: LATER[name]} | ({"warm": 0.5} if name == "lr_again" else {})
+    assert TINY.replace(**{name: LATER[name]}).encoder_fields() == with_it
 
 
 def test_changed_images_are_the_same_faces_a_little_otherwise_and_a_function_of_the_generator():
@@ -81,3 +85,17 @@ def test_a_tiny_row_with_all_of_it_is_protected_resumed_and_measured(shared_stor
 
     row = arl.run(TINY.replace(lambda1=1, **LATER))
     assert row.result["mean_mcc"]["value"] is not None and row.config.augmentation == "crops"
+
+
+def test_with_a_second_cycle_the_rate_rises_again_when_the_defence_enters():
+    plain = TrainingSchedule(10, 1e-2, 0)
+    assert [plain.rate(e) for e in (0, 1, 9)] == [1e-2 * one_cycle(e / 10) for e in (0, 1, 9)]
+    twice = TrainingSchedule(10, 1e-2, 0, lr_again=4e-3, warm=6)
+    assert twice.rate(5.9) < 1e-4 and twice.rate(0.6) == pytest.approx(1e-2)
+    assert twice.rate(6.4) == pytest.approx(4e-3) and twice.rate(9.99) < 1e-4
+    assert max(twice.rate(e / 50) for e in range(300, 500)) == pytest.approx(4e-3)
+
+
+def test_a_second_cycle_needs_warm_epochs_before_it():
+    with pytest.raises(ConfigError, match=r"lr_again: found 0.001 with warm=0 of 3 epochs, accepted: 0, or warm"):
+        TINY.replace(lr_again=1e-3, warm=0)
