@@ -169,7 +169,7 @@ class RunConfig(BaseModel):
 
     @classmethod
     def preset(cls, preset: str = "quick", /, **fields: Any) -> Self:
-        """The named preset (`tiny`, `quick`, `celeba10k`, `paper`) with `fields` in place of its values; an empty string keeps the preset's."""
+        """The named preset (`tiny`, `quick`, `celeba10k`, `paper`) with `fields` for its values; an empty string keeps the preset's."""
         if preset not in PRESETS:
             raise ConfigError(f"preset: found {preset!r}, accepted: {', '.join(PRESETS)}")
         given = {name: value for name, value in fields.items() if not (isinstance(value, str) and value == "")}
