@@ -18,7 +18,7 @@ from arl.messages import UserError, say
 from arl.paper.measured import Line
 from arl.paper.style import METRICS
 from arl.row import Row
-from arl.store import Run, made_with, make_folder, runs_root, write_json
+from arl.store import Run, made_with, make_folder, project_root, runs_root, write_json
 
 Rows = Mapping[str, Row] | Sequence[Row | Run | Line]
 
@@ -48,6 +48,14 @@ def figures_folder(preset: str) -> Path:
 def stored_figures(preset: str) -> Path:
     """Where figures of `preset` are in the store, whatever `$ARL_FIGURES` says."""
     return runs_root() / "figures" / preset
+
+
+def find_figures(preset: str, names: Iterable[str]) -> Path | None:
+    """The folder of `preset`'s figures that has most of the files `names`; of equals: where figures go, the store, the project."""
+    folders = (figures_folder(preset), stored_figures(preset), project_root() / "figures" / preset)
+    counts = {folder: sum((folder / name).is_file() for name in names) for folder in folders}
+    best = max(folders, key=lambda folder: counts[folder])
+    return best if counts[best] else None
 
 
 def save_figure(figure: Figure, name: str, rows: Rows, numbers: Any = None) -> Saved:
