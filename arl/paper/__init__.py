@@ -18,7 +18,7 @@ NAMES = {
     "people": ("choose_people", "different_people"),
     "planes": ("information_planes", "panels_numbers", "tsne_panels"),
     "probes": ("figure4_panels", "figure4_text", "readable"),
-    "ranks": ("compared", "printed", "ranks_text", "read_tables"),
+    "ranks": ("compared", "missing_tables", "ranks_text"),
     "ranks_figure": ("save_ranks",),
     "rows": ("Setting", "every_row", "find_rows", "numbers", "seeded", "table1", "table2", "table3"),
     "saved": ("figures_folder", "save_figure"),

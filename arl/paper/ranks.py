@@ -21,6 +21,7 @@ from arl.paper.rows import every_row
 from arl.paper.saved import find_figures
 from arl.paper.style import METRICS, NAMES
 
+CLAIMS = "10_claims"
 CSVS = ("02_table1", "03_table2", "04_table3")
 TITLES = {
     "celeba10k": "CelebA 10k",
@@ -158,6 +159,15 @@ def compared(ours: str, drawn: str) -> list[tuple[Measured, Measured]]:
     return [*([tuple(tables)] if len(tables) == 2 else []), *((printed(), found) for found in reversed(tables))]
 
 
+def missing_tables(*presets: str) -> str:
+    """A line for each of `presets` whose tables or ledger are not there, with the command that makes them; empty where all are."""
+    tables = [p for p in presets if read_tables(p) is None]
+    ledgers = [p for p in presets if p not in tables and find_figures(p, [f"{CLAIMS}.json"]) is None]
+    lines = [f"no tables of preset {p} yet: `arl reproduce --preset {p}` makes them" for p in tables]
+    lines += [f"no ledger of preset {p} yet: `arl reproduce --preset {p} 10` makes it" for p in ledgers]
+    return "\n".join(lines)
+
+
 def correlations(pair: tuple[Measured, Measured]) -> dict[str, dict[str, Any]]:
     """By metric and group, the `rank_interval` of a pair; metrics without a common row are left out."""
     found = {metric: {group: rank_interval(*pair, metric, group) for group in WITHIN} for metric, *_ in METRICS}
@@ -174,11 +184,11 @@ def legitimate(found: Mapping[str, Any]) -> bool | None:
 
 def ranks_text(pairs: Sequence[tuple[Measured, Measured]]) -> str:
     """The rule, then for each pair and metric what it says, with ρ and τ over all rows and ρ within each group."""
-    out = [RULE if any(_is_bed(pair) for pair in pairs) else "", *(_pair_text(pair) for pair in pairs)]
+    out = [RULE if any(is_bed(pair) for pair in pairs) else "", *(_pair_text(pair) for pair in pairs)]
     return "\n\n".join(filter(None, out)) or "no tables to compare"
 
 
-def _is_bed(pair: tuple[Measured, Measured]) -> bool:
+def is_bed(pair: tuple[Measured, Measured]) -> bool:
     """Whether both were measured: the rule is about test beds, not about what was printed."""
     return all(data.runs for data in pair)
 
@@ -187,7 +197,7 @@ def _pair_text(pair: tuple[Measured, Measured]) -> str:
     out = [f"{pair[0].title} → {pair[1].title}", *(f"  {data.title}: {data.on}" for data in pair if data.on)]
     for metric, groups in correlations(pair).items():
         every = groups["all rows"]
-        says = f", {WORDS[legitimate(every)]}" if _is_bed(pair) else ""
+        says = f", {WORDS[legitimate(every)]}" if is_bed(pair) else ""
         out.append(f"  {NAMES[metric][0]}: {ranks_said(every)}{says}")
         within = {name: each for name, each in groups.items() if name != "all rows" and each["rows"]}
         out += [f"      {name}: {ranks_said(each, short=True)}" for name, each in within.items()]
@@ -202,3 +212,15 @@ def ranks_said(found: Mapping[str, Any], short: bool = False) -> str:
     each = [(letter, found[name]) for letter, name in (("ρ", "spearman"), ("τ", "kendall"))]
     parts = [f"{letter} = {m['value']:.2f} ({m['low']:.2f} … {m['high']:.2f})" for letter, m in each]
     return f"{', '.join(parts[:1] if short else parts)} over {n} rows"
+
+
+def ranks_table(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lines of Markdown, one a metric, of `pairs` as `save_ranks` writes them: ρ over all distinct rows, a column a pair."""
+    heads = [f"{pair['across']} → {pair['up']}" for pair in pairs]
+    lines = [f"| ρ over all rows | {' | '.join(heads)} |", "|" + "---|" * (1 + len(heads))]
+    for metric in dict.fromkeys(metric for pair in pairs for metric in pair["correlations"]):
+        cells = [pair["correlations"].get(metric, {}).get("all rows", {"rows": 0}) for pair in pairs]
+        says = [f": {WORDS[legitimate(cell)]}" if pair["rule"] else "" for cell, pair in zip(cells, pairs, strict=True)]
+        words = [f"{ranks_said(cell, short=True)}{word}" for cell, word in zip(cells, says, strict=True)]
+        lines.append(f"| {NAMES[metric][0]} | {' | '.join(words)} |")
+    return lines

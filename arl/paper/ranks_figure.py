@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import NullFormatter
 
-from arl.paper.ranks import DRAWS, RULE, Measured, common, correlations
+from arl.paper.ranks import DRAWS, RULE, Measured, common, correlations, is_bed
 from arl.paper.saved import Saved, figures_folder, write_figure
 from arl.paper.style import COLOURS, NAMES, WIDTH, themed
 
@@ -23,7 +23,7 @@ Pair = tuple[Measured, Measured]
 
 @themed
 def ranks_figure(pairs: Sequence[Pair], found: Sequence[Mapping[str, Any]]) -> Figure:
-    """The distinct rows of each of `pairs`, one against the other; `found`: their `correlations`. A title has Spearman's ρ with its interval."""
+    """The distinct rows of each of `pairs`, one against the other, with Spearman's ρ and its interval; `found`: their `correlations`."""
     lines = [-(-len(metrics) // COLUMNS_OF_PANELS) for metrics in found]
     heights = [STRIP + PANEL * n for n in lines]
     figure = plt.figure(figsize=(WIDTH, sum(heights) + 0.3), layout="constrained")
@@ -86,6 +86,7 @@ def _numbers(pair: Pair, found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "across": pair[0].title,
         "up": pair[1].title,
+        "rule": is_bed(pair),
         "on": [d.on for d in pair],
         "correlations": found,
         "points": points,
