@@ -163,7 +163,10 @@ def missing_tables(*presets: str) -> str:
     """A line for each of `presets` whose tables or ledger are not there, with the command that makes them; empty where all are."""
     tables = [p for p in presets if read_tables(p) is None]
     ledgers = [p for p in presets if p not in tables and find_figures(p, [f"{CLAIMS}.json"]) is None]
-    lines = [f"no tables of preset {p} yet: `arl reproduce --preset {p}` makes them" for p in tables]
+    lines = [
+        f"no tables of preset {p} yet: `arl reproduce --preset {p}` makes them (photographs: --set data_root=FOLDER)"
+        for p in tables
+    ]
     lines += [f"no ledger of preset {p} yet: `arl reproduce --preset {p} 10` makes it" for p in ledgers]
     return "\n".join(lines)
 
