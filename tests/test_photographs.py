@@ -1,5 +1,7 @@
 """Photographs of real people: what may be committed shows nobody, and says no path of the machine that has them."""
 
+from types import SimpleNamespace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from arl.config import RunConfig
 from arl.paper import saved
 from arl.paper.measured import Line
 from arl.store import Run
+from arl.workbook import choice
 from arl.workbook.choice import Store
+from arl.workbook.explorer import Explorer
 from arl.workbook.session import session_figure
 
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
@@ -118,3 +122,15 @@ def test_what_a_run_has_seen_is_asked_of_all_its_parts(places):
     spec = drawn.of("decoder").spec | {"extra_data": {"kind": "folder"}}
     helped = type("Run", (), {"spec": spec, "result": None, "folder": Run(drawn.of("decoder").folder).folder})()
     assert not saved.only_drawn(helped), "its Dec^a has learned real faces"
+
+
+def test_the_explorer_names_the_runs_whose_faces_it_shows(places, committed):
+    """Where nothing stored compares with the choice, it shows the nearest: that may be of photographs."""
+    root, lines = places
+    config = lines["celeba"].runs[0].config.replace(image_size=48)
+    explorer = SimpleNamespace(store=Store(), config=config, people=2)
+    assert not choice.front(explorer.store.rows, config)
+    shown = {run.id for run in Explorer.runs(explorer)}
+    assert lines["celeba"].runs[0].id in shown
+    saved = paper.save_figure(Explorer.figure(explorer), "08_explore", Explorer.runs(explorer))
+    assert saved.path.is_relative_to(root / "runs") and not committed.exists()
