@@ -351,6 +351,12 @@ def _photographs(name: str, text: str) -> str:
     return text
 
 
+def _preset(name: str, text: str) -> str:
+    if not text.isidentifier():  # it is the name of a folder of figures
+        raise ConfigError(f"{name}: found {text!r}, accepted: the name of a preset, such as quick")
+    return text
+
+
 TEXTS = {
     "seeds": _seeds,
     "lambda1s": _lambdas,
@@ -358,6 +364,8 @@ TEXTS = {
     "layers": _layers,
     "choose": _choose,
     "photographs": _photographs,
+    "ours": _preset,
+    "drawn": _preset,
 }
 
 

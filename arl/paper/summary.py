@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from arl.paper.ledgers import agreement, ledgers_table, read_ledger
+from arl.paper.ranks import CLAIMS, TITLES, ranks_table
 from arl.paper.saved import figures_root
 from arl.paper.style import NAMES
 from arl.store import project_root, write_atomically
 
-PRESETS = ("quick", "paper", "tiny")  # in the order in which a summary has them
+PRESETS = ("quick", "celeba10k", "paper", "tiny")  # in the order in which a summary has them
 TABLES = {
     "Table 1": ("02_table1", ("mean_mcc", "face_similarity", "feature_similarity")),
     "Table 2": ("03_table2", ("mean_mcc", "face_similarity", "feature_similarity")),
@@ -26,7 +28,7 @@ BESIDE = {
     "Table 2": {"03_front": "Utility against privacy lost for each λ2"},
 }
 IN_README = ("1#1", "1#2", "1#9", "1#10")  # the rows of Table 1 that the project's README shows
-CLAIMS = "10_claims"
+RANKS = "12_ranks"
 PROSE = Path(__file__).with_name("prose")
 
 
@@ -42,12 +44,45 @@ def text(figures: Path) -> str:
     """What `write_summary` writes. A table that no preset has drawn yet is left out."""
     parts = ["# Figures, tables and the claims ledger\n"]
     parts.append("Written by `arl reproduce`, from the files beside this one. Do not edit it.\n")
-    for preset in PRESETS:
-        sections = [*_tables(figures / preset), *_ledger(figures / preset)]
-        if sections:
-            parts += [f"## Preset {preset}\n", *sections]
+    sections = {preset: [*_tables(figures / preset), *_ledger(figures / preset)] for preset in PRESETS}
+    drawn = [preset for preset in PRESETS if sections[preset]]
+    for preset in drawn:
+        data = f": {_data(figures / preset)}" if len(drawn) > 1 else ""
+        parts += [f"## Preset {preset}{data}\n", *sections[preset]]
+    parts += [*_beside(figures), *_ranks(figures)]
     parts.append((PROSE / "method.md").read_text())
     return "\n".join(parts)
+
+
+def _data(folder: Path) -> str:
+    """The faces that the tables in `folder` were measured on, in a few words; the preset's own name where no table says."""
+    said = (_measured_on(folder, name) for name, _ in TABLES.values() if (folder / f"{name}.json").exists())
+    faces = (re.search(r", of: (.*?)\. C: ", words) for words in said)
+    return next((match[1] for match in faces if match), TITLES.get(folder.name, folder.name))
+
+
+def _beside(figures: Path) -> Iterable[str]:
+    """Paper, photographs and drawings side by side: the claims of the presets with a title."""
+    found = {TITLES[preset]: ledger for preset in TITLES if (ledger := read_ledger(figures / preset)) is not None}
+    if len(found) > 1:
+        yield f"## Claims: paper · {' · '.join(found)}\n"
+        yield "\n".join(f"* {line}" for line in agreement(found)) + "\n"
+        yield "\n".join(ledgers_table(found)) + "\n"
+
+
+def _ranks(figures: Path) -> Iterable[str]:
+    """The rank correlations of the first of the presets with a title that has them."""
+    folder = next((figures / preset for preset in TITLES if (figures / preset / f"{RANKS}.json").exists()), None)
+    if folder is not None:
+        numbers = json.loads((folder / f"{RANKS}.json").read_text())["numbers"]
+        bed = any(pair["rule"] for pair in numbers["pairs"])
+        yield "## From drawings to photographs\n" if bed else "## In the order of the paper\n"
+        words = (
+            "Spearman's rank correlation ρ of the tables' distinct rows, with its 95 % interval over rows and seeds."
+        )
+        yield f"{words} {numbers['rule']}\n" if bed else f"{words}\n"
+        yield "\n".join(ranks_table(numbers["pairs"])) + "\n"
+        yield f"![Each row on two sets of faces, with rank correlations]({folder.name}/{RANKS}.png)\n"
 
 
 def _tables(folder: Path) -> Iterable[str]:
@@ -95,9 +130,8 @@ def _measured_on(folder: Path, name: str) -> str:
 
 def _ledger(folder: Path) -> Iterable[str]:
     """The ledger of a preset's `folder`, with what is known of causes."""
-    if not (folder / f"{CLAIMS}.json").exists():
+    if (found := read_ledger(folder)) is None:
         return
-    found = json.loads((folder / f"{CLAIMS}.json").read_text())["numbers"]
     yield "### Claims ledger\n"
     yield f"Each statement of the paper about its results as a test on these runs: {counts(found)}.\n"
     yield "\n".join(ledger_table(found)) + "\n"
@@ -128,7 +162,7 @@ def readme(words: str, figures: Path) -> str:
     folder = figures / "quick"
     lines = table(folder, "Table 1", TABLES["Table 1"][1], IN_README)
     words = re.sub(r"\| Table 1 \|.*\n(\|.*\n)*", lambda _: "\n".join(lines) + "\n", words)
-    found = json.loads((folder / f"{CLAIMS}.json").read_text())["numbers"]
+    found = read_ledger(folder) or []
     return re.sub(r"\d+ hold, \d+ are undecided, \d+ fail", counts(found), words)
 
 

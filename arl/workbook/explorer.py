@@ -84,8 +84,11 @@ class Explorer:
         return session.session_figure(self.store, self.config, self.people)
 
     def runs(self) -> list[Any]:
-        """The stored runs behind `figure`."""
-        return [point.row.run for point in choice.front(self.store.rows, self.config)]
+        """The stored runs behind `figure`: those of the front, and those whose faces it shows."""
+        found = self.store.nearest(self.config)
+        shown = [] if found is None else [found[0], self.store.baseline(found[0].config)]
+        rows = [*(point.row for point in choice.front(self.store.rows, self.config)), *filter(None, shown)]
+        return list({row.id: row.run for row in rows}.values())
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

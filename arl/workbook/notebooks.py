@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class Notebook:
     parameters: dict[str, Declared]
     rows: str = ""  # the name of the rows that it asks for
     app: bool = False  # whether `arl app` serves it
+    last: bool = False  # whether it reads what those before it write
     takes: str = ""  # "row": its parameters make one row, and the explorer writes them
 
     def given(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,7 +118,8 @@ def read_notebook(path: Path) -> Notebook:
     rows = own.get("rows", "")
     if rows and rows not in ROWS:
         raise NotebookError(f"{path.name}: found arl.rows {rows!r} in its metadata, accepted: {', '.join(ROWS)}")
-    return Notebook(path, inputs.declarations(source), rows, own.get("app", False), own.get("takes", ""))
+    app, last, takes = own.get("app", False), own.get("last", False), own.get("takes", "")
+    return Notebook(path, inputs.declarations(source), rows, app, last, takes)
 
 
 def taking(what: str) -> Notebook:
@@ -214,7 +216,8 @@ def execute_all(names: Sequence[str], parameters: Mapping[str, Any]) -> Iterator
         os.environ["ARL_PLUGINS"] = os.pathsep.join(own)
     sweep(gate.ready(rows))  # in one sweep, so that its time left is that of all
 
-    def one(number: int, path: Path) -> Path:
+    def one(number: int, path: Path, before: Sequence[Future[Path]]) -> Path:
+        wait(before)
         say(f"[{number}/{len(chosen)}] {path.name}")
         return execute(path, chosen[path])
 
@@ -224,7 +227,9 @@ def execute_all(names: Sequence[str], parameters: Mapping[str, Any]) -> Iterator
         for name in ("ARL_THREADS", "OMP_NUM_THREADS"):  # else the kernels' threads wait for one another
             os.environ.setdefault(name, str(max(1, cores() // kernels)))
     with ThreadPoolExecutor(kernels) as pool:
-        jobs = [pool.submit(one, number, path) for number, path in enumerate(chosen, 1)]
+        jobs: list[Future[Path]] = []
+        for number, path in enumerate(chosen, 1):
+            jobs.append(pool.submit(one, number, path, [*jobs] if read_notebook(path).last else []))
         try:
             for job in jobs:
                 yield job.result()
