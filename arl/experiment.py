@@ -91,12 +91,12 @@ class Experiment:
     @cached_property
     def judge(self) -> judges.Recogniser:
         """C."""
-        return judges.recogniser(self.cfg, self.device)
+        return judges.recogniser(self.cfg, self.device, self.data if self.cfg.data == "folder" else None)
 
     @cached_property
     def judge_spec(self) -> dict[str, Any]:
         """What tells one C from another, known before it is trained."""
-        return judges.judge_spec(self.cfg)
+        return judges.judge_spec(self.cfg) if self.cfg.recognisers[0] == "rendered" else self.judge.spec
 
     @cached_property
     def sampled(self) -> tuple[np.ndarray, np.ndarray]:

