@@ -86,7 +86,7 @@ def of_faces(experiment: Experiment, faces: FaceData, judge: judges.Recogniser) 
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """A line for each test set, encoder, attacker and what it owned, a column for each metric; at the end floors and ceiling of each set."""
+    """A line for each test set, encoder, attacker and what it owned, a column for each metric; then floors and ceiling of each set."""
     heads = ["tried on", "encoder", "attacker", "learned from", *(name.replace("_", " ") for name in METRICS)]
     text = [heads, ["---"] * len(heads)]
     for key in dict.fromkeys(tuple(line["key"]) for line in lines):
