@@ -2,7 +2,7 @@
 
 Two encoders of CelebA, without protection and with λ1 = 1. Each attacker owns photographs (X2), as many drawings in place of them, or both;
 it is tried on CelebA's T and, as it is, on ORL's 400 photographs. Prints a markdown table: the mean over the seeds, ± the standard
-deviation over them, beside the floors (the mean face of X2, a stranger) and the ceiling (another photograph of the person).
+deviation over them, and at its end the floors (the mean face of X2, a stranger) and the ceiling (another photograph of the person).
 """
 
 import json
@@ -86,22 +86,20 @@ def of_faces(experiment: Experiment, faces: FaceData, judge: judges.Recogniser) 
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """A line for each test set, encoder, attacker and what it owned; a column for each metric, beside floors and ceiling."""
+    """A line for each test set, encoder, attacker and what it owned, a column for each metric; then floors and ceiling of each set."""
     heads = ["tried on", "encoder", "attacker", "learned from", *(name.replace("_", " ") for name in METRICS)]
-    heads += ["floors: mean face, stranger", "ceiling"]
     text = [heads, ["---"] * len(heads)]
     for key in dict.fromkeys(tuple(line["key"]) for line in lines):
         alike = [line["figures"] for line in lines if tuple(line["key"]) == key]
-        first = alike[0]
-        cells = [
-            spread([figures[m]["value"] for figures in alike], n) if m in first else "" for m, n in METRICS.items()
-        ]
-        main = next(metric for metric in METRICS if metric in first)
-        marks = {kind: [figures[main][kind] for figures in alike] for kind in ("floors", "ceilings")}
-        floors, ceilings = (
-            ", ".join(spread([m[name] for m in found], 3) for name in found[0]) for found in marks.values()
-        )
-        text.append([*key, *cells, floors, ceilings])
+        values = {m: [figures[m]["value"] for figures in alike if m in figures] for m in METRICS}
+        text.append([*key, *(spread(values[m], n) for m, n in METRICS.items())])
+    for where in dict.fromkeys(line["key"][0] for line in lines):
+        for kind, name in (("floors", "mean face"), ("floors", "stranger"), ("ceilings", "same person")):
+            first = {line["seed"]: [] for line in lines}  # they are the same for every encoder and attacker of a seed
+            for line in lines:
+                first[line["seed"]] += [line["figures"]] if line["key"][0] == where else []
+            found = {m: [next(f for f in each if m in f)[m][kind][name] for each in first.values()] for m in METRICS}
+            text.append([where, "", name, kind.rstrip("s"), *(spread(found[m], n) for m, n in METRICS.items())])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in text)
 
 
