@@ -1,12 +1,13 @@
 """How far do CelebA's own labels agree with themselves? The numbers of `arl/paper/label_noise.csv`.
 
-python tests/bench_label_noise.py ROOT [--labels FILE] [--pairs FILE] [--write]
+python tests/bench_label_noise.py ROOT [--labels FILE --identities FILE --pairs FILE] [--write]
 
-ROOT holds `celeba/` with `img_align_celeba`, `list_attr_celeba.txt`, `identity_CelebA.txt`. Identical pictures: files whose bytes are equal,
-found in ROOT; or, where ROOT has only a part of CelebA, named in FILE of `--pairs` (JSON, a file name to a list of file names: such as
-`project_1/src/duplicated.json` of github.com/kkaryl/AI6126-Advanced_Computer_Vision, SHA-1 over all 202 599 files), with all labels in FILE of
-`--labels` (`list_attr_celeba.txt`). People: all pairs of different photographs of one person in ROOT, each photograph weighs the same; the
-interval resamples people. Beside it, near copies in ROOT (24×18 pixels that correlate above 0.98). About a minute; `--write` replaces the CSV.
+ROOT holds `celeba/` with `img_align_celeba`, `list_attr_celeba.txt`, `identity_CelebA.txt`. Copies: files of ROOT whose bytes are equal;
+or, where ROOT has only a part of CelebA, those that `--pairs` names (JSON, a file name to a list of file names: such as
+`project_1/src/duplicated.json` of github.com/kkaryl/AI6126-Advanced_Computer_Vision, SHA-1 over all 202 599 files), with all of CelebA's
+labels and identities in `--labels` and `--identities`. People: all pairs of different photographs of one person in ROOT, each photograph
+weighs the same; the interval resamples people. Beside it, near copies in ROOT (24×18 pixels that correlate above 0.98). Half a minute;
+`--write` replaces the CSV.
 """
 
 import argparse
@@ -21,11 +22,16 @@ from PIL import Image
 
 import arl.paper
 from arl.names import ATTRIBUTES
-from arl.paper.label_noise import reliability
+from arl.paper.label_noise import LabelNoise
 
 TABLE = Path(arl.paper.__file__).with_name("label_noise.csv")
-COLUMNS = "attribute,share,both,one,neither,r,low,high,person_value,person_low,person_high,annotators_apart,source".split(",")
-SOURCE = "copies: CelebA's labels of identical files; person: photographs of ROOT; annotators_apart: arXiv 2210.07356 Table 1 as copied in public code"
+WHERE = [f"{where}_{which}" for where in ("same", "other") for which in ("both", "one", "neither")]
+BOUNDS = [f"{what}_{bound}" for what in ("person", "ceiling") for bound in ("value", "low", "high")]
+COLUMNS = ["attribute", "share", *WHERE, *BOUNDS, "annotators_apart", "source"]
+SOURCE = (
+    "copies: labels of identical files in CelebA; person: its first 10 000 photographs; "
+    "annotators_apart: arXiv 2210.07356 Table 1, second-hand"
+)
 
 
 def labels(path):
@@ -47,9 +53,14 @@ def identical(folder):
     return [names for names in groups.values() if len(names) > 1]
 
 
-def counts(groups, known):
+def folders(path):
+    """File name to identity."""
+    lines = (line.split()[:2] for line in path.read_text().splitlines())
+    return {name: int(person) for name, person in lines if name.endswith(".jpg")}
+
+
+def counts(pairs, known):
     """(3, 40): pairs of copies of which both, one, neither says yes."""
-    pairs = [pair for names in groups for pair in combinations(names, 2)]
     yes = np.array([known[a].astype(int) + known[b] for a, b in pairs]).reshape(-1, 40)
     return np.stack([(yes == k).sum(0) for k in (2, 1, 0)])
 
@@ -86,38 +97,53 @@ def near_copies(folder, names, least=0.98):
     return found
 
 
+def copies_of(options, folder):
+    """Labels of all pictures, pairs of copies in one folder, pairs in two."""
+    known = labels(options.labels or folder / "list_attr_celeba.txt")
+    who = folders(options.identities or folder / "identity_CelebA.txt")
+    if options.pairs:
+        groups = [[name, *others] for name, others in json.loads(options.pairs.read_text()).items()]
+    else:
+        groups = identical(folder / "img_align_celeba")
+    pairs = [pair for names in groups for pair in combinations(names, 2)]
+    print(f"{len(known)} labelled pictures, {len(groups)} that have identical copies")
+    return known, [p for p in pairs if who[p[0]] == who[p[1]]], [p for p in pairs if who[p[0]] != who[p[1]]]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path)
-    parser.add_argument("--labels", type=Path)
-    parser.add_argument("--pairs", type=Path)
+    for name in ("--labels", "--identities", "--pairs"):
+        parser.add_argument(name, type=Path)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     folder = options.root / "celeba"
-    here = labels(folder / "list_attr_celeba.txt")
-    known = labels(options.labels) if options.labels else here
-    groups = [[name, *others] for name, others in json.loads(options.pairs.read_text()).items()] if options.pairs else []
-    groups = groups or identical(folder / "img_align_celeba")
-    print(f"{len(known)} labelled pictures, {len(groups)} that have identical copies")
-    differ = [name for name in here if name in known and (here[name] != known[name]).any()]
+    here, who = labels(folder / "list_attr_celeba.txt"), folders(folder / "identity_CelebA.txt")
+    known, *pairs = copies_of(options, folder)
+    differ = [name for name in here if (here[name] != known[name]).any()]
     print(f"labels of ROOT that differ from FILE: {len(differ)} of {len(here)} pictures {' '.join(differ)}")
-    who = dict(line.split() for line in (folder / "identity_CelebA.txt").read_text().splitlines())
-    people = of_people(np.array(list(here.values())), np.array([int(who[name]) for name in here]))
+    right = [name for name in here if name not in differ]
+    people = of_people(np.array([known[name] for name in right]), np.array([who[name] for name in right]))
+    same, other = (counts(each, known) for each in pairs)
     near = near_copies(folder / "img_align_celeba", list(here))
-    apart = counts(near, here)[1].sum() / (40 * max(1, len(near)))
-    print(f"near copies in ROOT: {len(near)} pairs, {apart:.1%} of their labels differ")
-    both, one, neither = counts(groups, known)
-    print(f"identical copies: {one.sum() / (both + one + neither).sum():.1%} of their labels differ")
+    for title, found in (("one folder", same), ("two folders", other), ("near copies in ROOT", counts(near, known))):
+        print(f"{title}: {found[:, 0].sum()} pairs, {found[1].sum() / max(1, found.sum()):.1%} of their labels differ")
     share = np.mean(list(known.values()), axis=0)
     with TABLE.open(newline="") as file:
         published = {line["attribute"]: line["annotators_apart"] for line in csv.DictReader(file)}
     table = []
     for i, name in enumerate(ATTRIBUTES):
-        r = reliability(int(both[i]), int(one[i]), int(neither[i])) or dict.fromkeys(("value", "low", "high"))
-        found = [share[i], both[i], one[i], neither[i], *r.values(), *(people[k][i] for k in ("value", "low", "high"))]
-        cells = ["" if v is None else f"{v:.4f}" if isinstance(v, float) else str(v) for v in found]
+        person = {bound: float(people[bound][i]) for bound in ("value", "low", "high")}
+        each = [tuple(found[:, i].tolist()) for found in (same, other)]
+        ceiling = LabelNoise(name, float(share[i]), *each, person, int(published[name])).ceiling
+        cells = [
+            f"{share[i]:.4f}",
+            *each[0],
+            *each[1],
+            *("" if v is None else f"{v:.3f}" for v in (*person.values(), *ceiling.values())),
+        ]
         table.append([name, *cells, published[name], SOURCE])
-        print(f"{name:22}" + "".join(f"{cell:>9}" for cell in cells))
+        print(f"{name:22}" + "".join(f"{cell!s:>7}" for cell in cells))
     if options.write:
         with TABLE.open("w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([COLUMNS, *table])
