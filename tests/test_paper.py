@@ -174,7 +174,7 @@ def test_the_map_has_an_encoder_a_row_and_its_own_tasks_only(line):
     assert values[1, attributes.index("Smiling")] == 0.5
     known = [result["mcc"][name]["value"] for name in attributes]
     assert np.allclose(values[0], np.array(known, float), equal_nan=True)
-    assert len(paper.mcc_map([line, same]).axes[0].get_yticklabels()) == 1
+    assert len(paper.mcc_map([line, same]).axes[0].get_xticklabels()) == 1
 
 
 # -- what is saved --------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ NAMES = {
     "information": ("bits", "bits_text", "limits_text"),
     "ledgers": ("find_ledgers", "ledgers_text"),
     "leak": ("mcc_map", "people_leak"),
+    "label_noise": ("LabelNoise", "index_of_reliability", "reliability", "reliability_of"),
+    "leak": ("mcc_map", "mcc_numbers", "people_leak"),
     "measured": ("Line", "measure", "measured_on", "recommend"),
     "people": ("choose_people", "different_people"),
     "planes": ("information_planes", "panels_numbers", "tsne_panels"),
