@@ -137,6 +137,7 @@ def mcc_map(lines: Sequence[Line]) -> Figure:
 def _head(title: str) -> str:
     """A title over a narrow column: its numbers, then its label in short lines."""
     numbers, _, label = title.rpartition("  ")
+    label = label.replace(" = ", "\u00a0=\u00a0").replace(" ‡", "\u00a0‡")  # stay on one line
     return "\n".join(part for part in (numbers, fill(label, 12)) if part)
 
 
