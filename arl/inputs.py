@@ -101,8 +101,8 @@ def idle(cfg: RunConfig) -> dict[str, str]:
     if "rendered" not in cfg.recognisers:
         names = ("recogniser_identities", "recogniser_per_identity", "recogniser_epochs")
         found |= dict.fromkeys(names, "recogniser=rendered")
-    if not cfg.protected:
-        found["warm"] = "a defence that is at work"
+    if not cfg.protected and not cfg.lr_again:
+        found["warm"] = "a defence that is at work, or lr_again"
     if not any(player.perceptual_weight for player in cfg.players):
         found["perceptual"] = "a weight of g above 0, such as mu2 or lambda2"
     if not any(getattr(player, name, 0) for player in cfg.players for name in ("mu1", "simulated_mu1")):

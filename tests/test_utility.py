@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from arl import metrics, models
+from arl import inputs, metrics, models
 from arl.config import RunConfig
 from arl.data.augment import crops
 from arl.experiment import Experiment
 from arl.messages import ConfigError
 from arl.protect import TrainingSchedule
 from arl.training import one_cycle
+from arl.workbook.weights import protects
 
 TINY = RunConfig.preset("tiny")
 LATER = {"augmentation": "crops", "dropout": 0.2, "weight_decay": 0.01, "cuts": "mcc", "lr_again": 1e-3}
@@ -99,3 +100,9 @@ def test_with_a_second_cycle_the_rate_rises_again_when_the_defence_enters():
 def test_a_second_cycle_needs_warm_epochs_before_it():
     with pytest.raises(ConfigError, match=r"lr_again: found 0.001 with warm=0 of 3 epochs, accepted: 0, or warm"):
         TINY.replace(lr_again=1e-3, warm=0)
+
+
+def test_warm_counts_for_an_unprotected_encoder_with_a_second_cycle_only():
+    assert "warm" in inputs.idle(TINY) and "warm" not in inputs.idle(TINY.replace(lr_again=1e-3))
+    spec = Experiment(TINY.replace(lr_again=1e-3)).cfg.encoder_fields()
+    assert "warm" in spec and not protects(spec) and protects(TINY.replace(lambda1=1).encoder_fields())

@@ -158,5 +158,5 @@ def notch(weight: float, steps: tuple[float, ...] = STEPS) -> float:
 
 
 def protects(spec: Mapping[str, Any]) -> bool:
-    """Whether the `spec` of a stored encoder is that of a protected one: only with a defence its first epochs tell."""
-    return "warm" in spec
+    """Whether the `spec` of a stored encoder is that of a protected one: without a defence one network serves all layers."""
+    return "layer" in spec
