@@ -291,7 +291,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": dict(),
     # Some thousand photographs in CelebA's layout, two CPU cores. Wants extra `faces` for dlib, or another `recogniser`.
     "celeba10k": dict(
-        data="celeba", data_root="data", reserved=0.08, x1=0.7, x2=0.2, recogniser="dlib", epochs=45, warm=0.89,
+        data="celeba", data_root="data", reserved=0.08, x1=0.7, x2=0.2, recogniser="dlib", epochs=61, warm=0.92,
         lr_again=1.5e-3, augmentation="crops", dropout=0.1, weight_decay=0.01, cuts="mcc",
     ),
     # The paper: CelebA, ResNet-50, 128 pixels, 160 000 / 40 000 / the rest, on a GPU.
