@@ -43,11 +43,11 @@ def yardsticks(line: Line, metric: str) -> dict:
 @click.option("--seeds", default="0")
 @click.option("--lambda1s", default=",".join(f"{v:g}" for v in LAMBDA1S))
 @click.option("--lambda2s", default=",".join(f"{v:g}" for v in LAMBDA2S_TRIED))
-@click.option("--conv1s", default="0,1,3,12,30")
+@click.option("--conv1s", default="0,1,3,12,30", help="empty for none, as of the two before")
 @click.option("--set", "settings", multiple=True)
 def main(out: Path, preset: str, seeds: str, lambda1s: str, lambda2s: str, conv1s: str, settings) -> None:
     cfg = inputs.configuration(preset, inputs.split_settings(settings))
-    tried = ladders(cfg, numbers(lambda1s), numbers(lambda2s), numbers(conv1s))
+    tried = ladders(cfg, *(numbers(given) if given else () for given in (lambda1s, lambda2s, conv1s)))
     try:
         arl.sweep([c for ladder in tried.values() for _, setting in ladder for c in seeded(setting.cfg, seeds)])
     except UserError as error:

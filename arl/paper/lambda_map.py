@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
+from sklearn.isotonic import isotonic_regression
 
 from arl.config import RunConfig
 from arl.paper.rows import Setting, table1, table2, table3
-from arl.paper.scales import Reading
+from arl.paper.scales import Reading, perceptual_readings, pixel_readings
 
 LAMBDA1S = (0.0, 0.3, 1.0, 3.0, 4.0, 10.0, 12.0, 30.0, 100.0, 300.0, 1000.0)
 LAMBDA2S_TRIED = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 FOLLOWED = ("feature_similarity", "face_similarity", "mean_mcc", "ssim", "psnr")
 KINDS = ("share", "ratio", "fall")
-DRAWS = 4000
+DRAWS = 1000
 WIDEST = 30.0  # an interval from one λ to this many times it tells few readings apart
 
 
@@ -36,11 +36,13 @@ class Matched:
     value: float
     low: float
     high: float
+    tried: tuple[float, float]  # the least and the most λ(ours)
 
     def fits(self, factor: float) -> bool | None:
         """Whether a reading's factor lies in the interval; None where an interval that wide tells nothing."""
-        inside = self.low <= factor * self.paper <= self.high
-        return None if inside and not self.high <= WIDEST * self.low else inside
+        low, high = min(self.low, self.tried[1]), max(self.high, self.tried[0])
+        inside = low <= factor * self.paper <= high
+        return None if inside and not high <= WIDEST * low else inside
 
 
 def ladders(
@@ -100,7 +102,10 @@ def matched(points: Sequence[Mapping[str, Any]], ladder: str, metric: str, kind:
         if value > 0:
             each = np.array([where(lambdas[lambdas > 0], curve, target) for curve in curves])
             low, high = np.quantile(each[1:], (0.025, 0.975), method="nearest")
-            found.append(Matched(metric, kind, value, float(target), float(each[0]), float(low), float(high)))
+            ends = float(each[0]), float(low), float(high)
+            found.append(
+                Matched(metric, kind, value, float(target), *ends, (lambdas[lambdas > 0].min(), lambdas.max()))
+            )
     return found
 
 
@@ -108,8 +113,7 @@ def _falling(lambdas: np.ndarray, effects: np.ndarray, errors: np.ndarray) -> np
     """Each row of `effects` (n, k) as the nearest curve that never rises with λ, at the λ above 0 in their order (n, m)."""
     kept = np.flatnonzero(lambdas > 0)
     weights = 1 / np.maximum(errors[kept], 1e-9) ** 2
-    regress = IsotonicRegression(increasing=False)
-    return np.stack([regress.fit_transform(np.log(lambdas[kept]), row[kept], weights) for row in effects])
+    return np.stack([isotonic_regression(row[kept], sample_weight=weights, increasing=False) for row in effects])
 
 
 def where(lambdas: np.ndarray, curve: np.ndarray, target: float) -> float:
@@ -156,3 +160,62 @@ def verdicts(found: Sequence[Matched], readings: Sequence[Reading]) -> dict[str,
 def fitting(judged: Mapping[str, Mapping[str, str]]) -> list[str]:
     """The readings that no metric contradicts, and at least one supports."""
     return [name for name, of in judged.items() if "does not fit" not in of.values() and "fits" in of.values()]
+
+
+# -- what was found, as text and figure ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A ladder's points with what was matched, by kind, and each reading's verdicts."""
+
+    ladder: str
+    points: Sequence[Mapping[str, Any]]
+    matches: dict[str, list[Matched]]
+    readings: Sequence[Reading]
+
+    def judged(self, kind: str) -> dict[str, dict[str, str]]:
+        return verdicts(self.matches[kind], self.readings)
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """All of it, JSON-able; an end that is open is a word."""
+        ends = {kind: [_closed(vars(m)) for m in found] for kind, found in self.matches.items()}
+        verdict = {kind: self.judged(kind) for kind in self.matches}
+        fits = {kind: fitting(of) for kind, of in verdict.items()}
+        readings = [vars(reading) for reading in self.readings]
+        return {"ladder": self.ladder, "points": self.points, "matched": ends, "readings": readings} | {
+            "verdicts": verdict,
+            "fitting": fits,
+        }
+
+
+def mapped(measured: Mapping[str, Any], raw: tuple[float, ...]) -> list[Mapped]:
+    """Every ladder of what `tests/bench_lambda.py` wrote that has a rung to match; `raw`: see `scales.perceptual_readings`."""
+    found = []
+    for ladder in ("lambda1", "conv1", "lambda2"):
+        points = measured.get(ladder, [])
+        if len(points) > 2:
+            readings = perceptual_readings(raw) if ladder == "lambda2" else pixel_readings()
+            each = {kind: [m for metric in FOLLOWED for m in matched(points, ladder, metric, kind)] for kind in KINDS}
+            found.append(Mapped(ladder, points, each, readings))
+    return found
+
+
+def map_text(found: Mapped) -> str:
+    """The matched λ by metric and kind, then the readings that nothing contradicts."""
+    lines = [f"{found.ladder}: λ(ours) with the paper's effect, 95 % interval"]
+    for kind, each in found.matches.items():
+        lines += [
+            f"  {kind:6} {m.metric:19} λ(paper) {m.paper:<4g} effect {m.target:+.3f}: {m.value:.3g} ({m.low:.3g}–{m.high:.3g})"
+            for m in each
+        ]
+        lines.append(
+            f"  {kind}: readings that no metric contradicts: {'; '.join(fitting(found.judged(kind))) or 'none'}"
+        )
+    return "\n".join(lines)
+
+
+def _closed(values: Mapping[str, Any]) -> dict[str, Any]:
+    ends = {0.0: "below all tried", math.inf: "above all tried"}
+    return {k: ends.get(v, v) if k in ("value", "low", "high") else v for k, v in values.items()}
