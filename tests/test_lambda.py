@@ -102,7 +102,8 @@ def test_the_figure_shows_what_was_measured_and_what_was_printed():
     measured = {"on": "made up", "lambda1": points(12.0, np.random.default_rng(1))}
     for point in measured["lambda1"]:
         point |= {m: point[METRIC] for m in lambda_map.FOLLOWED}
-    (found,) = lambda_map.mapped(measured, scales.RAW["random"])
+    found, again = lambda_map.mapped(measured, scales.RAW["random"])
+    assert {m.metric for m in again.matches["fall"]} == {METRIC, "mean_mcc"}, "no Dec^a takes part in these"
     panels = [axis for axis in lambda_figure(found).axes if axis.get_visible()]
     assert [axis.get_title() for axis in panels][:2] == ["feature similarity", "face similarity"] and len(panels) == 6
     target = next(m.target for m in found.matches["share"] if m.metric == METRIC)

@@ -19,7 +19,7 @@ from arl.paper.style import COLOURS, NAMES, WIDTH, themed
 from arl.store import Run, runs_root
 
 EFFECTS = {"share": "what is left above the floor", "ratio": "what is left", "fall": "change"}
-SYMBOLS = {"lambda1": "λ1", "conv1": "λ1, Z at conv1", "lambda2": "λ2"}
+SYMBOLS = {"lambda1": "λ1", "again": "λ1", "conv1": "λ1, Z at conv1", "lambda2": "λ2"}
 
 
 @themed

@@ -44,6 +44,12 @@ class Matched:
         inside = low <= factor * self.paper <= high
         return None if inside and not high <= WIDEST * low else inside
 
+    def __str__(self) -> str:
+        least, most = self.tried
+        ends = {0.0: f"under {least:g}", math.inf: f"over {most:g}"}
+        value, low, high = (ends.get(v, f"{v:.3g}") for v in (self.value, self.low, self.high))
+        return value if low == value == high else f"{value} ({low} to {high})"
+
 
 def ladders(
     cfg: RunConfig,
@@ -64,10 +70,17 @@ def ladders(
 
 
 def printed(ladder: str) -> dict[float, dict[str, float]]:
-    """The paper's figures of a ladder by its λ, that without the effect first, under 0."""
+    """The paper's figures of a ladder by its λ, that without the effect first, under 0.
+
+    `again`: λ1 = 1 as Table 2 has it, of what no Dec^a takes part in; it differs from Table 1's in the simulated μ2 alone.
+    """
     cfg = RunConfig()
     if ladder == "lambda2":
         return {float(row.key.partition("=")[2]): row.paper for row in table2(cfg)}
+    if ladder == "again":
+        rows = table1(cfg)[0], table2(cfg)[0]
+        without, with_ = ({m: row.paper[m] for m in ("feature_similarity", "mean_mcc")} for row in rows)
+        return {0.0: without, 1.0: with_}
     without, with_ = table1(cfg)[:2] if ladder == "lambda1" else table3(cfg, [ladder])
     return {0.0: without.paper, 1.0: with_.paper}
 
@@ -85,7 +98,7 @@ def matched(points: Sequence[Mapping[str, Any]], ladder: str, metric: str, kind:
     `points`: of a ladder, as `tests/bench_lambda.py` writes them, λ = 0 among them. Empty where the paper has no such figure.
     """
     papers = printed(ladder)
-    if metric not in papers[0.0]:
+    if metric not in papers[0.0] or (metric, kind) == ("psnr", "ratio"):  # of decibels
         return []
     lambdas = np.array([point["lambda"] for point in points], float)
     means, errors = (np.array([f(point[metric]) for point in points]) for f in (_mean, _error))
@@ -193,8 +206,8 @@ class Mapped:
 def mapped(measured: Mapping[str, Any], raw: tuple[float, ...]) -> list[Mapped]:
     """Every ladder of what `tests/bench_lambda.py` wrote that has a rung to match; `raw`: see `scales.perceptual_readings`."""
     found = []
-    for ladder in ("lambda1", "conv1", "lambda2"):
-        points = measured.get(ladder, [])
+    for ladder in ("lambda1", "again", "conv1", "lambda2"):
+        points = measured.get("lambda1" if ladder == "again" else ladder, [])
         if len(points) > 2:
             readings = perceptual_readings(raw) if ladder == "lambda2" else pixel_readings()
             each = {kind: [m for metric in FOLLOWED for m in matched(points, ladder, metric, kind)] for kind in KINDS}
@@ -206,10 +219,7 @@ def map_text(found: Mapped) -> str:
     """The matched λ by metric and kind, then the readings that nothing contradicts."""
     lines = [f"{found.ladder}: λ(ours) with the paper's effect, 95 % interval"]
     for kind, each in found.matches.items():
-        lines += [
-            f"  {kind:6} {m.metric:19} λ(paper) {m.paper:<4g} effect {m.target:+.3f}: {m.value:.3g} ({m.low:.3g}–{m.high:.3g})"
-            for m in each
-        ]
+        lines += [f"  {kind:6} {m.metric:19} λ(paper) {m.paper:<4g} effect {m.target:+.3f}: {m}" for m in each]
         lines.append(
             f"  {kind}: readings that no metric contradicts: {'; '.join(fitting(found.judged(kind))) or 'none'}"
         )
