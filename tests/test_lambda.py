@@ -7,8 +7,8 @@ import pytest
 
 from arl.config import RunConfig
 from arl.paper import lambda_map, scales
-from arl.paper.lambda_figure import lambda_figure
 from arl.paper.lambda_map import matched, printed, verdicts, where
+from arl.paper.lambda_plot import lambda_figure
 from arl.paper.pair import choose_pair, stored_figures
 from arl.paper.rows import every_row
 
@@ -30,7 +30,12 @@ def points(factor: float, rng: np.random.Generator, error: float = 0.005, tried=
     for value in tried:
         mean = FLOOR + 0.4 * left ** (math.log1p(value) / math.log1p(factor))
         mean += float(rng.normal(0, error))
-        figure = {"value": mean, "low": mean - 1.96 * error, "high": mean + 1.96 * error, "floors": {"mean": FLOOR}}
+        figure = {
+            "value": mean,
+            "low": mean - 1.96 * error,
+            "high": mean + 1.96 * error,
+            "floors": {"mean face": FLOOR},
+        }
         found.append({"lambda": value, METRIC: figure, "runs": []})
     return found
 

@@ -12,7 +12,7 @@ NAMES = {
     "gallery": ("frequencies", "frequencies_text", "percentages", "picture_wall", "switches"),
     "game": ("figure2",),
     "information": ("bits", "bits_text", "limits_text"),
-    "lambda_figure": ("lambda_figure",),
+    "lambda_plot": ("lambda_figure",),
     "lambda_map": ("fitting", "ladders", "map_text", "mapped", "matched", "verdicts"),
     "leak": ("mcc_map", "people_leak"),
     "measured": ("Line", "measure", "measured_on", "recommend"),

@@ -142,8 +142,8 @@ def where(lambdas: np.ndarray, curve: np.ndarray, target: float) -> float:
 
 def floor_of(points: Sequence[Mapping[str, Any]], metric: str) -> float:
     """What an attacker reaches who never saw Z; 0 for mean MCC."""
-    floors = points[0][metric].get("floors", {})
-    return float(next(iter(floors.values()), 0.0))
+    floors = points[0][metric].get("floors") or {}
+    return float(floors.get("mean face", 0.0))
 
 
 def _mean(figure: Mapping[str, Any]) -> float:

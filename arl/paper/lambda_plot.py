@@ -1,4 +1,4 @@
-"""The map λ(ours) ↔ λ(paper) drawn: python -m arl.paper.lambda_figure MEASURED.json [NAME of g's raw distances, default random].
+"""The map λ(ours) ↔ λ(paper) drawn: python -m arl.paper.lambda_plot MEASURED.json [NAME of g's raw distances, default random].
 
 MEASURED.json is what `tests/bench_lambda.py` wrote; a figure a ladder goes to where figures go, and the map as text to the screen.
 """
