@@ -221,7 +221,7 @@ def map_text(found: Mapped) -> str:
     for kind, each in found.matches.items():
         lines += [f"  {kind:6} {m.metric:19} λ(paper) {m.paper:<4g} effect {m.target:+.3f}: {m}" for m in each]
         lines.append(
-            f"  {kind}: readings that no metric contradicts: {'; '.join(fitting(found.judged(kind))) or 'none'}"
+            f"  {kind}: readings that a metric supports and none contradicts: {'; '.join(fitting(found.judged(kind))) or 'none'}"
         )
     return "\n".join(lines)
 
