@@ -161,7 +161,7 @@ class Experiment:
     @cached_property
     def warm_spec(self) -> dict[str, Any]:
         """What defines the first epochs, by (6) alone: the same for every defence and layer, and for none."""
-        plain = self.cfg.replace(defence=Adversarial())
+        plain = self.cfg.replace(defence=Adversarial(), cuts="half")  # which come at the end
         return self._encoder_spec(plain) | {"kind": "warm", "until": self.cfg.warm_epochs}
 
     def attack_spec(self, attack: Attack) -> dict[str, Any]:
