@@ -22,7 +22,7 @@ from arl.experiment import Experiment
 from arl.machine import KEEP_MEMORY
 from arl.messages import UserError, open_log, say
 from arl.row import Row
-from arl.store import run_id, runs_root
+from arl.store import Run, run_id, runs_root
 from arl.watch import follow
 
 
@@ -71,6 +71,7 @@ class _Stage(NamedTuple):
     cfg: RunConfig
     cost: float
     ahead: float  # its cost, and that of what needs it: who has most still to come begins first
+    warm: str = ""  # the run of its first epochs, which other encoders share
 
     @property
     def name(self) -> str:
@@ -89,7 +90,8 @@ class _Sweep:
         self.ready = [_Stage("C", key, cfg, 1.0, math.inf) for key, cfg in judges.items()]
         for encoder, rows in self.waiting.items():
             cost = encoder_cost(rows[0])
-            self.ready.append(_Stage("encoder", encoder, rows[0], cost, cost + max(map(row_cost, rows))))
+            warm = run_id(Experiment(rows[0]).warm_spec) if rows[0].warm_epochs else ""
+            self.ready.append(_Stage("encoder", encoder, rows[0], cost, cost + max(map(row_cost, rows)), warm))
         self.count, self.stages = 0, len(self.ready) + len(cfgs)
         self.done, self.total = 0.0, sum(stage.cost for stage in self.ready) + sum(map(row_cost, cfgs))
         self.made: set[str] = set()  # keys of judges and encoders
@@ -124,10 +126,17 @@ class _Sweep:
 
     def _submit(self, pool: ProcessPoolExecutor) -> None:
         """Give idle workers what has most still to come, so that none of them waits at the end."""
-        self.ready.sort(key=lambda stage: stage.ahead)
         while self.ready and len(self.jobs) < self.workers:
-            stage = self.ready.pop()
+            stage = self._next()
             self.jobs[pool.submit(STAGES[stage.kind], stage.cfg)] = stage
+
+    def _next(self) -> _Stage:
+        """What has most still to come. Encoders that wait for the same first epochs come after all else: they would idle."""
+        warms = {stage.warm for stage in self.jobs.values()} - {""}
+        at_work = {warm for warm in warms if Run(runs_root() / warm).result is None}
+        stage = max(self.ready, key=lambda stage: (stage.warm not in at_work, stage.ahead))
+        self.ready.remove(stage)
+        return stage
 
     def _finish(self, job: Future) -> None:
         """Say what a stage ended with, and how long the rest will take."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from arl import evaluate, experiment
+from arl import evaluate, experiment, schedule
 from arl.config import LAYERS, RunConfig
 from arl.experiment import Experiment
 from arl.inputs import further_judge
@@ -127,6 +127,22 @@ def test_a_sweep_makes_what_one_row_at_a_time_makes_and_shares_encoders(tmp_path
     assert {k: alone.result[k] for k in ("mean_mcc", *evaluate.PRIVACY)} == {
         k: rows[2].result[k] for k in ("mean_mcc", *evaluate.PRIVACY)
     }
+
+
+def test_encoders_that_wait_for_the_same_first_epochs_do_not_begin_together(store):
+    """Both protected ones have more to come than the third, whose first epochs are others."""
+    cfgs = [TINY.replace(lambda1=1), TINY.replace(lambda1=2), TINY.replace(attributes="Smiling")]
+    planned = schedule._Sweep(cfgs, 2)
+    planned.ready = [stage for stage in planned.ready if stage.kind == "encoder"]
+    first = planned._next()
+    assert first.cfg.protected and first.warm
+    planned.jobs["first"] = first
+    assert planned._next().cfg == cfgs[2]
+    second = planned._next()
+    assert second.warm == first.warm, "there is nothing else to do"
+    planned.ready += [second, schedule._Stage("row", "", cfgs[2], 0.0, 0.0)]
+    assert Experiment(first.cfg).encoder.result
+    assert planned._next() is second, "the first epochs are made"
 
 
 def test_a_row_that_fails_is_named_after_the_others_are_made(tmp_path, monkeypatch, capfd):
