@@ -133,7 +133,6 @@ class RunConfig(BaseModel):
                 f"{found}, accepted: different ones of rendered, dlib and .onnx files, such as rendered,dlib"
             )
         self._sizes()
-        self._extra()
         if self.lr_again and not self.warm_epochs:
             found = f"lr_again: found {self.lr_again:g} with warm={self.warm:g} of {self.epochs} epochs"
             raise ValueError(f"{found}, accepted: 0, or warm epochs before the second cycle")
@@ -148,12 +147,13 @@ class RunConfig(BaseModel):
             if value >= 1 and not float(value).is_integer():
                 raise ValueError(f"{name}: found {value:g}, accepted: a fraction below 1 or a whole number of images")
 
-    def _extra(self) -> None:
+    def check_extra(self) -> None:
+        """Raises `ConfigError` where the extra data are to be people whom nobody has reserved. A table may have such a row unmade."""
         if self.extra != "none" and self.extra_from == "reserved" and not self.reserved:
             found = f"extra_source: found {self.extra_source or 'nothing'} with data={self.data}"
             found += " and reserved=0" if self.extra_source else ""
             drawn = " or ".join(f"'{domain}'" for domain in DOMAINS)
-            raise ValueError(
+            raise ConfigError(
                 f"{found}, accepted: reserved=N images of other people, a folder of faces, or {drawn} drawings"
             )
 

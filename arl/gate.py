@@ -148,8 +148,12 @@ def _missing(name: str, text: str, kind: Callable[[Path], bool], accepted: str) 
 
 
 def sizes(cfgs: Sequence[RunConfig]) -> None:
-    """Rendered sets are large enough for a batch of each player, for T and for C. Other sets are known when they are opened."""
+    """Rendered sets are large enough for a batch of each player, for T and for C. Other sets are known when they are opened.
+
+    Where photographs are to have extra photographs, there are some.
+    """
     for cfg in cfgs:
+        cfg.check_extra()
         n_c = cfg.recogniser_identities * cfg.recogniser_per_identity
         if "rendered" in cfg.recognisers and n_c < LEAST_FOR_C:
             raise ConfigError(

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from arl import inputs
+from arl import gate, inputs
 from arl.config import ATTRIBUTES, PRESETS, RunConfig, setting
+from arl.data.open import look_at_extra
 from arl.messages import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -41,13 +42,6 @@ def test_strings_coerce_as_papermill_and_the_shell_pass_them():
         ({"x1": 10.5}, "x1", "10.5"),
         ({"reserved": 10.5}, "reserved", "10.5"),
         ({"reserved": -1}, "reserved", "-1"),
-        ({"data": "orl", "extra": "adversary"}, "extra_source", "nothing with data=orl"),
-        (
-            {"data": "celeba", "data_root": "/c", "extra": "instead"},
-            "extra_source",
-            "reserved=N images of other people",
-        ),
-        ({"extra": "both", "extra_source": "reserved"}, "extra_source", "reserved with data=rendered and reserved=0"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_says_what_is_accepted(fields, names, found):
@@ -125,6 +119,23 @@ def test_an_attack_depends_on_its_own_weights_only():
         assert decoder_fields(RunConfig(**change)) != base, change
     for change in ({"lambda1": 1}, {"recogniser": "dlib"}, {"perceptual": "imagenet"}, {"epochs": 3}):
         assert decoder_fields(RunConfig(**change)) == base, change
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"data": "orl", "extra": "adversary"}, "nothing with data=orl"),
+        ({"data": "celeba", "data_root": "/c", "extra": "instead"}, "reserved=N images of other people"),
+        ({"extra": "both", "extra_source": "reserved"}, "reserved with data=rendered and reserved=0"),
+    ],
+)
+def test_extra_people_whom_nobody_reserved_are_refused_when_they_are_wanted(fields, found):
+    cfg = RunConfig(**fields)  # a row of a table that need not be made
+    for wanted in (cfg.check_extra, lambda: look_at_extra(cfg), lambda: gate.sizes([cfg])):
+        with pytest.raises(ConfigError) as error:
+            wanted()
+        line = str(error.value)
+        assert "\n" not in line and line.startswith("extra_source:") and found in line and "accepted" in line
 
 
 def test_extra_data_are_drawings_where_the_faces_are_or_where_they_are_asked_for():

@@ -38,7 +38,8 @@ def look_at_data(cfg: RunConfig) -> Opened:
 
 
 def look_at_extra(cfg: RunConfig) -> Opened | None:
-    """The extra data that `cfg` names, before anything is decoded or rendered, or None for `extra="none"`."""
+    """The extra data that `cfg` names, before anything is decoded or rendered, or None for `extra="none"`. Raises `ConfigError`."""
+    cfg.check_extra()
     if cfg.extra == "none":
         return None
     n, source, size = cfg.extra_images, cfg.extra_from, cfg.image_size
@@ -106,6 +107,7 @@ def picked(data: FaceData, cfg: RunConfig) -> FaceData:
 
 def choice_of_extra(data: FaceData, cfg: RunConfig) -> tuple[np.ndarray | slice, dict[str, Any], str]:
     """Which rows of `data` are the extra data, what tells this choice from others, and a title. Raises `ConfigError` as `picked`."""
+    cfg.check_extra()
     n, source, title = cfg.extra_images, cfg.extra_from, data.title
     if source in faces.DOMAINS:
         return slice(n), {"extra_images": n}, f"{n} of {title}"
