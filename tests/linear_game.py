@@ -28,6 +28,9 @@ from arl.defences.base import Batch, Defence
 from arl.protect import Feed, Halves, TrainingSchedule, protect
 from arl.training import Nowhere, generator, initialised
 
+LAMBDA = 30.0  # of the game that is measured: of eight directions five are worth their leak
+REACHES = {"warm": 0.2, "lr": 1e-2, "simulated_lr": 2e-2}  # the schedule that reaches its optimum
+
 
 class Errors(NamedTuple):
     """What the best linear readers of a Z leave, means over elements."""

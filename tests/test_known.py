@@ -6,7 +6,7 @@ import channels
 import numpy as np
 import pytest
 import torch
-from linear_game import LinearGame, Play, of_faces, play
+from linear_game import LAMBDA, REACHES, LinearGame, Play, of_faces, play
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -20,9 +20,6 @@ from arl.attacks.ridge import Ridge
 from arl.config import RunConfig
 from arl.paper.information import match_bits
 from arl.training import Nowhere
-
-LAMBDA = 30.0
-REACHES = {"warm": 0.2, "lr": 1e-2, "simulated_lr": 2e-2}
 
 
 @pytest.fixture(scope="module")
