@@ -51,9 +51,23 @@ def _row(row: Row) -> str:
     lines += _metrics(row.result)
     for judge, found in judges.items():
         lines += [f"by {judge}", *_metrics(found)]
+    lines += _worse_than_linear(row.result)
     if not on["plateau"]:
         lines.append("an attacker ended before its plateau: a longer attack may leak more")
     return "\n".join(lines)
+
+
+def _worse_than_linear(found: dict[str, Any]) -> list[str]:
+    """A line where Dec^a, learning by the pixel loss alone, ends behind ridge on T."""
+    linear, config = found.get("attacks", {}).get("ridge"), found["config"]
+    if linear is None or "psnr" not in found or config.get("mu1") or config.get("mu2"):
+        return []
+    dec, ridge = found["psnr"]["value"], linear["psnr"]["value"]
+    if dec >= ridge:
+        return []
+    return [
+        f"a bug of the decoder: Dec^a has PSNR {dec:.2f}, ridge, a linear reader of the same Z, {ridge:.2f}; not protection"
+    ]
 
 
 def _metrics(found: dict[str, Any]) -> list[str]:
