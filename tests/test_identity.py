@@ -1,0 +1,170 @@
+"""Identification and verification against closed forms, scikit-learn and resampling by brute force; and what a row says of them."""
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau, norm
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from arl import identity, metrics
+
+
+def people(count, each):
+    return np.repeat(np.arange(count), each)
+
+
+def normal(who_probe, who_gallery, d, rng, effect=0.0):
+    """Scores of strangers N(0, 1 + 2 effect²), of one person N(d, 1 + 4 effect²): each person has its own offset on both sides."""
+    own = effect * rng.standard_normal(max(who_probe.max(), who_gallery.max()) + 1)
+    noise = rng.standard_normal((len(who_probe), len(who_gallery)))
+    return noise + d * (who_probe[:, None] == who_gallery) + own[who_probe][:, None] + own[who_gallery]
+
+
+def without_own(scores):
+    """Probes are the gallery's photographs: none is compared with itself."""
+    np.fill_diagonal(scores, np.nan)
+    return scores
+
+
+def test_the_same_embedding_for_all_photographs_of_a_person_is_always_found():
+    who = people(40, 4)
+    each = np.random.default_rng(0).standard_normal((40, 16))[who]
+    found = identity.recognition(without_own(identity.cosines(each, each)), who, who, resamples=50)
+    assert [found[name]["value"] for name in ("rank1", "rank5", "auc", "tar_0.01")] == pytest.approx([1] * 4, abs=1e-9)
+    assert found["eer"]["value"] == pytest.approx(0, abs=1e-9) and found["eer"]["high"] < 1e-6
+    assert (found["gallery"], found["probes"], found["left_out"]) == (40, 160, 0)
+    assert (found["genuine"], found["impostors"]) == (40 * 4 * 3, 160 * 156)
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_chance_is_one_of_the_gallery_and_a_half(constant):
+    who = people(50, 6)
+    scores = np.random.default_rng(1).standard_normal((300, 300)) * (not constant)
+    found = identity.recognition(without_own(scores), who, who, resamples=100)
+    expected = {"rank1": 1 / 50, "rank5": 5 / 50, "auc": 0.5, "eer": 0.5, "tar_0.01": 0.01}
+    for name, value in expected.items():
+        assert found[name]["value"] == pytest.approx(value, abs=1e-6 if constant else 0.04), name
+        assert found[name]["low"] - 1e-6 <= value <= found[name]["high"] + 1e-6, name
+
+
+@pytest.mark.parametrize("d", [1.0, 2.0, 3.0])
+def test_normal_scores_have_the_rates_of_their_distance(d):
+    """AUC Φ(d/√2), EER Φ(−d/2), TAR at FAR 1 % Φ(d − Φ⁻¹(.99)); rank-1 of P people ∫ φ(s − d) Φ(s)^(P−1) ds."""
+    who = people(60, 8)
+    found = identity.recognition(normal(who, who, d, np.random.default_rng(2)), who, who, resamples=300)
+    at = np.linspace(-8, 12, 20001)
+    rank1 = np.trapezoid(norm.pdf(at - d) * norm.cdf(at) ** 59, at)
+    expected = {"auc": norm.cdf(d / 2**0.5), "eer": norm.cdf(-d / 2), "rank1": rank1}
+    expected |= {f"tar_{far:g}": norm.cdf(d - norm.ppf(1 - far)) for far in (0.01, 0.001)}
+    for name, value in expected.items():
+        assert found[name]["value"] == pytest.approx(value, abs=0.06), name
+        assert found[name]["low"] <= value <= found[name]["high"], name
+        assert found[name]["high"] - found[name]["low"] < 0.12, name
+
+
+def test_the_roc_is_that_of_scikit_learn():
+    rng = np.random.default_rng(3)
+    who = people(30, 5)
+    scores = without_own(np.round(normal(who, who, 1.5, rng), 1))  # with ties
+    compared = ~np.isnan(scores)
+    same = (who[:, None] == who)[compared]
+    fpr, tpr, _ = roc_curve(same, scores[compared], drop_intermediate=False)
+    found = identity.verification(scores, who, who, resamples=20)
+    assert found["auc"]["value"] == pytest.approx(roc_auc_score(same, scores[compared]), abs=1e-9)
+    kept = [i for i, value in enumerate(found["roc"]["tpr"]) if value is not None]
+    at = np.array(found["roc"]["fpr"])[kept]
+    assert len(kept) >= 8 and np.array(found["roc"]["tpr"])[kept] == pytest.approx(np.interp(at, fpr, tpr), abs=1e-9)
+    assert found["eer"]["value"] == pytest.approx(np.interp(1, fpr + tpr, fpr), abs=1e-9)
+    assert found["tar_0.01"]["value"] == pytest.approx(np.interp(0.01, fpr, tpr), abs=1e-9)
+
+
+def test_resampled_curves_follow_the_exact_one():
+    """One resample that draws everybody once is the sample: its figures, at the cuts, are those of the exact curve."""
+    who = people(40, 5)
+    scores = normal(who, who, 1.5, np.random.default_rng(4))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "_resampled", lambda n, resamples, seed: np.ones((1, n)))
+        found = identity.verification(scores, who, who, resamples=1)
+    for name in ("auc", "eer", "tar_0.01", "tar_0.001"):
+        assert found[name]["low"] == pytest.approx(found[name]["value"], abs=3e-3), name
+
+
+def test_a_false_accept_rate_that_few_pairs_decide_is_refused():
+    who = people(20, 5)
+    found = identity.verification(normal(who, who, 1, np.random.default_rng(5)), who, who, resamples=20)
+    assert found["impostors"] == 9500 and found["tar_0.01"]["pairs"] == 95 and found["tar_0.01"]["value"] > 0
+    assert found["tar_0.001"] == {"value": None, "low": None, "high": None, "pairs": 9} | {
+        "why": "FAR 0.10% of 9500 pairs of strangers: 9 decide, 30 are needed"
+    }
+    assert found["roc"]["tpr"][:4] == [None] * 4 and None not in found["roc"]["tpr"][4:]
+
+
+def test_whoever_has_one_photograph_is_in_the_gallery_but_no_probe():
+    who = np.array([*people(10, 3), 10, 11])
+    found = identity.identification(without_own(np.random.default_rng(6).random((32, 32))), who, who, resamples=10)
+    assert (found["gallery"], found["probes"], found["left_out"]) == (12, 30, 2)
+    alone = identity.recognition(without_own(np.ones((5, 5))), np.arange(5), np.arange(5), resamples=10)
+    assert (
+        alone["rank1"]["value"] is None and alone["auc"]["value"] is None and "two photographs" in alone["auc"]["why"]
+    )
+    few = identity.identification(without_own(np.random.default_rng(6).random((9, 9))), people(3, 3), people(3, 3))
+    assert few["rank1"]["value"] is not None and "more than 5 people" in few["rank5"]["why"]
+
+
+def test_nobody_is_found_by_the_very_photograph():
+    """Each photograph is like no other but itself: compared with itself it would always be found."""
+    who = people(30, 2)
+    each = np.eye(60)
+    assert identity.identification(identity.cosines(each, each), who, who)["rank1"]["value"] > 0.5
+    found = identity.identification(without_own(identity.cosines(each, each)), who, who)
+    assert found["rank1"]["value"] == pytest.approx(1 / 30), "ties are broken by chance"
+
+
+def brute_force(scores, who, far, resamples, rng):
+    """AUC, EER and TAR of resamples of the people, a pair as often as both were drawn."""
+    compared = ~np.isnan(scores)
+    same = (who[:, None] == who)[compared]
+    drawn = []
+    for _ in range(resamples):
+        times = rng.multinomial(who.max() + 1, np.full(who.max() + 1, 1 / (who.max() + 1)))
+        weight = np.where(who[:, None] == who, times[who][:, None], times[who][:, None] * times[who])[compared]
+        fpr, tpr, _ = roc_curve(same, scores[compared], sample_weight=weight)
+        drawn.append([np.trapezoid(tpr, fpr), np.interp(1, fpr + tpr, fpr), np.interp(far, fpr, tpr)])
+    return np.percentile(drawn, [2.5, 97.5], axis=0)
+
+
+def test_intervals_are_as_wide_as_those_of_pairs_drawn_by_brute_force():
+    rng = np.random.default_rng(7)
+    who = people(40, 3)
+    scores = without_own(normal(who, who, 1.5, rng, effect=0.4))
+    found = identity.verification(scores, who, who, resamples=1000)
+    for name, (low, high) in zip(("auc", "eer", "tar_0.01"), brute_force(scores, who, 0.01, 300, rng).T, strict=True):
+        assert found[name]["high"] - found[name]["low"] == pytest.approx(high - low, rel=0.25), name
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    """Strangers N(0, s²), one person N(d, g²): AUC Φ(d/√(s² + g²)), EER Φ(−d/(s + g)). 40 people, so a little less than 95 %."""
+    effect, d, who = 0.4, 1.5, people(40, 3)
+    s, g = (1 + 2 * effect**2) ** 0.5, (1 + 4 * effect**2) ** 0.5
+    truth = {"auc": norm.cdf(d / (s * s + g * g) ** 0.5), "eer": norm.cdf(-d / (s + g))}
+    hits = {name: 0 for name in truth}
+    for seed in range(120):
+        scores = normal(who, who, d, np.random.default_rng([8, seed]), effect)
+        found = identity.verification(scores, who, who, seed=seed, resamples=200)
+        for name, value in truth.items():
+            hits[name] += found[name]["low"] <= value <= found[name]["high"]
+    assert all(0.87 <= count / 120 <= 0.995 for count in hits.values()), hits
+
+
+def test_agreement_is_kendalls_tau_over_people():
+    rng = np.random.default_rng(9)
+    who = people(50, 4)
+    a = np.round(rng.standard_normal(200), 1)
+    b = np.round(a + rng.standard_normal(200), 1)
+    found = identity.agreement(a, b, who, resamples=300)
+    assert found["value"] == pytest.approx(kendalltau(a, b).statistic, abs=1e-6)
+    assert found["low"] < found["value"] < found["high"] < found["value"] + 0.15
+    assert identity.agreement(a, -a, who)["value"] == pytest.approx(-1)
+    of_people = identity.agreement(np.repeat(a[:50], 4), np.repeat(b[:50], 4), who, resamples=300)
+    of_images = identity.agreement(np.repeat(a[:50], 4), np.repeat(b[:50], 4), np.arange(200), resamples=300)
+    assert of_people["high"] - of_people["low"] > 1.5 * (of_images["high"] - of_images["low"])
+    assert identity.agreement(a, np.ones(200), who)["value"] is None
