@@ -1,11 +1,24 @@
 """Identification and verification against closed forms, scikit-learn and resampling by brute force; and what a row says of them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 from scipy.stats import kendalltau, norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
+import arl
 from arl import identity, metrics
+from arl.config import RunConfig
+from arl.data import Split, open_data
+from arl.judges import embed_all
+from arl.lineup import agreements, by_features, lineup
+from arl.paper import row_text
+from arl.plateau import Standardise
+from arl.row import Row
+
+TINY = RunConfig.preset("tiny")
 
 
 def people(count, each):
@@ -168,3 +181,105 @@ def test_agreement_is_kendalls_tau_over_people():
     of_images = identity.agreement(np.repeat(a[:50], 4), np.repeat(b[:50], 4), np.arange(200), resamples=300)
     assert of_people["high"] - of_people["low"] > 1.5 * (of_images["high"] - of_images["low"])
     assert identity.agreement(a, np.ones(200), who)["value"] is None
+
+
+# -- T's line-up ----------------------------------------------------------------------------------------------------
+
+
+def test_the_line_up_is_the_people_of_t_in_x2_and_t():
+    who = np.array([0, 0, 0, 1, 1, 2, 2, 3, 4, 4])
+    of = lineup(who, Split(np.array([0, 8]), np.array([1, 3, 7]), np.array([2, 4, 5, 6])), seed=0)
+    assert of.probes.tolist() == [0, 1, 2, 3] and of.gallery.tolist() == [1, 2, 3, 4, 5, 6], "7, 8 and 9 are not in T"
+    assert of.gallery[of.own].tolist() == [2, 4, 5, 6] and [w.tolist() for w in of.who] == [
+        [0, 1, 2, 2],
+        [0, 0, 1, 1, 2, 2],
+    ]
+    assert (
+        "4 images of T, of 3 people, against 6 photographs" in of.words
+        and "2 of the people are in X1 or X2" in of.words
+    )
+
+
+def test_a_large_t_gives_whole_people():
+    who = people(100, 5)
+    of = lineup(
+        who,
+        Split(np.array([], int), np.arange(0, 500, 5), np.setdiff1d(np.arange(500), np.arange(0, 500, 5))),
+        0,
+        most=80,
+    )
+    assert len(of.probes) == 80 and len(of.gallery) == 100 and set(of.who[0]) == set(of.who[1])
+    assert (np.unique(of.who[0], return_counts=True)[1] == 4).all() and "none of" not in of.words
+
+
+@pytest.mark.parametrize("loud", [1.0, 1000.0])
+def test_from_z_people_are_found_however_loud_another_channel_is(loud):
+    """Z: eight channels say who it is, one is noise; standardised as attackers see it, what is loud is no more than the rest."""
+    rng = np.random.default_rng(10)
+    who, data = people(30, 6), rng.integers(0, 256, (180, 3, 4, 4)).astype(np.uint8)
+    z = torch.from_numpy(np.c_[rng.standard_normal((30, 8))[who], loud * rng.standard_normal(180)]).float()
+    place = {tuple(image.ravel()[:6]): i for i, image in enumerate(data)}
+
+    def encoder(x):
+        rows = [place[tuple(row)] for row in (x * 255).round().flatten(1)[:, :6].int().tolist()]
+        return z[rows]
+
+    sets = Split(np.array([], int), np.arange(0, 180, 2), np.arange(1, 180, 2))
+    experiment = SimpleNamespace(
+        networks=(encoder, None), device=torch.device("cpu"), cfg=TINY, split=sets, data=SimpleNamespace(images=data)
+    )
+    of = lineup(who, sets, 0)
+    found = by_features(of, experiment, Standardise(z.mean(0), z.std(0)), resamples=50)
+    assert found["rank1"]["value"] > 0.8 and found["auc"]["value"] > 0.95
+    if loud > 1:
+        raw = by_features(of, experiment, torch.nn.Identity(), resamples=50)
+        assert raw["rank1"]["value"] < 0.5, "the test would find a Z that is not standardised"
+
+
+def test_judges_agree_by_pairs():
+    rng = np.random.default_rng(11)
+    of = SimpleNamespace(probes=np.arange(60), who=(people(20, 3), None))
+    a, b = (torch.from_numpy(rng.standard_normal(60)) for _ in "ab")
+    found = agreements(
+        of, {"C": {"decoder": a, "ridge": a}, "dlib": {"decoder": a, "ridge": -a}, "x": {"decoder": b}}, resamples=50
+    )
+    assert {pair: list(each) for pair, each in found.items()} == {
+        "C and dlib": ["decoder", "ridge"], "C and x": ["decoder"], "dlib and x": ["decoder"],
+    }  # fmt: skip
+    assert found["C and dlib"]["decoder"]["value"] == pytest.approx(1)
+    assert found["C and dlib"]["ridge"]["value"] == pytest.approx(-1)
+    assert abs(found["C and x"]["decoder"]["value"]) < 0.3
+
+
+# -- in a row -------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_says_who_is_recognised(shared_store):
+    row = arl.run(TINY.replace(attacks="decoder,features,mean"))
+    found = row.result["identity"]["C"]
+    assert set(found) == {"Z", "decoder", "features", "mean", "originals", "mean face", "stranger"}
+    x2, t = row.experiment.split[1:]
+    data, known, judge = open_data(TINY), np.sort(np.concatenate([x2, t])), row.experiment.judge
+    known = known[np.isin(data.identities[known], data.identities[t])]
+    x_hat = (row.reconstruct(t) * 255).round().byte().numpy()
+    probe, _ = embed_all(judge, x_hat, np.arange(len(t)), torch.device("cpu"))
+    gallery, _ = embed_all(judge, data.images, known, torch.device("cpu"))
+    same = data.identities[t][:, None] == data.identities[known]
+    compared = t[:, None] != known
+    cosine = torch.nn.functional.cosine_similarity(probe[:, None], gallery[None], dim=2).numpy()
+    assert found["decoder"]["auc"]["value"] == pytest.approx(roc_auc_score(same[compared], cosine[compared]), abs=1e-4)
+    assert found["originals"]["rank1"]["value"] > found["mean face"]["rank1"]["value"]
+    assert found["mean"]["auc"]["value"] == pytest.approx(found["mean face"]["auc"]["value"], abs=0.03)
+    assert found["decoder"]["gallery"] == len(np.unique(data.identities[t])) and found["decoder"]["probes"] <= len(t)
+    assert "agreement" not in row.result and "photographs of them in X2 and T" in row.result["lineup"]
+    text = row_text(row)
+    assert f"rank-1 of {found['decoder']['gallery']}, X̂ ↓" in text and "EER, X̂ ↑" in text and "TAR at FAR 1 %" in text
+    assert f"from Z {found['Z']['rank1']['value']:.3f}" in text and row.result["lineup"] in text
+    assert "rank-1 of" in row._repr_html_() and ", from Z" in row._repr_html_()
+
+
+def test_a_row_that_was_measured_before_is_shown_without(shared_store):
+    row = arl.run(TINY)
+    old = Row(row.run, row.config, {k: v for k, v in row.result.items() if k not in ("identity", "lineup")})
+    assert "rank-1" in row_text(row) and "rank-1" not in row_text(old) and "recognised among" not in row_text(old)
+    assert "rank-1" not in old._repr_html_() and "face similarity" in old._repr_html_()

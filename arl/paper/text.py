@@ -11,7 +11,7 @@ from arl.data import open_data, split
 from arl.defences import Defence
 from arl.paper.style import METRICS
 from arl.parameters import Parameters, named, names
-from arl.row import Row
+from arl.row import Row, identity_lines
 from arl.store import Run, stored
 
 # What tells runs of the store apart, in the order in which it is listed.
@@ -46,11 +46,14 @@ def _row(row: Row) -> str:
     on = row.result["measured_on"]
     judges = row.result.get("judges", {})
     lines = [f"{row.id}  {on['setting']}", f"measured on  {on['test_set']}", f"g  {on['g']}", f"C  {on['C']}"]
-    lines += [*(f"{name}  {on['judges'][name]}" for name in judges), ""]
+    lines += [f"{name}  {on['judges'][name]}" for name in judges]
+    lines += [f"recognised among  {row.result['lineup']}"] if "lineup" in row.result else []
+    lines += [""]
     lines += [f"{'':28}{'value':>8}  {'95 % interval':^17}  {'floors: mean face, stranger':>27}  ceiling: same person"]
-    lines += _metrics(row.result)
+    who = row.result.get("identity", {})
+    lines += _metrics(row.result) + _who(who.get("C", {}))
     for judge, found in judges.items():
-        lines += [f"by {judge}", *_metrics(found)]
+        lines += [f"by {judge}", *_metrics(found), *_who(who.get(judge, {}))]
     if not on["plateau"]:
         lines.append("an attacker ended before its plateau: a longer attack may leak more")
     return "\n".join(lines)
@@ -70,6 +73,14 @@ def _metric(m: dict[str, Any], name: str, decimals: int) -> str:
         for kind in ("floors", "ceilings")
     )
     return f"{name:28}{m['value']:8.{decimals}f}  {interval:^17}  {floors:>27}  {ceilings:>20}".rstrip()
+
+
+def _who(found: dict[str, Any]) -> list[str]:
+    """Three lines of who is recognised in X̂, and from Z alone; none of a row that was measured before there were any."""
+    return [
+        _metric(figure, words, 3) + (f"   from Z {z['value']:.3f}" if z and z["value"] is not None else "")
+        for words, figure, z in identity_lines(found)
+    ]
 
 
 def runs_text() -> str:
