@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from arl import evaluate, metrics
+from arl.answers import from_answers
 from arl.config import setting
 from arl.data import FaceData, batches, pictures, targets
 from arl.evaluate import Score, Seen, Yardsticks
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
 
 
 class Judged(NamedTuple):
-    """T, what could stand for a reconstruction, and what the attackers made of Z, by name, as the judge of `experiment` sees them."""
+    """T, what could stand for a reconstruction, and what was made of Z, by attack, as the judge of `experiment` sees them.
+
+    `answers`: what follows from f's answers alone, by what is attacked.
+    """
 
     experiment: "Experiment"
     x: Seen
     yardsticks: dict[str, Yardsticks]
     guesses: dict[str, Seen]
+    answers: dict[str, Seen]
 
 
 def measure_row(row: "Run", experiment: "Experiment", attacks: "dict[str, Run]") -> dict[str, Any]:
@@ -37,8 +42,8 @@ def measure_row(row: "Run", experiment: "Experiment", attacks: "dict[str, Run]")
     y = targets(data, cfg)[t].numpy() > 0.5
     result: dict[str, Any] = {"checkpoint": True}
     result |= evaluate.utility(logits, y, experiment.attribute_names, **resampling)
-    judged = {"C": _judged(experiment, made)}
-    judged |= {name: _judged(other, made) for name, other in experiment.beside.items()}
+    everyone = {"C": experiment} | experiment.beside
+    judged = {name: _judged(other, made, logits > 0) for name, other in everyone.items()}
     figures, each = _by_c(judged["C"], torch.from_numpy(y))
     result |= figures
     others = {name: _by_judge(judged[name]) for name in experiment.beside}
@@ -63,7 +68,7 @@ def measure_row(row: "Run", experiment: "Experiment", attacks: "dict[str, Run]")
 
 def _by_c(judged: Judged, y: Tensor) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The figures of the attackers, those of others than the paper's under `attacks`; and each image's, (N,)."""
-    experiment, x, yardsticks, guesses = judged
+    experiment, x, yardsticks, guesses, answers = judged
     cfg = experiment.cfg
     found: dict[str, Any] = {}
     each: dict[str, Tensor] = {}
@@ -74,6 +79,7 @@ def _by_c(judged: Judged, y: Tensor) -> tuple[dict[str, Any], dict[str, Tensor]]
         own = {metric: score(guesses[name]) for metric, score in scores.items()}
         beside, resampling = yardsticks.get(attack.target), {"seed": cfg.seed, "resamples": cfg.bootstrap}
         figures = {m: evaluate.figure(own[m], score, beside, **resampling) for m, score in scores.items()}
+        _beyond(found, name, own, scores, answers.get(attack.target), **resampling)
         if name in ("decoder", "features"):  # the paper's
             each, found = each | own, found | figures
         else:
@@ -85,7 +91,7 @@ def _by_c(judged: Judged, y: Tensor) -> tuple[dict[str, Any], dict[str, Tensor]]
 def _by_judge(judged: Judged) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What a further judge makes of the same pictures: `face_similarity`, `embedding_similarity`, of other attackers than the paper's
     under `attacks`, its `auc` on these faces and its `middle` layer; and each image's figures, (N,) by their place therein."""
-    other, x, yardsticks, guesses = judged
+    other, x, yardsticks, guesses, answers = judged
     cfg = other.cfg
     found: dict[str, Any] = {"auc": _checked(other).auc, "middle": other.judge.middle_name}
     each: dict[str, Tensor] = {}
@@ -94,12 +100,30 @@ def _by_judge(judged: Judged) -> tuple[dict[str, Any], dict[str, Tensor]]:
         own = {metric: score(guesses[attack.name()]) for metric, score in scores.items()}
         resampling = {"seed": cfg.seed, "resamples": cfg.bootstrap}
         figures = {m: evaluate.figure(own[m], score, yardsticks["image"], **resampling) for m, score in scores.items()}
+        _beyond(found, attack.name(), own, scores, answers["image"], **resampling)
         if attack.name() == "decoder":  # the paper's
             found, each = found | figures, each | own
         else:
             found.setdefault("attacks", {})[attack.name()] = figures
             each |= {f"attacks/{attack.name()}/{metric}": values for metric, values in own.items()}
     return found, each
+
+
+def _beyond(
+    found: dict[str, Any],
+    attack: str,
+    own: dict[str, Tensor],
+    scores: dict[str, Score],
+    answers: Seen | None,
+    **resampling: int,
+) -> None:
+    """Into `found["answers"]` what the answers alone bring back, and into `found["excess"][attack]` how much more `attack` does."""
+    if answers is None:
+        return
+    floors = {metric: score(answers) for metric, score in scores.items()}
+    found.setdefault("answers", {}).update({m: metrics.interval(each, **resampling) for m, each in floors.items()})
+    more = {m: metrics.interval(own[m] - each, **resampling) for m, each in floors.items()}
+    found.setdefault("excess", {})[attack] = more
 
 
 def _who_is_it(judged: dict[str, Judged]) -> dict[str, Any]:
@@ -131,7 +155,7 @@ def _recognised_by(judged: Judged, line: Lineup, is_c: bool, **resampling: int) 
 
     What M makes is an embedding of C's: no other judge knows it.
     """
-    experiment, x, yardsticks, guesses = judged
+    experiment, x, yardsticks, guesses, answers = judged
     known = np.sort(np.concatenate(experiment.split[1:]))
     embedding, _ = recognised(experiment.data, known, experiment.judge)
     floors = yardsticks["image"]
@@ -139,6 +163,7 @@ def _recognised_by(judged: Judged, line: Lineup, is_c: bool, **resampling: int) 
     names = [attack.name() for attack in experiment.cfg.attacks if attack.target in comparable]
     shown = {name: guesses[name].embedding for name in names} | {"originals": x.embedding}
     shown |= {"mean face": floors.mean_face.embedding, "stranger": floors.stranger.embedding}
+    shown["answers"] = answers["image"].embedding
     return by_embedding(line, shown, embedding[np.searchsorted(known, line.gallery)], **resampling)
 
 
@@ -163,16 +188,32 @@ def _scores(target: str, x: Seen, y: Tensor) -> dict[str, Score]:
     return evaluate.embedding_scores(x) if target == "embedding" else evaluate.label_scores(y)
 
 
-def _judged(experiment: "Experiment", made: dict[str, Tensor]) -> Judged:
-    """What its judge makes of the images in `made`, by attack; C also has the embeddings, and the labels as they are."""
+def _judged(experiment: "Experiment", made: dict[str, Tensor], said: Tensor) -> Judged:
+    """What its judge makes of the images in `made`, by attack, beside yardsticks and what follows from the answers `said` (N, A)."""
     targets_of = {attack.name(): attack.target for attack in experiment.cfg.attacks}
     guesses = {}
     for name, guess in made.items():
-        if targets_of[name] == "image":
-            guesses[name] = Seen(guess, *_look(experiment, guess))
-        else:
-            guesses[name] = Seen(embedding=guess)
-    return Judged(experiment, *_yardsticks(experiment), guesses)
+        image = targets_of[name] == "image"
+        guesses[name] = _seen(experiment, guess) if image else Seen(embedding=guess)
+    return Judged(experiment, *_yardsticks(experiment), guesses, _answers(experiment, said))
+
+
+def _answers(experiment: "Experiment", said: Tensor) -> dict[str, Seen]:
+    """What an adversary makes of the answers `said` (N, A) alone, by what is attacked; it learns from the labels of X2."""
+    data, x2 = experiment.data, experiment.split.x2
+    known = np.sort(np.concatenate(experiment.split[1:]))
+    embedding, _ = recognised(data, known, experiment.judge)
+    labels = targets(data, experiment.cfg)[x2]
+    images = (x for _, x in batches(data.images, x2, 256))
+    embeddings = embedding[np.searchsorted(known, x2)].split(256)
+    return {
+        "image": _seen(experiment, from_answers(labels, images, said).clamp(0, 1)),
+        "embedding": Seen(embedding=from_answers(labels, embeddings, said)),
+    }
+
+
+def _seen(experiment: "Experiment", images: Tensor) -> Seen:
+    return Seen(images, *_look(experiment, images))
 
 
 def _look(experiment: "Experiment", x: Tensor) -> tuple[Tensor, Tensor]:

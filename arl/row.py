@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from arl.config import RunConfig, setting
+from arl.metrics import Interval
 from arl.store import Run
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ SHOWN = {"mean_mcc": "mean MCC ↑", "face_similarity": "face similarity ↓", "
 BY_JUDGE = {name: SHOWN.get(name, "embedding similarity ↓") for name in ("face_similarity", "embedding_similarity")}
 SHOWN |= BY_JUDGE | {"ssim": "SSIM ↓", "psnr": "PSNR ↓", "lda_score": "LDA score"}
 
+YARDSTICKS = ("originals", "mean face", "stranger", "answers")  # what is shown to a judge beside what attackers made
 # Of `result["identity"]`: who is recognised in what Dec^a made. EER is higher where less leaks.
 IDENTITY = (("rank1", "rank-1 of {gallery}", "↓"), ("eer", "EER", "↑"), ("tar_0.01", "TAR at FAR 1 %", "↓"))
 
@@ -27,13 +29,13 @@ def identity_lines(found: dict[str, Any]) -> list[tuple[str, dict[str, Any], dic
 
     X̂ is Dec^a's; without Dec^a, what the first attack made.
     """
-    attacks = [name for name in found if name not in ("Z", "originals", "mean face", "stranger")]
+    attacks = [name for name in found if name not in ("Z", *YARDSTICKS)]
     if not attacks:
         return []
     name = "decoder" if "decoder" in attacks else attacks[0]
     lines = []
     for key, words, arrow in IDENTITY:
-        floors = {floor: found[floor][key]["value"] for floor in ("mean face", "stranger")}
+        floors = {floor: found[floor][key]["value"] for floor in YARDSTICKS[1:] if floor in found}
         beside = {"floors": floors, "ceilings": {"originals": found["originals"][key]["value"]}}
         label = f"{words.format(**found[name])}, {'X̂' if name == 'decoder' else name} {arrow}"
         lines.append((label, found[name][key] | beside, found["Z"][key] if "Z" in found else None))
@@ -46,7 +48,8 @@ class Row:
     and `ceilings`; `measured_on`: data, g, C; `runs`: the ids that it was measured on.
 
     `identity`: by judge, `C` or a further one's name, then by what was shown to it (`Z`, the attacks, `originals`, `mean face`,
-    `stranger`), what `arl.identity` finds; `lineup`: among whom; `agreement`: Kendall's τ of judges. Older rows have none of the three.
+    `stranger`, `answers`), what `arl.identity` finds; `lineup`: among whom; `agreement`: Kendall's τ of judges. `answers`: by metric, what
+    the answers alone bring back; `excess`: by attack and metric, how much more that has, image by image. Older rows have none of these.
     """
 
     run: Run
@@ -80,6 +83,12 @@ class Row:
 
     def value(self, metric: str) -> float | None:
         return self.result[metric]["value"]
+
+    def excess(self, metric: str, attack: str = "", judge: str = "C") -> Interval | None:
+        """What an attack brings back beyond the answers alone, `value`, `low`, `high`; "": the paper's. None where it was not measured."""
+        found = self.result if judge == "C" else self.result.get("judges", {}).get(judge, {})
+        attack = attack or ("features" if metric == "feature_similarity" else "decoder")
+        return found.get("excess", {}).get(attack, {}).get(metric)
 
     def each(self, metric: str) -> Tensor:
         """A privacy figure of each image of T, (N,)."""

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 import arl
 from arl import identity, metrics
+from arl.answers import from_answers
 from arl.config import RunConfig
 from arl.data import Split, open_data
 from arl.judges import embed_all
@@ -257,7 +258,7 @@ def test_judges_agree_by_pairs():
 def test_a_row_says_who_is_recognised(shared_store):
     row = arl.run(TINY.replace(attacks="decoder,features,mean"))
     found = row.result["identity"]["C"]
-    assert set(found) == {"Z", "decoder", "features", "mean", "originals", "mean face", "stranger"}
+    assert set(found) == {"Z", "decoder", "features", "mean", "originals", "mean face", "stranger", "answers"}
     x2, t = row.experiment.split[1:]
     data, known, judge = open_data(TINY), np.sort(np.concatenate([x2, t])), row.experiment.judge
     known = known[np.isin(data.identities[known], data.identities[t])]
@@ -280,6 +281,56 @@ def test_a_row_says_who_is_recognised(shared_store):
 
 def test_a_row_that_was_measured_before_is_shown_without(shared_store):
     row = arl.run(TINY)
-    old = Row(row.run, row.config, {k: v for k, v in row.result.items() if k not in ("identity", "lineup")})
+    later = ("identity", "lineup", "answers", "excess")
+    old = Row(row.run, row.config, {k: v for k, v in row.result.items() if k not in later})
+    assert set(later) < set(row.result) and old.excess("ssim") is None and "answers" not in row_text(old)
     assert "rank-1" in row_text(row) and "rank-1" not in row_text(old) and "recognised among" not in row_text(old)
     assert "rank-1" not in old._repr_html_() and "face similarity" in old._repr_html_()
+
+
+# -- what the answers alone give away -------------------------------------------------------------------------------
+
+
+def test_a_picture_that_follows_from_the_answers_is_found():
+    rng = torch.Generator().manual_seed(0)
+    labels = (torch.rand(4000, 5, generator=rng) < 0.4).float()
+    effects = torch.randn(5, 3, 2, 2, generator=rng)
+    x = 0.5 + torch.einsum("na,achw->nchw", labels, effects)
+    noisy = x + torch.randn(x.shape, generator=rng)
+    found = from_answers(labels[:3000], noisy[:3000].split(700), labels[3000:] > 0)
+    assert found.shape == (1000, 3, 2, 2) and (found - x[3000:]).square().mean() < 0.01, (
+        "6 numbers from 3000 images: 0.002"
+    )
+    with pytest.raises(ValueError, match="targets: found 700 images, accepted: those of labels, 3000"):
+        from_answers(labels[:3000], noisy[:700].split(700), labels[3000:])
+
+
+def test_answers_that_say_nothing_give_the_mean_picture():
+    rng = torch.Generator().manual_seed(1)
+    x, labels = torch.rand(50, 3, 2, 2, generator=rng), torch.ones(50, 4)
+    assert torch.allclose(from_answers(labels, [x], labels[:2]), x.mean(0).expand(2, -1, -1, -1), atol=1e-6)
+
+
+def test_a_row_has_the_floor_of_the_answers_and_what_is_beyond_it(shared_store):
+    row = arl.run(TINY.replace(attacks="decoder,features,mean"))
+    e, t = row.experiment, row.each("t").numpy()
+    data, x2 = e.data, e.split.x2
+    y = torch.from_numpy(data.attributes.astype(np.float32))
+    encoder, classifier = e.networks
+    x = torch.from_numpy(data.images[t]).float() / 255
+    said = classifier(encoder(x)) > 0
+    picture = from_answers(y[x2], [torch.from_numpy(data.images[x2]).float() / 255], said).clamp(0, 1)
+    psnr = metrics.psnr(picture, x)
+    answers, excess = row.result["answers"], row.result["excess"]
+    assert set(answers) == {"face_similarity", "feature_similarity", "ssim", "psnr"}
+    assert set(excess) == {"decoder", "features", "mean"} and set(excess["features"]) == {"feature_similarity"}
+    assert answers["psnr"]["value"] == pytest.approx(psnr.mean().item(), abs=1e-3)
+    assert excess["decoder"]["psnr"]["value"] == pytest.approx((row.each("psnr") - psnr).mean().item(), abs=1e-3)
+    assert row.excess("psnr") == excess["decoder"]["psnr"] and row.excess("psnr", "mean") == excess["mean"]["psnr"]
+    assert row.excess("feature_similarity") == excess["features"]["feature_similarity"]
+    assert row.excess("psnr", judge="nobody") is None
+    text = row_text(row)
+    assert (
+        "floors: mean face, stranger, answers" in text and f"PSNR, dB {excess['decoder']['psnr']['value']:.2f}" in text
+    )
+    assert f"{answers['face_similarity']['value']:.3f}" in text

@@ -49,7 +49,8 @@ def _row(row: Row) -> str:
     lines += [f"{name}  {on['judges'][name]}" for name in judges]
     lines += [f"recognised among  {row.result['lineup']}"] if "lineup" in row.result else []
     lines += [""]
-    lines += [f"{'':28}{'value':>8}  {'95 % interval':^17}  {'floors: mean face, stranger':>27}  ceiling: same person"]
+    floors = "floors: mean face, stranger" + (", answers" if "answers" in row.result else "")
+    lines += [f"{'':28}{'value':>8}  {'95 % interval':^17}  {floors:>36}  ceiling: same person"]
     who = row.result.get("identity", {})
     lines += _metrics(row.result) + _who(who.get("C", {}))
     for judge, found in judges.items():
@@ -60,8 +61,19 @@ def _row(row: Row) -> str:
 
 
 def _metrics(found: dict[str, Any]) -> list[str]:
-    """A line for each metric of `found`; without Dec^a or M not all are there."""
-    return [_metric(found[key], f"{name} {arrow}", decimals) for key, name, arrow, decimals in METRICS if key in found]
+    """A line for each metric of `found`; without Dec^a or M not all are there. Then, on one line, what is beyond the answers."""
+    lines, beyond, own = [], [], found.get("excess", {})
+    own = own.get("decoder", {}) | own.get("features", {})
+    for key, name, arrow, decimals in METRICS:
+        if key not in found:
+            continue
+        m = found[key]
+        if key in own:
+            m = m | {"floors": m["floors"] | {"answers": found["answers"][key]["value"]}}
+            value, low, high = (f"{own[key][end]:.{decimals}f}" for end in ("value", "low", "high"))
+            beyond.append(f"{name} {value} ({low} … {high})")
+        lines.append(_metric(m, f"{name} {arrow}", decimals))
+    return lines + ([f"excess over the answers      {', '.join(beyond)}"] if beyond else [])
 
 
 def _metric(m: dict[str, Any], name: str, decimals: int) -> str:
@@ -72,7 +84,7 @@ def _metric(m: dict[str, Any], name: str, decimals: int) -> str:
         "  ".join("–" if v is None else f"{v:.{decimals}f}" for v in m.get(kind, {}).values())
         for kind in ("floors", "ceilings")
     )
-    return f"{name:28}{m['value']:8.{decimals}f}  {interval:^17}  {floors:>27}  {ceilings:>20}".rstrip()
+    return f"{name:28}{m['value']:8.{decimals}f}  {interval:^17}  {floors:>36}  {ceilings:>20}".rstrip()
 
 
 def _who(found: dict[str, Any]) -> list[str]:
