@@ -58,23 +58,26 @@ def identification(
     photograph is drawn by `seed`; where it is the probe's own, another one stands for the person. The gallery is not resampled: a resample
     holds fewer different people, and is an easier one.
     """
-    people, first, spare = _enrolled(who_gallery, seed)
-    line_up = scores[:, first].astype(np.float32)
-    missing = np.isnan(line_up) & (spare >= 0)
-    line_up[missing] = scores[:, spare][missing]
-    place = np.searchsorted(people, who_probe).clip(max=len(people) - 1)
-    mine = np.where(people[place] == who_probe, line_up[np.arange(len(scores)), place], np.nan)
-    counts = ~np.isnan(mine)
-    about = {"gallery": len(people), "probes": int(counts.sum()), "left_out": int((~counts).sum())}
-    line_up, mine, who = line_up[counts], mine[counts, None], who_probe[counts]
-    better, equal = (line_up > mine).sum(1), (line_up == mine).sum(1)  # with itself
-    found = {}
-    for k in RANKS:
-        if not len(who) or len(people) <= k:
-            found[f"rank{k}"] = _none(f"needs more than {k} people with two photographs")
-        else:
-            found[f"rank{k}"] = _over_people(np.clip((k - better) / equal, 0, 1), who, seed, resamples)
-    return found | about
+    hits, counts, size = _hits(scores, who_probe, who_gallery, seed)
+    about = {"gallery": size, "probes": int(counts.sum()), "left_out": int((~counts).sum())}
+    return _over_ranks(hits, who_probe[counts], size, seed, resamples) | about
+
+
+def gain(
+    scores: np.ndarray,
+    floor: np.ndarray,
+    who_probe: np.ndarray,
+    who_gallery: np.ndarray,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> dict[str, Interval]:
+    """How much higher `rank1` and `rank5` are by `scores` than by `floor`, both (N, M), of the same pairs: probe by probe."""
+    hits, counts, size = _hits(scores, who_probe, who_gallery, seed)
+    below, same, _ = _hits(floor, who_probe, who_gallery, seed)
+    if not np.array_equal(counts, same):
+        raise ValueError("floor: found other probes left out, accepted: NaN where scores have it")
+    return _over_ranks(hits - below, who_probe[counts], size, seed, resamples)
 
 
 def verification(
@@ -128,6 +131,29 @@ def _enrolled(who_gallery: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarra
     spare = np.full(len(people), -1)
     spare[np.searchsorted(people, several)] = rest[second]
     return people, order[first], spare
+
+
+def _hits(
+    scores: np.ndarray, who_probe: np.ndarray, who_gallery: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """How surely the person of each probe that counts is among so many, (n, R) for `RANKS`; which count, (N,); the gallery's people."""
+    people, first, spare = _enrolled(who_gallery, seed)
+    line_up = scores[:, first].astype(np.float32)
+    missing = np.isnan(line_up) & (spare >= 0)
+    line_up[missing] = scores[:, spare][missing]
+    place = np.searchsorted(people, who_probe).clip(max=len(people) - 1)
+    mine = np.where(people[place] == who_probe, line_up[np.arange(len(scores)), place], np.nan)
+    counts = ~np.isnan(mine)
+    line_up, mine = line_up[counts], mine[counts, None]
+    better, equal = (line_up > mine).sum(1), (line_up == mine).sum(1)  # with itself
+    return np.stack([np.clip((k - better) / equal, 0, 1) for k in RANKS], 1), counts, len(people)
+
+
+def _over_ranks(hits: np.ndarray, who: np.ndarray, size: int, seed: int, resamples: int) -> dict[str, Interval]:
+    """The mean of each column of `hits` (n, R), with its interval over people; None where it could not be otherwise."""
+    refused = {k: _none(f"needs more than {k} people with two photographs") for k in RANKS if not len(who) or size <= k}
+    columns = zip(RANKS, hits.T, strict=True)
+    return {f"rank{k}": refused.get(k) or _over_people(each, who, seed, resamples) for k, each in columns}
 
 
 def _over_people(values: np.ndarray, who: np.ndarray, seed: int, resamples: int) -> Interval:

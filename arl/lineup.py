@@ -30,10 +30,10 @@ class Lineup(NamedTuple):
     own: np.ndarray
     words: str
 
-    def recognition(self, scores: np.ndarray, **resampling: int) -> dict[str, Any]:
-        """What `identity.recognition` finds by `scores` (n, m)."""
+    def apart(self, scores: np.ndarray) -> np.ndarray:
+        """`scores` (n, m) with NaN for each probe's own photograph, in place."""
         scores[np.arange(len(scores)), self.own] = np.nan
-        return identity.recognition(scores, *self.who, **resampling)
+        return scores
 
 
 def lineup(identities: np.ndarray, sets: Split, seed: int, most: int = PROBES) -> Lineup:
@@ -54,10 +54,19 @@ def lineup(identities: np.ndarray, sets: Split, seed: int, most: int = PROBES) -
     return Lineup(probes, gallery, who, np.searchsorted(gallery, t[probes]), words)
 
 
-def by_embedding(of: Lineup, shown: dict[str, Tensor], gallery: Tensor, **resampling: int) -> dict[str, Any]:
-    """By what a judge makes of pictures in place of T's, (N, d) by their names, and of the photographs `gallery` (m, d)."""
-    found = {name: identity.cosines(each[of.probes], gallery) for name, each in shown.items()}
-    return {name: of.recognition(scores, **resampling) for name, scores in found.items()}
+def by_embedding(
+    of: Lineup, shown: dict[str, Tensor], gallery: Tensor, floor: str, **resampling: int
+) -> dict[str, Any]:
+    """By what a judge makes of pictures in place of T's, (N, d) by their names, and of the photographs `gallery` (m, d).
+
+    `excess` of each: how much more often people are recognised than in the picture called `floor`.
+    """
+    scores = {name: of.apart(identity.cosines(each[of.probes], gallery)) for name, each in shown.items()}
+    return {
+        name: identity.recognition(each, *of.who, **resampling)
+        | {"excess": identity.gain(each, scores[floor], *of.who, **resampling)}
+        for name, each in scores.items()
+    }
 
 
 def by_features(of: Lineup, experiment: "Experiment", standardise: nn.Module, **resampling: int) -> dict[str, Any]:
@@ -71,7 +80,7 @@ def by_features(of: Lineup, experiment: "Experiment", standardise: nn.Module, **
 
         probes = torch.cat(list(features(experiment.split.t[of.probes])))
         scores = torch.cat([(probes @ z.T).cpu() for z in features(of.gallery)], dim=1).numpy()
-    return of.recognition(scores, **resampling)
+    return identity.recognition(of.apart(scores), *of.who, **resampling)
 
 
 def agreements(of: Lineup, similar: dict[str, dict[str, Tensor]], **resampling: int) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def _recognised_by(judged: Judged, line: Lineup, is_c: bool, **resampling: int) 
     shown = {name: guesses[name].embedding for name in names} | {"originals": x.embedding}
     shown |= {"mean face": floors.mean_face.embedding, "stranger": floors.stranger.embedding}
     shown["answers"] = answers["image"].embedding
-    return by_embedding(line, shown, embedding[np.searchsorted(known, line.gallery)], **resampling)
+    return by_embedding(line, shown, embedding[np.searchsorted(known, line.gallery)], "answers", **resampling)
 
 
 def _on_test_set(experiment: "Experiment") -> tuple[Tensor, Tensor, dict[str, Tensor]]:

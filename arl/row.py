@@ -37,6 +37,7 @@ def identity_lines(found: dict[str, Any]) -> list[tuple[str, dict[str, Any], dic
     for key, words, arrow in IDENTITY:
         floors = {floor: found[floor][key]["value"] for floor in YARDSTICKS[1:] if floor in found}
         beside = {"floors": floors, "ceilings": {"originals": found["originals"][key]["value"]}}
+        beside |= {"excess": found[name].get("excess", {}).get(key)}
         label = f"{words.format(**found[name])}, {'X̂' if name == 'decoder' else name} {arrow}"
         lines.append((label, found[name][key] | beside, found["Z"][key] if "Z" in found else None))
     return lines
@@ -85,9 +86,15 @@ class Row:
         return self.result[metric]["value"]
 
     def excess(self, metric: str, attack: str = "", judge: str = "C") -> Interval | None:
-        """What an attack brings back beyond the answers alone, `value`, `low`, `high`; "": the paper's. None where it was not measured."""
-        found = self.result if judge == "C" else self.result.get("judges", {}).get(judge, {})
+        """What an attack brings back beyond the answers alone, `value`, `low`, `high`; "": the paper's. None where it was not measured.
+
+        `metric`: one of privacy, or `rank1`, `rank5`.
+        """
         attack = attack or ("features" if metric == "feature_similarity" else "decoder")
+        if metric in ("rank1", "rank5"):
+            found = self.result.get("identity", {}).get(judge, {}).get(attack, {})
+            return found.get("excess", {}).get(metric)
+        found = self.result if judge == "C" else self.result.get("judges", {}).get(judge, {})
         return found.get("excess", {}).get(attack, {}).get(metric)
 
     def each(self, metric: str) -> Tensor:

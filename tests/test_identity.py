@@ -124,6 +124,24 @@ def test_whoever_has_one_photograph_is_in_the_gallery_but_no_probe():
     assert few["rank1"]["value"] is not None and "more than 5 people" in few["rank5"]["why"]
 
 
+def test_a_gain_is_the_difference_probe_by_probe():
+    rng = np.random.default_rng(12)
+    who = people(50, 4)
+    weak = normal(who, who, 1.0, rng)
+    strong = weak + 1.5 * (who[:, None] == who)  # the same noise: what is found by the weak is found by the strong
+    ranks = [identity.identification(without_own(scores), who, who) for scores in (strong, weak)]
+    gain = identity.gain(strong, weak, who, who)
+    for name in ("rank1", "rank5"):
+        assert gain[name]["value"] == pytest.approx(ranks[0][name]["value"] - ranks[1][name]["value"])
+        assert gain[name]["low"] > 0.1
+    apart = sum(each["rank5"]["high"] - each["rank5"]["low"] for each in ranks)
+    assert gain["rank5"]["high"] - gain["rank5"]["low"] < apart
+    assert identity.gain(weak, weak, who, who)["rank1"] == {"value": 0, "low": 0, "high": 0}
+    none = np.where(who[:, None] == 0, np.nan, weak)
+    with pytest.raises(ValueError, match="floor: found other probes left out"):
+        identity.gain(weak, none, who, who)
+
+
 def test_nobody_is_found_by_the_very_photograph():
     """Each photograph is like no other but itself: compared with itself it would always be found."""
     who = people(30, 2)
@@ -283,7 +301,8 @@ def test_a_row_that_was_measured_before_is_shown_without(shared_store):
     row = arl.run(TINY)
     later = ("identity", "lineup", "answers", "excess")
     old = Row(row.run, row.config, {k: v for k, v in row.result.items() if k not in later})
-    assert set(later) < set(row.result) and old.excess("ssim") is None and "answers" not in row_text(old)
+    assert set(later) < set(row.result) and old.excess("ssim") is None and old.excess("rank1") is None
+    assert "answers" not in row_text(old)
     assert "rank-1" in row_text(row) and "rank-1" not in row_text(old) and "recognised among" not in row_text(old)
     assert "rank-1" not in old._repr_html_() and "face similarity" in old._repr_html_()
 
@@ -334,3 +353,4 @@ def test_a_row_has_the_floor_of_the_answers_and_what_is_beyond_it(shared_store):
         "floors: mean face, stranger, answers" in text and f"PSNR, dB {excess['decoder']['psnr']['value']:.2f}" in text
     )
     assert f"{answers['face_similarity']['value']:.3f}" in text
+    assert f"over the answers {row.excess('rank1')['value']:.3f} (" in text

@@ -89,10 +89,13 @@ def _metric(m: dict[str, Any], name: str, decimals: int) -> str:
 
 def _who(found: dict[str, Any]) -> list[str]:
     """Three lines of who is recognised in X̂, and from Z alone; none of a row that was measured before there were any."""
-    return [
-        _metric(figure, words, 3) + (f"   from Z {z['value']:.3f}" if z and z["value"] is not None else "")
-        for words, figure, z in identity_lines(found)
-    ]
+    lines = []
+    for words, figure, z in identity_lines(found):
+        beside = [f"from Z {z['value']:.3f}"] if z and z["value"] is not None else []
+        if (more := figure["excess"]) and more["value"] is not None:
+            beside.append(f"over the answers {more['value']:.3f} ({more['low']:.3f} … {more['high']:.3f})")
+        lines.append("   ".join([_metric(figure, words, 3), *beside]))
+    return lines
 
 
 def runs_text() -> str:
