@@ -29,9 +29,9 @@ ROC_AT = (
     0.9,
 )  # false accepts at which the ROC is kept
 DECIDING = 30  # pairs of strangers that a threshold must let pass, or what it says is chance (the rule of 30)
-RANKS = (1, 5)
-CUTS = 200  # thresholds at which resampled curves are followed
-ROWS = 256  # probes that are counted at once
+AMONG = (1, 5)
+THRESHOLDS = 200  # thresholds at which resampled curves are followed
+AT_ONCE = 256  # probes that are counted at once
 
 
 def cosines(probe: ArrayLike, gallery: ArrayLike) -> np.ndarray:
@@ -105,7 +105,7 @@ def verification(
     return found | about
 
 
-def agreement(a: np.ndarray, b: np.ndarray, who: np.ndarray, *, seed: int = 0, resamples: int = 1000) -> Interval:
+def rank_agreement(a: np.ndarray, b: np.ndarray, who: np.ndarray, *, seed: int = 0, resamples: int = 1000) -> Interval:
     """Kendall's τ-b of two judges' figures `a`, `b` (N,) of the same images, whose people are `who` (N,); None where one is constant.
 
     All pairs of images are held at once: 4 N² bytes, three times.
@@ -136,7 +136,7 @@ def _enrolled(who_gallery: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarra
 def _hits(
     scores: np.ndarray, who_probe: np.ndarray, who_gallery: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """How surely the person of each probe that counts is among so many, (n, R) for `RANKS`; which count, (N,); the gallery's people."""
+    """How surely the person of each probe that counts is among so many, (n, R) for `AMONG`; which count, (N,); the gallery's people."""
     people, first, spare = _enrolled(who_gallery, seed)
     line_up = scores[:, first].astype(np.float32)
     missing = np.isnan(line_up) & (spare >= 0)
@@ -146,13 +146,13 @@ def _hits(
     counts = ~np.isnan(mine)
     line_up, mine = line_up[counts], mine[counts, None]
     better, equal = (line_up > mine).sum(1), (line_up == mine).sum(1)  # with itself
-    return np.stack([np.clip((k - better) / equal, 0, 1) for k in RANKS], 1), counts, len(people)
+    return np.stack([np.clip((k - better) / equal, 0, 1) for k in AMONG], 1), counts, len(people)
 
 
 def _over_ranks(hits: np.ndarray, who: np.ndarray, size: int, seed: int, resamples: int) -> dict[str, Interval]:
     """The mean of each column of `hits` (n, R), with its interval over people; None where it could not be otherwise."""
-    refused = {k: _none(f"needs more than {k} people with two photographs") for k in RANKS if not len(who) or size <= k}
-    columns = zip(RANKS, hits.T, strict=True)
+    refused = {k: _none(f"needs more than {k} people with two photographs") for k in AMONG if not len(who) or size <= k}
+    columns = zip(AMONG, hits.T, strict=True)
     return {f"rank{k}": refused.get(k) or _over_people(each, who, seed, resamples) for k, each in columns}
 
 
@@ -181,8 +181,12 @@ def _curve(genuine: np.ndarray, impostors: np.ndarray) -> Curves:
 
 def _cuts(genuine: np.ndarray, impostors: np.ndarray) -> np.ndarray:
     """Rising thresholds that follow the whole curve, and its beginning closely; from sorted scores."""
-    tail = 1 - np.geomspace(1 / len(impostors), 1, CUTS // 2)
-    parts = [(genuine, np.linspace(0, 1, CUTS // 4)), (impostors, np.linspace(0, 1, CUTS // 4)), (impostors, tail)]
+    tail = 1 - np.geomspace(1 / len(impostors), 1, THRESHOLDS // 2)
+    parts = [
+        (genuine, np.linspace(0, 1, THRESHOLDS // 4)),
+        (impostors, np.linspace(0, 1, THRESHOLDS // 4)),
+        (impostors, tail),
+    ]
     return np.unique(np.concatenate([each[(at * (len(each) - 1)).astype(int)] for each, at in parts]))
 
 
@@ -194,8 +198,8 @@ def _curves(
     probe, shown = np.split(person, [len(who_probe)])
     shape = len(people), len(cuts) + 1
     genuine, impostors = np.zeros(shape), np.zeros(shape)  # of each person, how many pairs between two cuts
-    for start in range(0, len(scores), ROWS):
-        rows = slice(start, start + ROWS)
+    for start in range(0, len(scores), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
         ok, between = ~np.isnan(scores[rows]), np.searchsorted(cuts, scores[rows])
         p, q = np.broadcast_arrays(probe[rows, None], shown[None])
         for kept, whose, into in ((p == q, p, genuine), (p != q, p, impostors), (p != q, q, impostors)):

@@ -87,7 +87,7 @@ def agreements(of: Lineup, similar: dict[str, dict[str, Tensor]], **resampling: 
     """Kendall's τ of each two judges over the probes, for each attack; `similar`: by judge and attack, of each image of T, (N,)."""
     return {
         f"{a} and {b}": {
-            attack: identity.agreement(similar[a][attack][of.probes], similar[b][attack][of.probes], of.who[0], **resampling)
+            attack: identity.rank_agreement(similar[a][attack][of.probes], similar[b][attack][of.probes], of.who[0], **resampling)
             for attack in similar[a]
             if attack in similar[b]
         }

@@ -192,14 +192,14 @@ def test_agreement_is_kendalls_tau_over_people():
     who = people(50, 4)
     a = np.round(rng.standard_normal(200), 1)
     b = np.round(a + rng.standard_normal(200), 1)
-    found = identity.agreement(a, b, who, resamples=300)
+    found = identity.rank_agreement(a, b, who, resamples=300)
     assert found["value"] == pytest.approx(kendalltau(a, b).statistic, abs=1e-6)
     assert found["low"] < found["value"] < found["high"] < found["value"] + 0.15
-    assert identity.agreement(a, -a, who)["value"] == pytest.approx(-1)
-    of_people = identity.agreement(np.repeat(a[:50], 4), np.repeat(b[:50], 4), who, resamples=300)
-    of_images = identity.agreement(np.repeat(a[:50], 4), np.repeat(b[:50], 4), np.arange(200), resamples=300)
+    assert identity.rank_agreement(a, -a, who)["value"] == pytest.approx(-1)
+    of_people = identity.rank_agreement(np.repeat(a[:50], 4), np.repeat(b[:50], 4), who, resamples=300)
+    of_images = identity.rank_agreement(np.repeat(a[:50], 4), np.repeat(b[:50], 4), np.arange(200), resamples=300)
     assert of_people["high"] - of_people["low"] > 1.5 * (of_images["high"] - of_images["low"])
-    assert identity.agreement(a, np.ones(200), who)["value"] is None
+    assert identity.rank_agreement(a, np.ones(200), who)["value"] is None
 
 
 # -- T's line-up ----------------------------------------------------------------------------------------------------
