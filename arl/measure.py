@@ -1,17 +1,19 @@
 """How a row is measured on T: what the attackers and the classifier make of it, as the judges see it. Opens nothing itself."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from arl import evaluate, metrics
+from arl.answers import from_answers
 from arl.config import setting
 from arl.data import FaceData, batches, pictures, targets
 from arl.evaluate import Score, Seen, Yardsticks
 from arl.judges import Checked, check, embed_all
 from arl.judges.known import recognised
+from arl.lineup import Lineup, agreements, by_embedding, by_features, lineup
 from arl.training import initialised, precision
 
 if TYPE_CHECKING:
@@ -19,63 +21,150 @@ if TYPE_CHECKING:
     from arl.store import Run
 
 
+class Judged(NamedTuple):
+    """T, what could stand for a reconstruction, and what was made of Z, by attack, as the judge of `experiment` sees them.
+
+    `answers`: what follows from f's answers alone, by what is attacked.
+    """
+
+    experiment: "Experiment"
+    x: Seen
+    yardsticks: dict[str, Yardsticks]
+    guesses: dict[str, Seen]
+    answers: dict[str, Seen]
+
+
 def measure_row(row: "Run", experiment: "Experiment", attacks: "dict[str, Run]") -> dict[str, Any]:
     """The result of `row`: what the attackers and the classifier make of T, beside the yardsticks. Keeps each image's figures."""
     cfg, data, t = experiment.cfg, experiment.data, experiment.split.t
     resampling = {"seed": cfg.seed, "resamples": cfg.bootstrap}
-    z, logits, guesses = _on_test_set(experiment)
-    x, yardsticks = _yardsticks(experiment)
+    z, logits, made = _on_test_set(experiment)
     y = targets(data, cfg)[t].numpy() > 0.5
     result: dict[str, Any] = {"checkpoint": True}
     result |= evaluate.utility(logits, y, experiment.attribute_names, **resampling)
-    each: dict[str, Tensor] = {}
-    for attack in cfg.attacks:
-        name, scores = attack.name(), _scores(attack.target, x, torch.from_numpy(y))
-        if experiment.beside and attack.target == "image":
-            scores |= evaluate.face_scores(x)  # by C's embedding too, as by those of the others
-        guess = _seen(experiment, attack.target, guesses[name])
-        beside = yardsticks.get(attack.target)
-        own = {metric: score(guess) for metric, score in scores.items()}
-        figures = {m: evaluate.figure(own[m], score, beside, **resampling) for m, score in scores.items()}
-        if name in ("decoder", "features"):  # the paper's
-            each, result = each | own, result | figures
-        else:
-            each |= {f"{name}/{metric}": values for metric, values in own.items()}
-            result["attacks"] = result.get("attacks", {}) | {name: figures}
-    if experiment.beside:
-        judged = {name: _by_judge(other, guesses) for name, other in experiment.beside.items()}
-        result["judges"] = {name: figures for name, (figures, _) in judged.items()}
-        each |= {f"judges/{name}/{metric}": v for name, (_, own) in judged.items() for metric, v in own.items()}
+    everyone = {"C": experiment} | experiment.beside
+    judged = {name: _judged(other, made, logits > 0) for name, other in everyone.items()}
+    figures, each = _by_c(judged["C"], torch.from_numpy(y))
+    result |= figures
+    others = {name: _by_judge(judged[name]) for name in experiment.beside}
+    if others:
+        result["judges"] = {name: figures for name, (figures, _) in others.items()}
+        each |= {f"judges/{name}/{metric}": v for name, (_, own) in others.items() for metric, v in own.items()}
     order = ["face_similarity", "embedding_similarity", "feature_similarity", "ssim", "psnr"]
     each = {m: each[m] for m in order if m in each} | each
     row.save({name: values.float() for name, values in each.items()} | {"t": torch.from_numpy(t)})
     result |= {m: result.pop(m) for m in order if m in result}
     result |= metrics.separability_intervals(z.numpy(), data.identities[t], **resampling)
-    return result | {
-        "measured_on": _measured_on(experiment, attacks),
-        "runs": {"encoder": experiment.encoder.id} | {name: run.id for name, run in attacks.items()},
-        "config": cfg.flat(),
-    }
+    return (
+        result
+        | _who_is_it(judged)
+        | {
+            "measured_on": _measured_on(experiment, attacks),
+            "runs": {"encoder": experiment.encoder.id} | {name: run.id for name, run in attacks.items()},
+            "config": cfg.flat(),
+        }
+    )
 
 
-def _by_judge(other: "Experiment", guesses: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _by_c(judged: Judged, y: Tensor) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The figures of the attackers, those of others than the paper's under `attacks`; and each image's, (N,)."""
+    experiment, x, yardsticks, guesses, answers = judged
+    cfg = experiment.cfg
+    found: dict[str, Any] = {}
+    each: dict[str, Tensor] = {}
+    for attack in cfg.attacks:
+        name, scores = attack.name(), _scores(attack.target, x, y)
+        if experiment.beside and attack.target == "image":
+            scores |= evaluate.face_scores(x)  # by C's embedding too, as by those of the others
+        own = {metric: score(guesses[name]) for metric, score in scores.items()}
+        beside, resampling = yardsticks.get(attack.target), {"seed": cfg.seed, "resamples": cfg.bootstrap}
+        figures = {m: evaluate.figure(own[m], score, beside, **resampling) for m, score in scores.items()}
+        _beyond(found, name, own, scores, answers.get(attack.target), **resampling)
+        if name in ("decoder", "features"):  # the paper's
+            each, found = each | own, found | figures
+        else:
+            each |= {f"{name}/{metric}": values for metric, values in own.items()}
+            found["attacks"] = found.get("attacks", {}) | {name: figures}
+    return found, each
+
+
+def _by_judge(judged: Judged) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What a further judge makes of the same pictures: `face_similarity`, `embedding_similarity`, of other attackers than the paper's
     under `attacks`, its `auc` on these faces and its `middle` layer; and each image's figures, (N,) by their place therein."""
+    other, x, yardsticks, guesses, answers = judged
     cfg = other.cfg
     found: dict[str, Any] = {"auc": _checked(other).auc, "middle": other.judge.middle_name}
     each: dict[str, Tensor] = {}
-    x, yardsticks = _yardsticks(other)
     for attack in (attack for attack in cfg.attacks if attack.target == "image"):
-        guess, scores = _seen(other, "image", guesses[attack.name()]), evaluate.face_scores(x)
-        own = {metric: score(guess) for metric, score in scores.items()}
+        scores = evaluate.face_scores(x)
+        own = {metric: score(guesses[attack.name()]) for metric, score in scores.items()}
         resampling = {"seed": cfg.seed, "resamples": cfg.bootstrap}
         figures = {m: evaluate.figure(own[m], score, yardsticks["image"], **resampling) for m, score in scores.items()}
+        _beyond(found, attack.name(), own, scores, answers["image"], **resampling)
         if attack.name() == "decoder":  # the paper's
             found, each = found | figures, each | own
         else:
             found.setdefault("attacks", {})[attack.name()] = figures
             each |= {f"attacks/{attack.name()}/{metric}": values for metric, values in own.items()}
     return found, each
+
+
+def _beyond(
+    found: dict[str, Any],
+    attack: str,
+    own: dict[str, Tensor],
+    scores: dict[str, Score],
+    answers: Seen | None,
+    **resampling: int,
+) -> None:
+    """Into `found["answers"]` what the answers alone bring back, and into `found["excess"][attack]` how much more `attack` does."""
+    if answers is None:
+        return
+    floors = {metric: score(answers) for metric, score in scores.items()}
+    found.setdefault("answers", {}).update({m: metrics.interval(each, **resampling) for m, each in floors.items()})
+    more = {m: metrics.interval(own[m] - each, **resampling) for m, each in floors.items()}
+    found.setdefault("excess", {})[attack] = more
+
+
+def _who_is_it(judged: dict[str, Judged]) -> dict[str, Any]:
+    """`identity`: by judge and by what was shown to it, who is recognised; `lineup`: among whom; `agreement` of several judges."""
+    experiment = judged["C"].experiment
+    cfg, data = experiment.cfg, experiment.data
+    line = lineup(data.identities, experiment.split, cfg.seed)
+    resampling = {"seed": cfg.seed, "resamples": cfg.bootstrap}
+    of_z = {}
+    if cfg.attacks:
+        standardise = experiment.attacker(cfg.attacks[0].name())[0]
+        of_z = {"Z": by_features(line, experiment, standardise, **resampling)}
+    found = {name: of_z | _recognised_by(each, line, name == "C", **resampling) for name, each in judged.items()}
+    if len(judged) == 1:
+        return {"identity": found, "lineup": line.words}
+    similar = {
+        name: {
+            attack.name(): metrics.cosine(each.guesses[attack.name()].embedding, each.x.embedding)
+            for attack in cfg.attacks
+            if attack.target == "image"
+        }
+        for name, each in judged.items()
+    }
+    return {"identity": found, "lineup": line.words, "agreement": agreements(line, similar, **resampling)}
+
+
+def _recognised_by(judged: Judged, line: Lineup, is_c: bool, **resampling: int) -> dict[str, Any]:
+    """Whom one judge recognises: in what attackers made, in the originals (the ceiling), in the mean face and in strangers (the floors).
+
+    What M makes is an embedding of C's: no other judge knows it.
+    """
+    experiment, x, yardsticks, guesses, answers = judged
+    known = np.sort(np.concatenate(experiment.split[1:]))
+    embedding, _ = recognised(experiment.data, known, experiment.judge)
+    floors = yardsticks["image"]
+    comparable = ("image", "embedding") if is_c else ("image",)
+    names = [attack.name() for attack in experiment.cfg.attacks if attack.target in comparable]
+    shown = {name: guesses[name].embedding for name in names} | {"originals": x.embedding}
+    shown |= {"mean face": floors.mean_face.embedding, "stranger": floors.stranger.embedding}
+    shown["answers"] = answers["image"].embedding
+    return by_embedding(line, shown, embedding[np.searchsorted(known, line.gallery)], "answers", **resampling)
 
 
 def _on_test_set(experiment: "Experiment") -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -99,12 +188,32 @@ def _scores(target: str, x: Seen, y: Tensor) -> dict[str, Score]:
     return evaluate.embedding_scores(x) if target == "embedding" else evaluate.label_scores(y)
 
 
-def _seen(experiment: "Experiment", target: str, guess: Tensor) -> Seen:
-    """A guess as the scores want it: an image is looked at by C."""
-    if target != "image":
-        return Seen(embedding=guess)
-    embedding, middle = _look(experiment, guess)
-    return Seen(guess, embedding, middle)
+def _judged(experiment: "Experiment", made: dict[str, Tensor], said: Tensor) -> Judged:
+    """What its judge makes of the images in `made`, by attack, beside yardsticks and what follows from the answers `said` (N, A)."""
+    targets_of = {attack.name(): attack.target for attack in experiment.cfg.attacks}
+    guesses = {}
+    for name, guess in made.items():
+        image = targets_of[name] == "image"
+        guesses[name] = _seen(experiment, guess) if image else Seen(embedding=guess)
+    return Judged(experiment, *_yardsticks(experiment), guesses, _answers(experiment, said))
+
+
+def _answers(experiment: "Experiment", said: Tensor) -> dict[str, Seen]:
+    """What an adversary makes of the answers `said` (N, A) alone, by what is attacked; it learns from the labels of X2."""
+    data, x2 = experiment.data, experiment.split.x2
+    known = np.sort(np.concatenate(experiment.split[1:]))
+    embedding, _ = recognised(data, known, experiment.judge)
+    labels = targets(data, experiment.cfg)[x2]
+    images = (x for _, x in batches(data.images, x2, 256))
+    embeddings = embedding[np.searchsorted(known, x2)].split(256)
+    return {
+        "image": _seen(experiment, from_answers(labels, images, said).clamp(0, 1)),
+        "embedding": Seen(embedding=from_answers(labels, embeddings, said)),
+    }
+
+
+def _seen(experiment: "Experiment", images: Tensor) -> Seen:
+    return Seen(images, *_look(experiment, images))
 
 
 def _look(experiment: "Experiment", x: Tensor) -> tuple[Tensor, Tensor]:

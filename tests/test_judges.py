@@ -662,6 +662,17 @@ def test_further_judges_look_at_the_same_pictures_and_the_attackers_are_shared(s
     assert "embedding_similarity" in both.result and "embedding_similarity" not in first.result
     assert "by coarse\n" in row_text(both) and "by coarse" not in row_text(first)
     assert "face similarity ↓, by coarse" in both._repr_html_() and "coarse.onnx" in both._repr_html_()
+    who = both.result["identity"]
+    assert {k: v for k, v in who["C"].items() if k not in ("mean", "mean face")} == {
+        k: v for k, v in first.result["identity"]["C"].items() if k not in ("mean", "mean face")
+    }
+    assert set(who["coarse"]) == set(who["C"]) - {"features"} and who["coarse"]["Z"] == who["C"]["Z"], "M makes C's"
+    assert who["coarse"]["originals"] != who["C"]["originals"]
+    assert -1 <= both.result["agreement"]["C and coarse"]["decoder"]["value"] <= 1
+    assert set(found["answers"]) == {"face_similarity", "embedding_similarity"} == set(found["excess"]["mean"])
+    excess = both.excess("embedding_similarity", "mean", "coarse")["value"]
+    assert excess == pytest.approx(of_mean["value"] - found["answers"]["embedding_similarity"]["value"], abs=1e-6)
+    assert row_text(both).count("excess over the answers") == 2
     swapped = Experiment(alone.replace(recogniser=f"{coarse},rendered"))
     assert swapped.encoder_spec == both.experiment.encoder_spec
     assert swapped.attack_spec(alone.attacks[1]) != both.experiment.attack_spec(alone.attacks[1]), "M learns C"

@@ -11,7 +11,7 @@ from arl.data import open_data, split
 from arl.defences import Defence
 from arl.paper.style import METRICS
 from arl.parameters import Parameters, named, names
-from arl.row import Row
+from arl.row import Row, identity_lines
 from arl.store import Run, stored
 
 # What tells runs of the store apart, in the order in which it is listed.
@@ -46,11 +46,15 @@ def _row(row: Row) -> str:
     on = row.result["measured_on"]
     judges = row.result.get("judges", {})
     lines = [f"{row.id}  {on['setting']}", f"measured on  {on['test_set']}", f"g  {on['g']}", f"C  {on['C']}"]
-    lines += [*(f"{name}  {on['judges'][name]}" for name in judges), ""]
-    lines += [f"{'':28}{'value':>8}  {'95 % interval':^17}  {'floors: mean face, stranger':>27}  ceiling: same person"]
-    lines += _metrics(row.result)
+    lines += [f"{name}  {on['judges'][name]}" for name in judges]
+    lines += [f"recognised among  {row.result['lineup']}"] if "lineup" in row.result else []
+    lines += [""]
+    floors = "floors: mean face, stranger" + (", answers" if "answers" in row.result else "")
+    lines += [f"{'':28}{'value':>8}  {'95 % interval':^17}  {floors:>36}  ceiling: same person"]
+    who = row.result.get("identity", {})
+    lines += _metrics(row.result) + _who(who.get("C", {}))
     for judge, found in judges.items():
-        lines += [f"by {judge}", *_metrics(found)]
+        lines += [f"by {judge}", *_metrics(found), *_who(who.get(judge, {}))]
     lines += _worse_than_linear(row.result)
     if not on["plateau"]:
         lines.append("an attacker ended before its plateau: a longer attack may leak more")
@@ -71,8 +75,19 @@ def _worse_than_linear(found: dict[str, Any]) -> list[str]:
 
 
 def _metrics(found: dict[str, Any]) -> list[str]:
-    """A line for each metric of `found`; without Dec^a or M not all are there."""
-    return [_metric(found[key], f"{name} {arrow}", decimals) for key, name, arrow, decimals in METRICS if key in found]
+    """A line for each metric of `found`; without Dec^a or M not all are there. Then, on one line, what is beyond the answers."""
+    lines, beyond, own = [], [], found.get("excess", {})
+    own = own.get("decoder", {}) | own.get("features", {})
+    for key, name, arrow, decimals in METRICS:
+        if key not in found:
+            continue
+        m = found[key]
+        if key in own:
+            m = m | {"floors": m["floors"] | {"answers": found["answers"][key]["value"]}}
+            value, low, high = (f"{own[key][end]:.{decimals}f}" for end in ("value", "low", "high"))
+            beyond.append(f"{name} {value} ({low} … {high})")
+        lines.append(_metric(m, f"{name} {arrow}", decimals))
+    return lines + ([f"excess over the answers      {', '.join(beyond)}"] if beyond else [])
 
 
 def _metric(m: dict[str, Any], name: str, decimals: int) -> str:
@@ -83,7 +98,18 @@ def _metric(m: dict[str, Any], name: str, decimals: int) -> str:
         "  ".join("–" if v is None else f"{v:.{decimals}f}" for v in m.get(kind, {}).values())
         for kind in ("floors", "ceilings")
     )
-    return f"{name:28}{m['value']:8.{decimals}f}  {interval:^17}  {floors:>27}  {ceilings:>20}".rstrip()
+    return f"{name:28}{m['value']:8.{decimals}f}  {interval:^17}  {floors:>36}  {ceilings:>20}".rstrip()
+
+
+def _who(found: dict[str, Any]) -> list[str]:
+    """Three lines of who is recognised in X̂, and from Z alone; none of a row that was measured before there were any."""
+    lines = []
+    for words, figure, z in identity_lines(found):
+        beside = [f"from Z {z['value']:.3f}"] if z and z["value"] is not None else []
+        if (more := figure["excess"]) and more["value"] is not None:
+            beside.append(f"over the answers {more['value']:.3f} ({more['low']:.3f} … {more['high']:.3f})")
+        lines.append("   ".join([_metric(figure, words, 3), *beside]))
+    return lines
 
 
 def runs_text() -> str:
