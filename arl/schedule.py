@@ -88,13 +88,16 @@ class _Sweep:
             self.waiting[run_id(Experiment(cfg).encoder_spec)].append(cfg)
         judges = {_judge_key(cfg): cfg for cfg in cfgs}
         self.ready = [_Stage("C", key, cfg, 1.0, math.inf) for key, cfg in judges.items()]
+        self.made: set[str] = set()  # keys of judges and encoders
         for encoder, rows in self.waiting.items():
+            if Run(runs_root() / encoder).result is not None:  # it costs nothing: the time left would look short
+                self.made.add(encoder)
+                continue
             cost = encoder_cost(rows[0])
             warm = run_id(Experiment(rows[0]).warm_spec) if rows[0].warm_epochs else ""
             self.ready.append(_Stage("encoder", encoder, rows[0], cost, cost + max(map(row_cost, rows)), warm))
         self.count, self.stages = 0, len(self.ready) + len(cfgs)
         self.done, self.total = 0.0, sum(stage.cost for stage in self.ready) + sum(map(row_cost, cfgs))
-        self.made: set[str] = set()  # keys of judges and encoders
         self.failed: list[str] = []
         self.jobs: dict[Future, _Stage] = {}
         self.start = time.monotonic()

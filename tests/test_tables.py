@@ -143,6 +143,8 @@ def test_encoders_that_wait_for_the_same_first_epochs_do_not_begin_together(stor
     planned.ready += [second, schedule._Stage("row", "", cfgs[2], 0.0, 0.0)]
     assert Experiment(first.cfg).encoder.result
     assert planned._next() is second, "the first epochs are made"
+    again = schedule._Sweep(cfgs, 2)
+    assert again.made == {first.key} and again.stages == planned.stages - 1, "what is stored is no stage"
 
 
 def test_a_row_that_fails_is_named_after_the_others_are_made(tmp_path, monkeypatch, capfd):
