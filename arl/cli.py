@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -92,12 +93,34 @@ def check_command(preset: str, settings: tuple[str, ...], names: tuple[str, ...]
         sys.exit(1)
 
 
-@cli.command()
-def runs() -> None:
-    """List the runs of the store, oldest first."""
-    from arl.paper import runs_text
+def filters(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which stored runs are meant."""
+    preset = click.Choice(list(PRESETS))
+    for option in (
+        click.option("--since", metavar="DATE", help="Begun then or later, such as 2026-01-31."),
+        click.option("--preset", type=preset, help="Rows whose configuration is nearest to this preset."),
+        click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Rows made with it; repeatable."),
+        PLUGIN,
+    ):
+        command = option(command)
+    return command
 
-    click.echo(runs_text())
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="A list of objects instead of lines.")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="The last N of them.")
+@click.option("--sort", metavar="METRIC", help="By a figure, such as face_similarity, lowest first.")
+@filters
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="row, encoder, decoder, ...; repeatable.")
+def runs(kinds: tuple[str, ...], as_json: bool, **meant: Any) -> None:
+    """List the runs of the store, oldest first."""
+    from arl import listing
+
+    wanted = listing.Wanted(kinds, **meant | {"settings": tuple(split_settings(meant["settings"]).items())})
+    if as_json:
+        click.echo(json.dumps([each.as_json() for each in listing.chosen(wanted)], indent=1))
+    else:
+        click.echo(listing.runs_text(wanted))
 
 
 @cli.command()

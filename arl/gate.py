@@ -65,10 +65,11 @@ def environment(cfgs: Sequence[RunConfig] = ()) -> None:
 
 
 def store(cfgs: Sequence[RunConfig] = ()) -> None:
-    """The store's folder can be made and written to. One that holds results may be there to be read only."""
-    from arl.store import runs_root
+    """The store is of a version that is known; its folder can be made and written to. One with results may be there to be read only."""
+    from arl.store import check_version, runs_root
 
     root = runs_root()
+    check_version(root)
     try:
         holds_results = any(root.glob("*/result.json"))
     except OSError:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from arl.store.files import (
+    at_work,
     explain,
     explained,
     file_sha256,
@@ -11,11 +12,26 @@ from arl.store.files import (
     part_of,
     read_json,
     tidy,
+    tried,
     write_atomically,
     write_json,
 )
 from arl.store.provenance import checkout, home, made_with, project_root, runs_root, settle
-from arl.store.runs import Continued, DamagedError, Run, UnknownRunError, find_run, obtain, run_id, sound, stored
+from arl.store.runs import (
+    Continued,
+    DamagedError,
+    Run,
+    UnknownRunError,
+    dated,
+    find_run,
+    is_run,
+    obtain,
+    run_id,
+    run_of,
+    sound,
+    stored,
+)
+from arl.store.version import begin, check_version
 
 if TYPE_CHECKING:
     from arl.store.tensors import Part, Tensors, pack, unpack
@@ -27,12 +43,17 @@ __all__ = [
     "Run",
     "Tensors",
     "UnknownRunError",
+    "at_work",
+    "begin",
+    "check_version",
     "checkout",
+    "dated",
     "explain",
     "explained",
     "file_sha256",
     "find_run",
     "home",
+    "is_run",
     "locked",
     "made_with",
     "make_folder",
@@ -42,11 +63,13 @@ __all__ = [
     "project_root",
     "read_json",
     "run_id",
+    "run_of",
     "runs_root",
     "settle",
     "sound",
     "stored",
     "tidy",
+    "tried",
     "unpack",
     "write_atomically",
     "write_json",

@@ -149,22 +149,51 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _locked(path: Path) -> FileLock | SoftFileLock:
+def _locked(path: Path, wait: bool = True) -> FileLock | SoftFileLock:
+    """The lock `path`, taken. Raises `Timeout` where another has it and nobody is to `wait`, or `UserError`."""
     with explained(path):
         lock = FileLock(path)
         try:
-            lock.acquire()
+            lock.acquire(**({} if wait else {"timeout": 0}))
             return lock
         except OSError as error:
-            if error.errno not in NO_LOCKS:
+            if isinstance(error, Timeout) or error.errno not in NO_LOCKS:
                 raise
         lock = SoftFileLock(path.with_suffix(".owner"))
         try:
-            lock.acquire(timeout=5)
+            lock.acquire(timeout=5 if wait else 0)
         except Timeout as error:
+            if not wait:
+                raise
             say(f"{first_line(error).rstrip('.')}; waiting for it: if it is gone for good, delete the file")
             lock.acquire()
         return lock
+
+
+@contextmanager
+def tried(path: Path) -> Iterator[bool]:
+    """Within, this process alone makes or deletes `path`: true; or another one is at work on it: false. Nobody waits."""
+    try:
+        lock = _locked(path.with_name(f".{path.name}.lock"), wait=False)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def at_work(path: Path) -> bool:
+    """Whether a process makes `path` now, or that cannot be seen. A lock that nobody has taken yet is not made."""
+    lock = path.with_name(f".{path.name}.lock")
+    if not lock.exists() and not lock.with_suffix(".owner").exists():
+        return False
+    try:
+        with tried(path) as free:
+            return not free
+    except UserError as error:
+        return getattr(error.__cause__, "errno", None) != errno.EROFS  # where nobody can be at work
 
 
 @cache

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 from arl.messages import UserError, say
 from arl.store.files import explain, explained, locked, make_folder, read_json, write_atomically, write_json
 from arl.store.provenance import made_with, runs_root
+from arl.store.version import begin, check_version
 
 if TYPE_CHECKING:  # torch is slow to import, and not needed to list a store
     from arl.store.tensors import Part, Tensors
@@ -203,20 +205,27 @@ def obtain(spec: dict[str, Any], make: Callable[[Run], dict[str, Any]], *, root:
     Two processes that ask at the same moment make it once: the second waits and finds it. A finished run whose
     checkpoint is damaged is made again.
     """
-    folder = (root or runs_root()) / run_id(spec)
-    run = Run(folder)
+    run = run_of(spec, root)
+    folder = run.folder
     if sound(run):
         return run
-    make_folder(folder.parent)
-    make_folder(folder)
+    begin(folder.parent)
     with locked(folder):
         if sound(run):
             return run
+        make_folder(folder)
         with explained(folder / "result.json"):
             (folder / "result.json").unlink(missing_ok=True)
         write_json(folder / "config.json", spec)
         write_json(folder / "result.json", (_unwritten_result(run) or make(run)) | {"made_with": made_with()})
     return run
+
+
+def run_of(spec: dict[str, Any], root: Path | None = None) -> Run:
+    """The run that `spec` defines, be it there or not. Raises `UserError` for a store of another version."""
+    root = root or runs_root()
+    check_version(root)
+    return Run(root / run_id(spec))
 
 
 def _unwritten_result(run: Run) -> dict[str, Any] | None:
@@ -247,28 +256,40 @@ def sound(run: Run) -> bool:
     return True
 
 
-def stored(root: Path | None = None) -> Iterator[Run]:
-    """Every run of the store that has a configuration, finished or not, oldest first; folders of others are left out, and said once."""
-    root = root or runs_root()
-    with explained(root, reading=True):
-        try:
-            folders = [path for path in root.iterdir() if path.name[:1] != "."]
-        except FileNotFoundError:
-            return
-    dated = []
-    for folder in folders:
-        try:
-            dated.append(((folder / "config.json").stat().st_mtime, folder))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            _leave_out(str(explain(error, folder, reading=True)))
-    for _, folder in sorted(dated):
-        if _is_run(folder):
+def stored(root: Path | None = None, kinds: Collection[str] = (), part: str = "") -> Iterator[Run]:
+    """Every run of the store that has a configuration, finished or not, oldest first; folders of others are left out, and said once.
+
+    `kinds`: of these alone; `part`: of those whose ids hold it. What is left out so is not read.
+    """
+    for folder, _ in dated(root, kinds, part):
+        if is_run(folder):
             yield Run(folder)
 
 
-def _is_run(folder: Path) -> bool:
+def dated(root: Path | None = None, kinds: Collection[str] = (), part: str = "") -> list[tuple[Path, float]]:
+    """The folders that `stored` looks at, oldest first, and when each was begun, in seconds since 1970; `is_run` has not seen them."""
+    root = root or runs_root()
+    check_version(root)
+    with explained(root, reading=True):
+        try:
+            with os.scandir(root) as entries:
+                names = [entry.name for entry in entries if entry.name[:1] != "." and part in entry.name]
+        except FileNotFoundError:
+            return []
+    if kinds:
+        names = [name for name in names if name.rpartition("-")[0] in kinds]
+    found = []
+    for name in names:
+        try:
+            found.append((os.stat(f"{root}/{name}/config.json").st_mtime, name))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            _leave_out(str(explain(error, root / name, reading=True)))
+    return [(root / name, when) for when, name in sorted(found)]
+
+
+def is_run(folder: Path) -> bool:
     """Whether `folder` holds what `obtain` makes: it is called after what its configuration defines."""
     try:
         spec = read_json(folder / "config.json")
@@ -291,7 +312,7 @@ def _leave_out(why: str) -> None:
 
 def find_run(text: str, root: Path | None = None) -> Run:
     """The stored run whose id starts with or contains `text`; raises `UnknownRunError` for none or several."""
-    found = [run for run in stored(root) if text in run.id]
+    found = list(stored(root, part=text))
     exact = [run for run in found if run.id == text] or found
     if len(exact) == 1:
         return exact[0]
