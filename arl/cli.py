@@ -156,6 +156,66 @@ def reproduce(preset: str, settings: tuple[str, ...], figures: str | None, names
         click.echo(executed)
 
 
+@cli.command("export")
+@filters
+@click.option("--last", type=click.IntRange(1), metavar="N", help="The last N rows of them.")
+@click.argument("archive", metavar="ARCHIVE")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+def export_command(archive: str, ids: tuple[str, ...], **meant: Any) -> None:
+    """Put runs, and the runs that they stand on, into the new file ARCHIVE: those of ID, and the rows that the options mean.
+
+    Faces and embeddings are never in it.
+    """
+    from arl import listing
+    from arl.store import archive as archives
+    from arl.store import find_run
+
+    found = [find_run(id) for id in ids]
+    if any(meant.values()):
+        settings = tuple(split_settings(meant.pop("settings")).items())
+        found += [each.run for each in listing.chosen(listing.Wanted(("row",), settings, **meant)) if each.result]
+    for line in archives.write(Path(anchored_path("ARCHIVE", archive)), found):
+        click.echo(line)
+
+
+@cli.command("import")
+@click.argument("archive", metavar="ARCHIVE")
+def import_command(archive: str) -> None:
+    """Put the runs of ARCHIVE, which `arl export` wrote, into the store, once every byte of it has been checked."""
+    from arl.store import archive as archives
+
+    for line in archives.read(Path(anchored_path("ARCHIVE", archive))):
+        click.echo(line)
+
+
+@cli.command()
+@click.option("--delete", "really", is_flag=True, help="Delete it; else it is only listed.")
+@click.option("--keep", multiple=True, metavar="ID", help="A run to keep, with all that it needs; repeatable.")
+@click.option("--days", type=click.FloatRange(0), default=1, show_default=True, help="What is younger stays.")
+def gc(really: bool, keep: tuple[str, ...], days: float) -> None:
+    """List what no figure names and nothing needs that one names; with --delete, delete it."""
+    from arl.store import runs_root, unused
+
+    root, folders = runs_root(), _figure_folders()
+    named = unused.named_by_figures(folders)
+    found = unused.unused(root, named, keep, days)
+    if really:
+        unused.refuse_without_figures(root, folders, named, keep)
+        found = unused.delete(root, found)
+    for line in unused.sizes_text(found):
+        click.echo(line)
+    click.echo("deleted" if really else "nothing was deleted; arl gc --delete deletes these")
+
+
+def _figure_folders() -> list[Path]:
+    """Where figures may lie: where they go now, the store's, the explorer's exports, the project's."""
+    from arl.machine import folder
+    from arl.store import project_root, runs_root
+
+    places = (folder("ARL_FIGURES"), runs_root() / "figures", runs_root() / "exports", project_root() / "figures")
+    return list(dict.fromkeys(place for place in places if place is not None))
+
+
 @cli.command("notebooks")
 @click.argument("copy_to", metavar="COPY_TO")
 def notebooks_command(copy_to: str) -> None:

@@ -18,7 +18,7 @@ from arl.defences.base import Defence
 from arl.inputs import anchored_fields, by_annotation
 from arl.messages import ConfigError
 from arl.parameters import Parameters, named, names
-from arl.store import Run, dated, is_run, runs_root
+from arl.store import Run, dated, run_in, runs_root
 
 # What tells runs of the store apart, in the order in which it is listed.
 TELLING = (
@@ -45,7 +45,7 @@ class Listed:
     def result(self) -> dict[str, Any] | None:
         return self.run.result
 
-    @cached_property
+    @property
     def spec(self) -> dict[str, Any]:
         return self.run.spec
 
@@ -99,8 +99,8 @@ def chosen(wanted: Wanted) -> list[Listed]:
     values = typed(dict(wanted.settings))
     since = _moment(wanted.since) if wanted.since else 0.0
     there = dated(kinds=_kinds(wanted.kinds))
-    newest = (Listed(Run(folder), when) for folder, when in reversed(there) if when >= since and is_run(folder))
-    meant = (each for each in newest if _fits(each, values, wanted.preset))
+    newest = ((run_in(folder), when) for folder, when in reversed(there) if when >= since)
+    meant = (each for each in (Listed(run, when) for run, when in newest if run) if _fits(each, values, wanted.preset))
     if wanted.sort is None:
         return _first(meant, wanted.last)[::-1]
     found = list(meant)

@@ -112,7 +112,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The JSON object in `path`; None where there is none, or something else. Raises `UserError` where it may not be read."""
     with explained(path, reading=True):
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
             return None
     return value if isinstance(value, dict) else None

@@ -51,9 +51,11 @@ class Run:
     It is the journal of a training: `restore` and `keep`. What the system refuses is a `UserError` that names the file.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, spec: dict[str, Any] | None = None):
+        """`spec`: what defines it, where that was read already; it does not change."""
         self.folder = folder
         self.id = folder.name
+        self._spec = spec
 
     def __repr__(self) -> str:
         return f"Run({self.id!r}, {'finished' if self.result is not None else 'unfinished'})"
@@ -62,7 +64,7 @@ class Run:
     def spec(self) -> dict[str, Any]:
         """What defines the run, from `config.json`."""
         path = self.folder / "config.json"
-        if (spec := read_json(path)) is None:
+        if (spec := self._spec or read_json(path)) is None:
             raise UserError(f"{path}: found no configuration of a run, accepted: JSON, as the store writes it")
         return spec
 
@@ -262,12 +264,12 @@ def stored(root: Path | None = None, kinds: Collection[str] = (), part: str = ""
     `kinds`: of these alone; `part`: of those whose ids hold it. What is left out so is not read.
     """
     for folder, _ in dated(root, kinds, part):
-        if is_run(folder):
-            yield Run(folder)
+        if (run := run_in(folder)) is not None:
+            yield run
 
 
 def dated(root: Path | None = None, kinds: Collection[str] = (), part: str = "") -> list[tuple[Path, float]]:
-    """The folders that `stored` looks at, oldest first, and when each was begun, in seconds since 1970; `is_run` has not seen them."""
+    """The folders that `stored` looks at, oldest first, and when each was begun, in seconds since 1970; `run_in` has not seen them."""
     root = root or runs_root()
     check_version(root)
     with explained(root, reading=True):
@@ -289,19 +291,19 @@ def dated(root: Path | None = None, kinds: Collection[str] = (), part: str = "")
     return [(root / name, when) for when, name in sorted(found)]
 
 
-def is_run(folder: Path) -> bool:
-    """Whether `folder` holds what `obtain` makes: it is called after what its configuration defines."""
+def run_in(folder: Path) -> Run | None:
+    """The run in `folder`, which is called after what its configuration defines, as `obtain` makes it; None for another's, said once."""
     try:
         spec = read_json(folder / "config.json")
         if spec is not None and isinstance(spec.get("kind"), str) and run_id(spec) == folder.name:
-            return True
+            return Run(folder, spec)
     except UserError as error:
         _leave_out(str(error))
-        return False
+        return None
     except ValueError:  # NaN
         pass
     _leave_out(f"{folder / 'config.json'}: not the configuration of a run")
-    return False
+    return None
 
 
 @cache

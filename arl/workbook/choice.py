@@ -92,7 +92,7 @@ def _of_these_classes(row: Row) -> bool:
     return all(row.of(kind).spec.get("source") == player.spec()["source"] for player, kind in own.items())
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 15)  # of a store of thousands of rows, each
 def essence(cfg: RunConfig) -> dict[str, Any]:
     """The fields that make a difference to the row of `cfg`, and no others."""
     of_faces = {"rendered": ("data_seed", "identities", "per_identity"), "orl": ()}.get(
