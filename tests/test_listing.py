@@ -111,7 +111,7 @@ def test_each_file_is_read_once_and_only_where_it_is_asked_for(rows, monkeypatch
 
     monkeypatch.setattr(runs, "read_json", count)
     listing.runs_text()
-    assert max(read.values()) == 1 and len(read) == 2 * 10
+    assert max(read.values()) == 1 and len(read) == 2 * 13
     read.clear()
     listing.runs_text(Wanted(("row",), last=1))
     assert set(read) == {(rows[2]["row"], "config.json"), (rows[2]["row"], "result.json")}

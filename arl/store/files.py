@@ -150,7 +150,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _locked(path: Path, wait: bool = True) -> FileLock | SoftFileLock:
-    """The lock `path`, taken. Raises `Timeout` where another has it and nobody is to `wait`, or `UserError`."""
+    """The lock `path`, taken. Raises `UserError`, of a `Timeout` where another has it and nobody is to `wait`."""
     with explained(path):
         lock = FileLock(path)
         try:
@@ -173,15 +173,17 @@ def _locked(path: Path, wait: bool = True) -> FileLock | SoftFileLock:
 @contextmanager
 def tried(path: Path) -> Iterator[bool]:
     """Within, this process alone makes or deletes `path`: true; or another one is at work on it: false. Nobody waits."""
+    lock = None
     try:
         lock = _locked(path.with_name(f".{path.name}.lock"), wait=False)
-    except Timeout:
-        yield False
-        return
+    except UserError as error:
+        if not isinstance(error.__cause__, Timeout):
+            raise
     try:
-        yield True
+        yield lock is not None
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
 
 
 def at_work(path: Path) -> bool:
