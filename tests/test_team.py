@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from synthetic import DATA, PHOTOGRAPHS, make_row, write_row, write_run
-from test_store import Refusing, make, refuse
+from test_store import Refusing, make, refuse, without_locks
 
 import arl
-from arl import experiment
+from arl import experiment, gate, schedule
 from arl.config import RunConfig
 from arl.data import open_rendered
 from arl.messages import UserError
@@ -586,3 +586,32 @@ def test_who_is_at_work_is_seen_without_waiting(store):
         with tried(store / "a") as again:
             assert not again
     assert not files.at_work(store / "a") and not files.at_work(store / "b") and not (store / ".b.lock").exists()
+
+
+def test_who_is_at_work_is_seen_where_there_are_no_locks(store, monkeypatch):
+    without_locks(monkeypatch, errno.ENOLCK)
+    store.mkdir()
+    with locked(store / "a"):
+        assert (store / ".a.owner").exists() and files.at_work(store / "a")
+        with tried(store / "a") as free:
+            assert not free
+    assert not files.at_work(store / "a")
+    with tried(store / "a") as free:
+        assert free
+
+
+def test_a_sweep_log_of_another_is_one_line(store, monkeypatch):
+    (store / "sweep.log").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"sweep.log: found a folder where a file is wanted, accepted: "):
+        schedule._Sweep([RunConfig.preset("tiny")], 1).run()
+
+
+def test_each_interpreter_has_its_own_kernel(store, monkeypatch):
+    monkeypatch.setenv("JUPYTER_PATH", "")
+    gate.kernel()
+    monkeypatch.setattr(gate.platform, "node", lambda: "elsewhere")
+    gate.kernel()
+    kernels = list((store / ".jupyter").glob("*/kernels/python3/kernel.json"))
+    assert len(kernels) == 2 and os.environ["JUPYTER_PATH"].split(os.pathsep)[0] in map(
+        str, (store / ".jupyter").iterdir()
+    )
