@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 from synthetic import DATA, PHOTOGRAPHS, make_row, write_row, write_run
 from test_store import Refusing, make, refuse, without_locks
 
@@ -177,6 +178,10 @@ def test_what_no_figure_names_goes_and_what_it_stands_on_stays(two, store, here)
     assert loose["recogniser"] == shared
     wanted = set(loose.values()) - {shared}
     assert gone(store) == wanted
+    order = [each.kind for each in unused.unused(store, {kept["row"]})]
+    assert set(order[:2]) == {"bits", "map"} and order[2] == "row" and order[-1] == "encoder", (
+        "none loses what it needs"
+    )
     code, out, _ = here("gc")
     assert code == 0 and all(id in out for id in wanted) and "nothing was deleted" in out and kept["row"] not in out
     assert "row: 1, " in out and "all: 6, " in out and "3.0 days" in out
@@ -358,6 +363,24 @@ def test_a_row_goes_to_another_store_with_all_that_it_stands_on(packed, store, t
     assert not (other / archive.STAGE).exists() and (other / "store.json").exists()
 
 
+def test_a_trained_row_is_found_where_it_was_imported_and_draws_the_same_pictures(shared_store, tmp_path, monkeypatch):
+    row = arl.run(RunConfig.preset("tiny"))
+    archive.write(tmp_path / "a.tar", [row.run])
+    other = tmp_path / "other"
+    archive.read(tmp_path / "a.tar", other)
+    monkeypatch.setenv("ARL_RUNS", str(other))
+    (other / "data").symlink_to(shared_store / "data")
+    found = experiment.find(row.config)
+    assert found.id == row.id and found.result == row.result and found.run.folder.parent == other
+    assert all(run.result is not None and run.folder.parent == other for run in found.runs.values())
+    t = found.experiment.split.t[:3]
+    assert torch.equal(found.reconstruct(t), row.reconstruct(t))
+    figure(other, row.id)
+    (other / "data").unlink()
+    (other / "data").mkdir()
+    assert gone(other, days=0) == set(), "a row needs its judge, its encoder and its attackers"
+
+
 def test_export_means_what_runs_means(store, here, tmp_path):
     rows = [write_row(store, i)["row"] for i in range(3)]
     code, out, err = here("export", "b.tar", "--set", "lambda1=2", "--preset", "tiny")
@@ -396,17 +419,23 @@ def test_only_whole_runs_are_exported(store, tmp_path, damage):
 
 def test_photographs_and_what_judges_saw_of_them_stay_here(store, tmp_path):
     ids = make_row(store, 0, PHOTOGRAPHS)
-    spec = {"kind": "retrieval", "encoder": ids["encoder"]}
-    pictures = obtain(spec, lambda run: {"images": 30}).id
+    pictures = obtain({"kind": "retrieval", "encoder": ids["encoder"]}, lambda run: {"images": 30}).id
+    own = obtain({"kind": "mine", "attack": "mine", "source": "0", "encoder": ids["encoder"]}, lambda run: {}).id
     seen = obtain(
         {"kind": "embedding", "recogniser": {"kind": "dlib"}, "data": PHOTOGRAPHS, "images": "a"}, lambda _: {}
     )
     with pytest.raises(UserError, match="of photographs, accepted: runs that keep none"):
         archive.write(tmp_path / "a.tar", [seen])
-    lines = archive.write(tmp_path / "a.tar", [Run(store / ids["row"]), Run(store / pictures)])
-    assert f"left here: the photographs, what judges saw of them, and {pictures}, which keep them" in lines
+    lines = archive.write(tmp_path / "a.tar", [Run(store / id) for id in (ids["row"], pictures, own)])
+    assert f"left here: the photographs, what judges saw of them, and {own}, {pictures}, which keep them" in lines
     names = "".join(tarfile.open(tmp_path / "a.tar").getnames())
-    assert ids["row"] in names and pictures not in names and "embedding" not in names and "data" not in names
+    assert (
+        ids["row"] in names
+        and pictures not in names
+        and own not in names
+        and "embedding" not in names
+        and "data" not in names
+    )
     drawn = make_row(store, 1)
     assert len(archive.write(tmp_path / "b.tar", [Run(store / drawn["row"])])) == 1
 

@@ -104,8 +104,12 @@ def _wrong(run: Run, result: dict[str, Any]) -> str:
 
 
 def _shows_photographs(run: Run, specs: dict[str, dict[str, Any]]) -> bool:
-    """Whether pictures of people who were not drawn, or what a judge saw of them, can be read out of it."""
-    keeps = kind_of_id(run.id) == "embedding" or "images" in (run.result or {})  # an attacker that stands on so many
+    """Whether pictures of people who were not drawn, or what a judge saw of them, can be read out of it.
+
+    An attacker that stands on images says in its result how many; of a user's own nobody knows what it keeps.
+    """
+    own = {"attack", "source"} <= set(run.spec)
+    keeps = kind_of_id(run.id) == "embedding" or "images" in (run.result or {}) or own
     return keeps and on_photographs([run.id], specs)
 
 
