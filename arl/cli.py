@@ -174,7 +174,7 @@ def export_command(archive: str, ids: tuple[str, ...], **meant: Any) -> None:
     if any(meant.values()):
         settings = tuple(split_settings(meant.pop("settings")).items())
         found += [each.run for each in listing.chosen(listing.Wanted(("row",), settings, **meant)) if each.result]
-    for line in archives.write(Path(anchored_path("ARCHIVE", archive)), found):
+    for line in archives.export_archive(Path(anchored_path("ARCHIVE", archive)), found):
         click.echo(line)
 
 
@@ -184,7 +184,7 @@ def import_command(archive: str) -> None:
     """Put the runs of ARCHIVE, which `arl export` wrote, into the store, once every byte of it has been checked."""
     from arl.store import archive as archives
 
-    for line in archives.read(Path(anchored_path("ARCHIVE", archive))):
+    for line in archives.import_archive(Path(anchored_path("ARCHIVE", archive))):
         click.echo(line)
 
 

@@ -31,7 +31,7 @@ DAY = 86400
 def test_a_store_says_its_version_when_it_is_begun(store):
     obtain({"kind": "test"}, lambda run: {})
     said = json.loads((store / "store.json").read_text())
-    assert said["version"] == version.VERSION and said["made_with"]["arl"] == arl.__version__
+    assert said["version"] == version.STORE_VERSION and said["made_with"]["arl"] == arl.__version__
     before = (store / "store.json").stat().st_mtime_ns
     obtain({"kind": "other"}, lambda run: {})
     assert (store / "store.json").stat().st_mtime_ns == before, "once"
@@ -44,8 +44,8 @@ def test_a_store_of_before_is_of_version_1(store):
 
 WRONG = [
     (
-        f'{{"version": {version.VERSION + 2}}}',
-        f"found a store of version {version.VERSION + 2} in ",
+        f'{{"version": {version.STORE_VERSION + 2}}}',
+        f"found a store of version {version.STORE_VERSION + 2} in ",
         "a newer arl made it",
     ),
     ('{"version": 0}', "found a store of version 0 in ", "an older arl made it"),
@@ -95,7 +95,7 @@ def test_what_is_written_has_the_rights_that_the_umask_leaves(store, tmp_path, u
     try:
         run = obtain({"kind": "test"}, make)
         open_rendered(2, 2, 32, 0, progress=False)
-        archive.write(tmp_path / "a.tar", [run])
+        archive.export_archive(tmp_path / "a.tar", [run])
     finally:
         os.umask(before)
     paths = [path for path in store.rglob("*") if path.is_file()]
@@ -112,12 +112,12 @@ def test_what_is_written_has_the_rights_that_the_umask_leaves(store, tmp_path, u
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to a group that it is not in")
 def test_a_setgid_store_gives_all_to_its_group(store, tmp_path):
     make_row(tmp_path / "other", 0)
-    archive.write(tmp_path / "a.tar", list(stored(tmp_path / "other")))
+    archive.export_archive(tmp_path / "a.tar", list(stored(tmp_path / "other")))
     store.mkdir()
     os.chown(store, -1, 54321)
     store.chmod(0o2775)
     obtain({"kind": "test"}, make)
-    archive.read(tmp_path / "a.tar", store)
+    archive.import_archive(tmp_path / "a.tar", store)
     assert {path.stat().st_gid for path in store.rglob("*")} == {54321}
 
 
@@ -323,7 +323,7 @@ def packed(store, tmp_path):
     """An archive of one row; its ids by kind."""
     ids = make_row(store, 0)
     make_row(store, 1)
-    archive.write(tmp_path / "a.tar", [Run(store / ids["row"])])
+    archive.export_archive(tmp_path / "a.tar", [Run(store / ids["row"])])
     return ids
 
 
@@ -336,7 +336,7 @@ def refused(path: Path, root: Path, *parts: str) -> None:
     """`path` is refused in one line with `parts`, and nothing of it is in `root`."""
     before = content(root)
     with pytest.raises(UserError) as caught:
-        archive.read(path, root)
+        archive.import_archive(path, root)
     line = str(caught.value)
     assert "\n" not in line and line.startswith(str(path)) and all(part in line for part in parts), line
     assert content(root) == before and not (root / unused.STAGE).exists()
@@ -356,18 +356,18 @@ def repack(path: Path, change) -> Path:
 
 def test_a_row_goes_to_another_store_with_all_that_it_stands_on(packed, store, tmp_path, here):
     other = tmp_path / "other"
-    assert archive.read(tmp_path / "a.tar", other) == [f"5 runs put into {other}, 0 were there"]
+    assert archive.import_archive(tmp_path / "a.tar", other) == [f"5 runs put into {other}, 0 were there"]
     assert content(other) == {n: b for n, b in content(store).items() if n.split("/")[0] in packed.values()}
     assert [Run(other / id).seconds for id in packed.values()] == [Run(store / id).seconds for id in packed.values()]
-    assert archive.read(tmp_path / "a.tar", other) == [f"0 runs put into {other}, 5 were there"]
+    assert archive.import_archive(tmp_path / "a.tar", other) == [f"0 runs put into {other}, 5 were there"]
     assert not (other / archive.STAGE).exists() and (other / "store.json").exists()
 
 
 def test_a_trained_row_is_found_where_it_was_imported_and_draws_the_same_pictures(shared_store, tmp_path, monkeypatch):
     row = arl.run(RunConfig.preset("tiny"))
-    archive.write(tmp_path / "a.tar", [row.run])
+    archive.export_archive(tmp_path / "a.tar", [row.run])
     other = tmp_path / "other"
-    archive.read(tmp_path / "a.tar", other)
+    archive.import_archive(tmp_path / "a.tar", other)
     monkeypatch.setenv("ARL_RUNS", str(other))
     (other / "data").symlink_to(shared_store / "data")
     found = experiment.find(row.config)
@@ -413,7 +413,7 @@ def test_only_whole_runs_are_exported(store, tmp_path, damage):
         path = store / ids["row"] / "result.json"
         path.write_text(path.read_text().replace('"low": ', '"low": 1', 1))
     with pytest.raises(UserError, match="^(row|encoder|decoder|features)-.*: found .* accepted: ") as caught:
-        archive.write(tmp_path / "a.tar", [Run(store / ids["row"])])
+        archive.export_archive(tmp_path / "a.tar", [Run(store / ids["row"])])
     assert "\n" not in str(caught.value) and not list(tmp_path.glob("*.tar"))
 
 
@@ -425,8 +425,8 @@ def test_photographs_and_what_judges_saw_of_them_stay_here(store, tmp_path):
         {"kind": "embedding", "recogniser": {"kind": "dlib"}, "data": PHOTOGRAPHS, "images": "a"}, lambda _: {}
     )
     with pytest.raises(UserError, match="of photographs, accepted: runs that keep none"):
-        archive.write(tmp_path / "a.tar", [seen])
-    lines = archive.write(tmp_path / "a.tar", [Run(store / id) for id in (ids["row"], pictures, own)])
+        archive.export_archive(tmp_path / "a.tar", [seen])
+    lines = archive.export_archive(tmp_path / "a.tar", [Run(store / id) for id in (ids["row"], pictures, own)])
     assert f"left here: the photographs, what judges saw of them, and {own}, {pictures}, which keep them" in lines
     names = "".join(tarfile.open(tmp_path / "a.tar").getnames())
     assert (
@@ -437,12 +437,12 @@ def test_photographs_and_what_judges_saw_of_them_stay_here(store, tmp_path):
         and "data" not in names
     )
     drawn = make_row(store, 1)
-    assert len(archive.write(tmp_path / "b.tar", [Run(store / drawn["row"])])) == 1
+    assert len(archive.export_archive(tmp_path / "b.tar", [Run(store / drawn["row"])])) == 1
 
 
 def test_a_run_with_other_bytes_is_refused_and_one_that_is_not_finished_makes_room(packed, store, tmp_path):
     other = tmp_path / "other"
-    archive.read(tmp_path / "a.tar", other)
+    archive.import_archive(tmp_path / "a.tar", other)
     result = other / packed["encoder"] / "result.json"
     mine = result.read_text()
     result.write_text(mine + " ")
@@ -452,7 +452,7 @@ def test_a_run_with_other_bytes_is_refused_and_one_that_is_not_finished_makes_ro
     (other / packed["encoder"] / "metrics.jsonl").write_text("half an epoch")
     with locked(other / packed["encoder"]):
         refused(tmp_path / "a.tar", other, packed["encoder"], "at work in another process")
-    assert archive.read(tmp_path / "a.tar", other) == [f"2 runs put into {other}, 3 were there"]
+    assert archive.import_archive(tmp_path / "a.tar", other) == [f"2 runs put into {other}, 3 were there"]
     assert result.read_text() == mine and "half" not in (other / packed["encoder"] / "metrics.jsonl").read_text()
 
 
@@ -593,12 +593,12 @@ def test_an_import_that_was_killed_goes_on(packed, store, tmp_path, monkeypatch)
     monkeypatch.setattr(Path, "replace", killed)
     monkeypatch.setattr(archive, "_clear", lambda stage: None)  # as after kill -9
     with pytest.raises(KeyboardInterrupt):
-        archive.read(tmp_path / "a.tar", other)
+        archive.import_archive(tmp_path / "a.tar", other)
     monkeypatch.undo()
     there = {run.id: run for run in stored(other)}
     assert len(there) == 2 and packed["row"] not in there and all(run.result is not None for run in there.values())
     assert (other / archive.STAGE).is_dir()
-    assert archive.read(tmp_path / "a.tar", other) == [f"3 runs put into {other}, 2 were there"]
+    assert archive.import_archive(tmp_path / "a.tar", other) == [f"3 runs put into {other}, 2 were there"]
     assert not (other / archive.STAGE).exists() and len(list(stored(other))) == 5
 
 
@@ -611,20 +611,20 @@ def test_no_room_is_one_line_before_anything_is_written(packed, tmp_path, monkey
 def test_who_is_at_work_is_seen_without_waiting(store):
     store.mkdir()
     with tried(store / "a") as free:
-        assert free and files.at_work(store / "a")
+        assert free and files.taken(store / "a")
         with tried(store / "a") as again:
             assert not again
-    assert not files.at_work(store / "a") and not files.at_work(store / "b") and not (store / ".b.lock").exists()
+    assert not files.taken(store / "a") and not files.taken(store / "b") and not (store / ".b.lock").exists()
 
 
 def test_who_is_at_work_is_seen_where_there_are_no_locks(store, monkeypatch):
     without_locks(monkeypatch, errno.ENOLCK)
     store.mkdir()
     with locked(store / "a"):
-        assert (store / ".a.owner").exists() and files.at_work(store / "a")
+        assert (store / ".a.owner").exists() and files.taken(store / "a")
         with tried(store / "a") as free:
             assert not free
-    assert not files.at_work(store / "a")
+    assert not files.taken(store / "a")
     with tried(store / "a") as free:
         assert free
 

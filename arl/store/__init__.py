@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from arl.store.files import (
-    at_work,
     explain,
     explained,
     file_sha256,
@@ -11,6 +10,7 @@ from arl.store.files import (
     make_folder,
     part_of,
     read_json,
+    taken,
     tidy,
     tried,
     write_atomically,
@@ -43,7 +43,6 @@ __all__ = [
     "Run",
     "Tensors",
     "UnknownRunError",
-    "at_work",
     "begin",
     "check_version",
     "checkout",
@@ -68,6 +67,7 @@ __all__ = [
     "settle",
     "sound",
     "stored",
+    "taken",
     "tidy",
     "tried",
     "unpack",

@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 from arl.machine import free_bytes
 from arl.messages import UserError
 from arl.store.files import explained, file_sha256, locked, make_folder, part_of, read_json, tried
-from arl.store.needs import kind_of_id, measured_on, needs, on_photographs, standing_on
+from arl.store.needs import kind_of_id, measurements_on, needs, on_photographs, standing_on
 from arl.store.provenance import made_with, runs_root
 from arl.store.runs import DamagedError, Run, run_id, stored
 from arl.store.unused import STAGE, set_aside
-from arl.store.version import VERSION, begin, check_version
+from arl.store.version import STORE_VERSION, begin, check_version
 
 FORMAT = 1  # of the archive
 FILES = (
@@ -36,7 +36,7 @@ FILES = (
     "result.json",
 )  # of a run; no other name is written or read
 MANIFEST, MOST = "manifest.json", 64 << 20  # bytes
-WHOLE = "an archive as `arl export` wrote it"
+AN_ARCHIVE = "an archive as `arl export` wrote it"
 
 
 class _File(NamedTuple):
@@ -51,7 +51,7 @@ Files = dict[str, dict[str, _File]]  # by run, by name
 # -- writing ------------------------------------------------------------------------------------------------------
 
 
-def write(archive: Path, runs: Sequence[Run]) -> list[str]:
+def export_archive(archive: Path, runs: Sequence[Run]) -> list[str]:
     """Write `runs`, what they need and what was measured on them to the new file `archive`; what is to be said of it, in lines.
 
     Raises `UserError`, one line, where a run is not finished, damaged, or has lost what it needs, and where `archive` is there.
@@ -62,7 +62,7 @@ def write(archive: Path, runs: Sequence[Run]) -> list[str]:
         raise UserError(f"{archive}: found a file, accepted: a new name")
     specs = {run.id: run.spec for run in stored(runs[0].folder.parent)}
     ids = standing_on([run.id for run in runs], specs)
-    ids |= measured_on(ids, specs)
+    ids |= measurements_on(ids, specs)
     root, left_out = runs[0].folder.parent, set()
     for id in ids:
         _whole(Run(root / id, specs[id]), specs)
@@ -138,7 +138,7 @@ def _files_of(folder: Path) -> dict[str, _File]:
 
 def _pack(archive: Path, root: Path, files: Files) -> None:
     said = {id: {name: file._asdict() for name, file in each.items()} for id, each in files.items()}
-    manifest = {"archive": FORMAT, "store": VERSION, "made_with": made_with(), "runs": said}
+    manifest = {"archive": FORMAT, "store": STORE_VERSION, "made_with": made_with(), "runs": said}
     part = part_of(archive)
     with explained(archive):
         try:
@@ -166,7 +166,7 @@ def _member(name: str, size: int, mtime: float) -> tarfile.TarInfo:
 # -- reading ------------------------------------------------------------------------------------------------------
 
 
-def read(archive: Path, root: Path | None = None) -> list[str]:
+def import_archive(archive: Path, root: Path | None = None) -> list[str]:
     """Put the runs of `archive` into the store `root`; what was done, in lines.
 
     Every byte is checked before the first run is put in place; a run that is there is kept where its bytes are the same. Killed in the
@@ -210,18 +210,20 @@ def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
     except UserError:
         raise
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:  # all that a header can hold
-        raise UserError(f"{archive}: found a file that is cut or not a tar ({error}), accepted: {WHOLE}") from None
+        raise UserError(f"{archive}: found a file that is cut or not a tar ({error}), accepted: {AN_ARCHIVE}") from None
 
 
 def _manifest(archive: Path, tar: tarfile.TarFile) -> Files:
     """What the first member says of the others. Raises `UserError`."""
     member = tar.next()
     if member is None or member.name != MANIFEST or not member.isreg() or member.size > MOST:
-        raise UserError(f"{archive}: found no {MANIFEST} at its beginning, accepted: {WHOLE}")
+        raise UserError(f"{archive}: found no {MANIFEST} at its beginning, accepted: {AN_ARCHIVE}")
     try:
         manifest = json.loads(tar.extractfile(member).read())
         version = manifest["archive"], manifest["store"]
-        newer = next((found for found, known in zip(version, (FORMAT, VERSION), strict=True) if found > known), None)
+        newer = next(
+            (found for found, known in zip(version, (FORMAT, STORE_VERSION), strict=True) if found > known), None
+        )
         if newer is not None:
             raise UserError(f"{archive}: found version {newer}, accepted: up to {FORMAT}; a newer arl made it")
         files = {id: {name: _File(**file) for name, file in each.items()} for id, each in manifest["runs"].items()}
@@ -229,7 +231,7 @@ def _manifest(archive: Path, tar: tarfile.TarFile) -> Files:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         sound = False
     if not sound:
-        raise UserError(f"{archive}: found a {MANIFEST} that names no runs, accepted: {WHOLE}")
+        raise UserError(f"{archive}: found a {MANIFEST} that names no runs, accepted: {AN_ARCHIVE}")
     return files
 
 
@@ -266,7 +268,7 @@ def _unpack(archive: Path, tar: tarfile.TarFile, files: Files, stage: Path, ther
             continue
         if member.name not in wanted or not member.isreg() or member.issparse():
             raise UserError(
-                f"{archive}: found {member.name[:80]!r}, which its manifest does not name, accepted: {WHOLE}"
+                f"{archive}: found {member.name[:80]!r}, which its manifest does not name, accepted: {AN_ARCHIVE}"
             )
         id, name = wanted.pop(member.name)
         file = files[id][name]
@@ -274,11 +276,11 @@ def _unpack(archive: Path, tar: tarfile.TarFile, files: Files, stage: Path, ther
             make_folder(stage / id)
         target = None if id in there else stage / id / name
         if member.size != file.bytes or _copy(tar, member, target) != file.sha256:
-            raise UserError(f"{archive}: found other bytes in {member.name} than were written, accepted: {WHOLE}")
+            raise UserError(f"{archive}: found other bytes in {member.name} than were written, accepted: {AN_ARCHIVE}")
         if target is not None:
             os.utime(target, (file.mtime, file.mtime))
     if wanted:
-        raise UserError(f"{archive}: found no {sorted(wanted)[0]}, which its manifest names, accepted: {WHOLE}")
+        raise UserError(f"{archive}: found no {sorted(wanted)[0]}, which its manifest names, accepted: {AN_ARCHIVE}")
 
 
 def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path | None) -> str:
@@ -302,10 +304,10 @@ def _check_run(archive: Path, run: Run) -> None:
     except ValueError:  # NaN
         called = False
     if not called:
-        raise UserError(f"{archive}: found {run.id}, which another configuration defines, accepted: {WHOLE}")
+        raise UserError(f"{archive}: found {run.id}, which another configuration defines, accepted: {AN_ARCHIVE}")
     wrong = "no result" if result is None else _wrong(run, result)
     if wrong:
-        raise UserError(f"{archive}: found {wrong} in {run.id}, accepted: {WHOLE}")
+        raise UserError(f"{archive}: found {wrong} in {run.id}, accepted: {AN_ARCHIVE}")
 
 
 def _place(archive: Path, staged: Path, folder: Path) -> bool:

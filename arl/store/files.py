@@ -186,7 +186,7 @@ def tried(path: Path) -> Iterator[bool]:
             lock.release()
 
 
-def at_work(path: Path) -> bool:
+def taken(path: Path) -> bool:
     """Whether a process makes `path` now, or that cannot be seen. A lock that nobody has taken yet is not made."""
     lock = path.with_name(f".{path.name}.lock")
     if not lock.exists() and not lock.with_suffix(".owner").exists():

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-NAMED = re.compile(r"[\w.]+-[0-9a-f]{12}(?![0-9a-f])")
+AN_ID = re.compile(r"[\w.]+-[0-9a-f]{12}(?![0-9a-f])")
 # Measured on finished runs for a figure or a judge: each goes with what it stands on, and is made again where it is missing.
 MEASURED = ("bits", "probes", "map")  # of rows and encoders
 LOOKED_AT = ("embedding", "check", "eyes")  # of faces and judges
@@ -18,7 +18,7 @@ Specs = Mapping[str, dict[str, Any]]  # what defines each run of a store, by its
 
 def ids_in(text: str) -> set[str]:
     """Whatever in `text` looks like the id of a run."""
-    return set(NAMED.findall(text))
+    return set(AN_ID.findall(text))
 
 
 def kind_of_id(id: str) -> str:
@@ -43,7 +43,7 @@ def standing_on(ids: Iterable[str], specs: Specs) -> set[str]:
     return found
 
 
-def measured_on(ids: set[str], specs: Specs, kinds: Iterable[str] = MEASURED) -> set[str]:
+def measurements_on(ids: set[str], specs: Specs, kinds: Iterable[str] = MEASURED) -> set[str]:
     """The runs of `kinds` that need some of `ids` and nothing else."""
     found = set()
     for id, spec in specs.items():
@@ -55,12 +55,12 @@ def measured_on(ids: set[str], specs: Specs, kinds: Iterable[str] = MEASURED) ->
 def looked_at_for(ids: set[str], specs: Specs) -> set[str]:
     """What judges have seen of the faces of `ids`: the embeddings, checks and eyes of no other judge and no other faces."""
     judges = {_text(judge) for id in ids for judge in _judges(specs[id])}
-    faces = {_text(spec) for id in ids for spec in faces_of(specs[id])}
+    faces = {_text(spec) for id in ids for spec in faces_in(specs[id])}
     found = set()
     for id, spec in specs.items():
         if kind_of_id(id) in LOOKED_AT and needs(spec) <= ids:
             if all(_text(judge) in judges for judge in _judges(spec)) and all(
-                _text(data) in faces for data in faces_of(spec)
+                _text(data) in faces for data in faces_in(spec)
             ):
                 found.add(id)
     return found
@@ -77,7 +77,7 @@ def warm_of(id: str, specs: Specs) -> set[str]:
     }
 
 
-def faces_of(spec: dict[str, Any]) -> list[dict[str, Any]]:
+def faces_in(spec: dict[str, Any]) -> list[dict[str, Any]]:
     """What defines the faces that `spec` names: the data, the extra data."""
     return [spec[name] for name in ("data", "extra_data") if isinstance(spec.get(name), dict)]
 
@@ -87,7 +87,7 @@ def on_photographs(ids: Iterable[str], specs: Specs) -> bool:
     seen = standing_on(ids, specs)
     if any(need not in specs for id in seen for need in needs(specs[id])):
         return True
-    kinds = {faces.get("kind") for id in seen for faces in faces_of(specs[id])}
+    kinds = {faces.get("kind") for id in seen for faces in faces_in(specs[id])}
     return kinds != {"rendered"}
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from arl.messages import UserError, say
-from arl.store.files import at_work, explained, locked, make_folder, read_json, tried
+from arl.store.files import explained, locked, make_folder, read_json, taken, tried
 from arl.store.needs import (
     LOOKED_AT,
     MEASURED,
-    faces_of,
+    faces_in,
     ids_in,
     kind_of_id,
     looked_at_for,
-    measured_on,
+    measurements_on,
     needs,
     standing_on,
     warm_of,
@@ -61,14 +61,12 @@ def unused(root: Path, named: set[str], keep: Sequence[str] = (), days: float = 
     begun = {id for id, run in runs.items() if not (run.folder / "result.json").exists()}
     since = time.time() - days * DAY
     young = {id for id, run in runs.items() if _written(run.folder) > since}
-    busy = {id for id in begun if at_work(runs[id].folder)}
+    busy = {id for id in begun if taken(runs[id].folder)}
     wanted = {find_run(part, root).id for part in keep} | named | young | busy
     kept = _kept(wanted, specs, begun)
     found = [_weighed(runs[id].folder, kind_of_id(id)) for id in specs if id not in kept]
-    found = sorted(
-        (each for each in found if not at_work(each.folder)), key=lambda each: _rank(specs[each.folder.name])
-    )
-    used = [faces for id in kept for faces in faces_of(specs[id])]
+    found = sorted((each for each in found if not taken(each.folder)), key=lambda each: _rank(specs[each.folder.name]))
+    used = [faces for id in kept for faces in faces_in(specs[id])]
     return found + [each for each in _faces(root, used) if _written(each.folder) <= since]
 
 
@@ -77,7 +75,7 @@ def _kept(wanted: set[str], specs: dict[str, dict[str, Any]], begun: set[str]) -
     kept = standing_on(wanted, specs)
     for id in kept & begun:
         kept = kept | warm_of(id, specs) if kind_of_id(id) == "encoder" else kept
-    kept |= measured_on(kept, specs)
+    kept |= measurements_on(kept, specs)
     return kept | looked_at_for(kept, specs)
 
 
@@ -100,7 +98,7 @@ def _faces(root: Path, used: list[dict[str, Any]]) -> list[Unused]:
         spec = (read_json(folder / "meta.json") or {}).get("spec")
         if not isinstance(spec, dict) or not isinstance(spec.get("kind"), str) or run_id(spec) != folder.name:
             continue
-        if not any(all(faces.get(name) == value for name, value in spec.items()) for faces in used) and not at_work(
+        if not any(all(faces.get(name) == value for name, value in spec.items()) for faces in used) and not taken(
             folder
         ):
             found.append(_weighed(folder, "data"))
