@@ -178,8 +178,8 @@ def _work(look: _Look) -> list[str]:
 def seconds_a_unit(cfg: RunConfig) -> float | None:
     """Seconds that a unit of the sweep's costs takes, by the stored rows that are as large as `cfg`; None where there is none."""
     found = []
-    for run in stored():
-        if not run.id.startswith("row-") or (result := run.result) is None:
+    for run in stored(kinds=("row",)):
+        if (result := run.result) is None:
             continue
         try:
             other = RunConfig(**result["config"])

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -92,12 +93,34 @@ def check_command(preset: str, settings: tuple[str, ...], names: tuple[str, ...]
         sys.exit(1)
 
 
-@cli.command()
-def runs() -> None:
-    """List the runs of the store, oldest first."""
-    from arl.paper import runs_text
+def filters(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which stored runs are meant."""
+    preset = click.Choice(list(PRESETS))
+    for option in (
+        click.option("--since", metavar="DATE", help="Begun then or later, such as 2026-01-31."),
+        click.option("--preset", type=preset, help="Rows whose configuration is nearest to this preset."),
+        click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Rows made with it; repeatable."),
+        PLUGIN,
+    ):
+        command = option(command)
+    return command
 
-    click.echo(runs_text())
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="A list of objects instead of lines.")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="The last N of them.")
+@click.option("--sort", metavar="METRIC", help="By a figure, such as face_similarity, lowest first.")
+@filters
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="row, encoder, decoder, ...; repeatable.")
+def runs(kinds: tuple[str, ...], as_json: bool, **meant: Any) -> None:
+    """List the runs of the store, oldest first."""
+    from arl import listing
+
+    wanted = listing.Wanted(kinds, **meant | {"settings": tuple(split_settings(meant["settings"]).items())})
+    if as_json:
+        click.echo(json.dumps([each.as_json() for each in listing.chosen(wanted)], indent=1))
+    else:
+        click.echo(listing.runs_text(wanted))
 
 
 @cli.command()
@@ -131,6 +154,66 @@ def reproduce(preset: str, settings: tuple[str, ...], figures: str | None, names
     _settle()
     for executed in execute_all(names, parameters):
         click.echo(executed)
+
+
+@cli.command("export")
+@filters
+@click.option("--last", type=click.IntRange(1), metavar="N", help="The last N rows of them.")
+@click.argument("archive", metavar="ARCHIVE")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+def export_command(archive: str, ids: tuple[str, ...], **meant: Any) -> None:
+    """Put runs, and the runs that they stand on, into the new file ARCHIVE: those of ID, and the rows that the options mean.
+
+    Faces and embeddings are never in it.
+    """
+    from arl import listing
+    from arl.store import archive as archives
+    from arl.store import find_run
+
+    found = [find_run(id) for id in ids]
+    if any(meant.values()):
+        settings = tuple(split_settings(meant.pop("settings")).items())
+        found += [each.run for each in listing.chosen(listing.Wanted(("row",), settings, **meant)) if each.result]
+    for line in archives.export_archive(Path(anchored_path("ARCHIVE", archive)), found):
+        click.echo(line)
+
+
+@cli.command("import")
+@click.argument("archive", metavar="ARCHIVE")
+def import_command(archive: str) -> None:
+    """Put the runs of ARCHIVE, which `arl export` wrote, into the store, once every byte of it has been checked."""
+    from arl.store import archive as archives
+
+    for line in archives.import_archive(Path(anchored_path("ARCHIVE", archive))):
+        click.echo(line)
+
+
+@cli.command()
+@click.option("--delete", "really", is_flag=True, help="Delete it; else it is only listed.")
+@click.option("--keep", multiple=True, metavar="ID", help="A run to keep, with all that it needs; repeatable.")
+@click.option("--days", type=click.FloatRange(0), default=1, show_default=True, help="What is younger stays.")
+def gc(really: bool, keep: tuple[str, ...], days: float) -> None:
+    """List what no figure names and nothing needs that one names; with --delete, delete it."""
+    from arl.store import runs_root, unused
+
+    root, folders = runs_root(), _figure_folders()
+    named = unused.named_by_figures(folders)
+    found = unused.unused(root, named, keep, days)
+    if really:
+        unused.refuse_without_figures(root, folders, named, keep)
+        found = unused.delete(root, found)
+    for line in unused.sizes_text(found):
+        click.echo(line)
+    click.echo("deleted" if really else "nothing was deleted; arl gc --delete deletes these")
+
+
+def _figure_folders() -> list[Path]:
+    """Where figures may lie: where they go now, the store's, the explorer's exports, the project's."""
+    from arl.machine import folder
+    from arl.store import project_root, runs_root
+
+    places = (folder("ARL_FIGURES"), runs_root() / "figures", runs_root() / "exports", project_root() / "figures")
+    return list(dict.fromkeys(place for place in places if place is not None))
 
 
 @cli.command("notebooks")

@@ -37,7 +37,7 @@ from arl.messages import ConfigError, UserError, first_line, say
 from arl.metrics import best_cuts, mean_mcc
 from arl.protect import Halves, TrainingSchedule, halves, protect
 from arl.row import Row
-from arl.store import Continued, Run, obtain, pack, run_id, runs_root, sound, unpack
+from arl.store import Continued, Run, obtain, pack, run_id, run_of, sound, unpack
 from arl.training import initialised, precision
 
 WATCHED = 1000  # images of X2 on which utility is watched while Enc learns; it never learns from them
@@ -182,7 +182,7 @@ class Experiment:
     # -- the stages ---------------------------------------------------------------------------------------------
 
     def find(self) -> Row | None:
-        found = Run(runs_root() / run_id(self.row_spec))
+        found = run_of(self.row_spec)
         if (result := found.result) is None:
             return None
         if not {"runs", "measured_on", "mean_mcc"} <= set(result):

@@ -6,9 +6,11 @@ one line: name, what was found, what is accepted. The cheap ones come first; tho
 """
 
 import ast
+import hashlib
 import importlib.util
 import json
 import os
+import platform
 import sys
 import tempfile
 import threading
@@ -65,10 +67,11 @@ def environment(cfgs: Sequence[RunConfig] = ()) -> None:
 
 
 def store(cfgs: Sequence[RunConfig] = ()) -> None:
-    """The store's folder can be made and written to. One that holds results may be there to be read only."""
-    from arl.store import runs_root
+    """The store is of a version that is known; its folder can be made and written to. One with results may be there to be read only."""
+    from arl.store import check_version, runs_root
 
     root = runs_root()
+    check_version(root)
     try:
         holds_results = any(root.glob("*/result.json"))
     except OSError:
@@ -280,7 +283,7 @@ def _is_guard(statement: ast.stmt) -> bool:
 def kernel() -> None:
     """Let `python3` be this interpreter for every notebook started from here, whatever kernelspecs the user has. Raises `UserError`.
 
-    Jupyter looks into `$JUPYTER_PATH` first.
+    Jupyter looks into `$JUPYTER_PATH` first. In a store that several use, each interpreter of each machine has a folder of its own.
     """
     from arl.store import make_folder, runs_root, write_atomically
 
@@ -288,7 +291,8 @@ def kernel() -> None:
         raise UserError(f"kernel: found no ipykernel for {sys.executable}, accepted: after pip install ipykernel")
     if not sys.executable or not os.access(sys.executable, os.X_OK):
         raise UserError(f"kernel: found no interpreter at {sys.executable!r}, accepted: Python in a folder that exists")
-    base = runs_root().absolute() / ".jupyter"
+    whose = hashlib.sha256(f"{platform.node()} {sys.executable}".encode()).hexdigest()[:12]
+    base = runs_root().absolute() / ".jupyter" / whose
     folder = base / "kernels" / "python3"
     make_folder(folder)
     spec = {

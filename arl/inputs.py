@@ -70,7 +70,7 @@ def configuration(preset: str, fields: Mapping[str, Any]) -> RunConfig:
         if not isinstance(name, str) or name in ("self", "cls", "name", "preset"):  # they would be Python's arguments
             raise ConfigError(f"{name}: no such parameter, accepted: {', '.join(_fields(fields))}")
     known = _fields(fields)
-    given = {name: _by_annotation(known[name].annotation, v) if name in known else v for name, v in fields.items()}
+    given = {name: by_annotation(known[name].annotation, v) if name in known else v for name, v in fields.items()}
     return anchored(RunConfig.preset(preset, **anchored_fields(given)))
 
 
@@ -118,7 +118,7 @@ def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
         return RunConfig.parameters()
 
 
-def _by_annotation(annotation: Any, value: Any) -> Any:
+def by_annotation(annotation: Any, value: Any) -> Any:
     """A text for a field of numbers as that number, where it is one; RunConfig refuses the rest and names it."""
     if not isinstance(value, str) or annotation not in (int, float):
         return value

@@ -9,6 +9,7 @@ import importlib
 import inspect
 import math
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -93,9 +94,14 @@ def named(base: type[Parameters], name: str) -> type[Parameters]:
 
 def names(base: type[Parameters]) -> list[str]:
     """Every name that `named` takes: shipped, and defined by the user."""
+    return sorted({*_files(base), *base.registry})
+
+
+@cache
+def _files(base: type[Parameters]) -> list[str]:
+    """The names of those that are shipped: thousands of configurations are read in one process."""
     folder = Path(inspect.getfile(base)).parent
-    files = [path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "base")]
-    return sorted({*files, *base.registry})
+    return [path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "base")]
 
 
 def source_sha256(cls: type) -> str:

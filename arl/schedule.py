@@ -22,8 +22,10 @@ from arl.experiment import Experiment
 from arl.machine import KEEP_MEMORY
 from arl.messages import UserError, open_log, say
 from arl.row import Row
-from arl.store import Run, run_id, runs_root
+from arl.store import Run, explained, run_id, runs_root
 from arl.watch import follow
+
+LOG = "sweep.log"  # in the store: what the workers say
 
 
 def sweep(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Row]:
@@ -105,6 +107,8 @@ class _Sweep:
     def run(self) -> None:
         """Make all. Raises `UserError` once the others are finished where a stage failed, or where a worker died."""
         os.environ |= KEEP_MEMORY | os.environ
+        with explained(runs_root() / LOG):  # another's, perhaps
+            open_log(runs_root() / LOG).close()
         context = multiprocessing.get_context("spawn")
         given = os.getpid(), str(runs_root()), plugins.loaded()
         pool = ProcessPoolExecutor(self.workers, context, initializer=_start_worker, initargs=given)
@@ -170,7 +174,7 @@ class _Sweep:
 def _start_worker(parent: int, store: str, own: list[str]) -> None:
     follow(parent)  # a worker whose parent was killed would wait for ever
     os.environ |= {"ARL_THREADS": "1", "OMP_NUM_THREADS": "1", "ARL_RUNS": store}
-    sys.stderr = open_log(Path(store) / "sweep.log")
+    sys.stderr = open_log(Path(store) / LOG)
     for path in own:
         plugins.load(path)
 

@@ -1,6 +1,8 @@
 """What the tests share: a store of their own, one thread, and one tiny trained row for all that only look at it."""
 
 import os
+import signal
+import sys
 
 import pytest
 
@@ -44,3 +46,32 @@ def store(tmp_path, monkeypatch):
     """An empty run store of one test."""
     monkeypatch.setenv("ARL_RUNS", str(tmp_path / "runs"))
     return tmp_path / "runs"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys):
+    """The command in this process, in a folder and a store of its own: its exit status, and what it printed."""
+    for name, value in {
+        "ARL_RUNS": tmp_path / "runs",
+        "ARL_FIGURES": tmp_path / "figures",
+        "PYTHONSAFEPATH": 1,
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.chdir(tmp_path)
+
+    from arl import cli
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["arl", *arguments])
+        handler = signal.getsignal(signal.SIGTERM)
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            status = ended.code
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+        out, err = capsys.readouterr()
+        return (1, out, f"{err}{status}\n") if isinstance(status, str) else (status, out, err)
+
+    return run

@@ -7,7 +7,7 @@ from channels import channel, falling, gaussian, linear_gaussian, mmse
 from torch import nn
 
 import arl
-from arl import attacks, paper, plateau
+from arl import attacks, listing, paper, plateau
 from arl.attacks.decoder import Decoder
 from arl.attacks.kernelridge import KernelRidge
 from arl.attacks.mean import Mean
@@ -171,6 +171,6 @@ def test_a_whitened_decoder_reads_the_small_directions_that_dec_a_does_not():
 def test_a_row_without_dec_a_is_shown_and_listed(attacks, shown, shared_store):
     row = arl.run(TINY.replace(attacks=attacks))
     assert "face_similarity" not in row.result and shown in paper.row_text(row)
-    (line,) = [line for line in paper.runs_text().splitlines() if line.startswith(row.id)]
+    (line,) = [line for line in listing.runs_text().splitlines() if line.startswith(row.id)]
     assert "MCC" in line and "face similarity" not in line
     assert row.id not in [other.id for other in Store(shared_store).rows], "the explorer shows it nowhere"

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from arl import cli
 from arl.messages import UserError
 from arl.workbook import notebooks
 from arl.workbook.notebooks import NotebookError, execute, execute_all
@@ -25,32 +23,6 @@ def arl(*arguments, cwd, store):
     environment = {**os.environ, "ARL_RUNS": str(store), "ARL_FIGURES": str(store / "figures")}
     command = [sys.executable, "-m", "arl.cli", *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch, capsys):
-    """The command in this process, in a folder and a store of its own: its exit status, and what it printed."""
-    for name, value in {
-        "ARL_RUNS": tmp_path / "runs",
-        "ARL_FIGURES": tmp_path / "figures",
-        "PYTHONSAFEPATH": 1,
-    }.items():
-        monkeypatch.setenv(name, str(value))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["arl", *arguments])
-        handler = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-        out, err = capsys.readouterr()
-        status = ended.value.code
-        return (1, out, f"{err}{status}\n") if isinstance(status, str) else (status, out, err)
-
-    return run
 
 
 def test_run_runs_and_show_from_any_folder(tmp_path, session_store):

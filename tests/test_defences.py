@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import arl
-from arl import losses, paper, plugins
+from arl import listing, losses, paper, plugins
 from arl.config import RunConfig
 from arl.defences.base import Batch, Defence
 from arl.defences.nopeek import NoPeek, distance_correlation
@@ -107,7 +107,7 @@ def test_nopeek_lowers_its_own_statistic(shared_store):
     row = SimpleNamespace(of=lambda stage: Experiment(on).encoder)
     titles = [axis.get_title() for axis in paper.training_curves(row).axes]
     assert "correlation on X1" in titles, "what a defence notes is drawn"
-    (listed,) = [line for line in paper.runs_text().splitlines() if line.startswith(Experiment(on).encoder.id)]
+    (listed,) = [line for line in listing.runs_text().splitlines() if line.startswith(Experiment(on).encoder.id)]
     assert "defence=nopeek correlation=5.0" in listed
 
 

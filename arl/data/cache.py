@@ -20,7 +20,7 @@ from arl.data.base import FaceData
 from arl.data.build import Source, build
 from arl.data.room import check_room
 from arl.messages import UserError, say
-from arl.store import explained, file_sha256, locked, make_folder, read_json, run_id, runs_root, tidy, write_json
+from arl.store import begin, explained, file_sha256, locked, make_folder, read_json, run_id, runs_root, tidy, write_json
 
 READER = 2  # of tables and layouts: faces that an older one stored are compared with what this one reads, once
 DECODED = ("celeba", "folder", "orl")  # kinds whose labels come out of files, and so depend on READER
@@ -59,8 +59,10 @@ def obtain_faces(opened: Opened, progress: bool, skip: bool = False) -> FaceData
     found = load_faces(folder, opened)
     if found is None:
         check_room(opened.parameter, opened.images, spec["image_size"], folder)
-        make_folder(folder)
+        begin(runs_root())
+        make_folder(folder.parent)
         with locked(folder):
+            make_folder(folder)
             found = load_faces(folder, opened, tell=True)
             if found is None:
                 _make(folder, spec, opened, progress, skip)

@@ -30,7 +30,7 @@ NAMES = {
     "style": ("COLOURS", "INK", "METRICS", "theme", "themed"),
     "summary": ("write_summary",),
     "tables": ("save_table", "table_text"),
-    "text": ("row_text", "runs_text", "sets_text"),
+    "text": ("row_text", "sets_text"),
 }
 MODULES = {name: module for module, names in NAMES.items() for name in names}
 __all__ = sorted(MODULES)

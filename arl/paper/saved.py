@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage, BboxImage, FigureImage
 
 from arl import machine
-from arl.config import PRESETS, RunConfig
+from arl.listing import nearest_preset
 from arl.messages import UserError, say
 from arl.paper.measured import Line
 from arl.paper.style import METRICS
@@ -136,11 +136,4 @@ def metrics_of(runs: Iterable[Run]) -> dict[str, Any]:
 
 def preset_of(runs: Iterable[Run]) -> str:
     """The preset whose values the configurations of `runs` share most; the default, `quick`, where there are no runs."""
-    shared = dict.fromkeys(("quick", *PRESETS), 0)
-    for run in runs:
-        made = (run.result or {}).get("config") or run.spec
-        for name in shared:
-            values = RunConfig.preset(name).flat()
-            changed = [field for preset in PRESETS.values() for field in preset]
-            shared[name] += sum(field in made and made[field] == values[field] for field in changed)
-    return max(shared, key=lambda name: shared[name])
+    return nearest_preset((run.result or {}).get("config") or run.spec for run in runs)

@@ -1,32 +1,11 @@
-"""Runs as text: rows of Table 1 with their yardsticks, and the store as a list."""
+"""Rows of Table 1 as text, with their yardsticks."""
 
-from collections.abc import Callable
-from datetime import datetime
-from functools import cache
 from typing import Any
 
-from arl.attacks import Attack
 from arl.config import RunConfig
 from arl.data import open_data, split
-from arl.defences import Defence
 from arl.paper.style import METRICS
-from arl.parameters import Parameters, named, names
 from arl.row import Row, identity_lines
-from arl.store import Run, stored
-
-# What tells runs of the store apart, in the order in which it is listed.
-TELLING = (
-    "encoder",
-    "layer",
-    "lambda1",
-    "lambda2",
-    "simulated_mu1",
-    "simulated_mu2",
-    "mu1",
-    "mu2",
-    "extra",
-    "seed",
-)
 
 
 def sets_text(cfg: RunConfig) -> str:
@@ -110,30 +89,3 @@ def _who(found: dict[str, Any]) -> list[str]:
             beside.append(f"over the answers {more['value']:.3f} ({more['low']:.3f} … {more['high']:.3f})")
         lines.append("   ".join([_metric(figure, words, 3), *beside]))
     return lines
-
-
-def runs_text() -> str:
-    """One line for each run of the store: id, state, when, and what sets it apart."""
-    own = cache(_own)  # it looks at files
-    return "\n".join(_run(run, own) for run in stored()) or "no runs yet: `arl run` makes the first one"
-
-
-def _run(run: Run, own: Callable[[type[Parameters], str], list[str]]) -> str:
-    spec, result, metrics = run.spec, run.result, run.metrics
-    state = "finished" if result is not None else f"epoch {metrics[-1]['epoch']}" if metrics else "started"
-    when = datetime.fromtimestamp((run.folder / "config.json").stat().st_mtime).strftime("%Y-%m-%d %H:%M")
-    telling = [*TELLING, *own(Defence, str(spec.get("defence"))), *own(Attack, str(spec.get("kind")))]
-    told = dict.fromkeys(k for k in telling if k in spec and spec[k] not in (0, 0.0, "none"))
-    settings = " ".join(f"{k}={spec[k]}" for k in told)
-    if "data" in spec:
-        settings = f"{spec['data'].get('kind', '')} {settings}"
-    if result and "mean_mcc" in result:
-        settings = f"{result['measured_on']['setting']} → MCC {result['mean_mcc']['value']:.3f}"
-        if "face_similarity" in result:
-            settings += f", face similarity {result['face_similarity']['value']:.3f}"
-    return f"{run.id:24} {state:10} {when}  {settings}"
-
-
-def _own(kind: type[Parameters], name: str) -> list[str]:
-    """The parameters of the defence or attack called `name`, where it is known here."""
-    return [kind.kind, *named(kind, name).model_fields] if name in names(kind) else [kind.kind]

@@ -10,12 +10,28 @@ from arl.store.files import (
     make_folder,
     part_of,
     read_json,
+    taken,
     tidy,
+    tried,
     write_atomically,
     write_json,
 )
 from arl.store.provenance import checkout, home, made_with, project_root, runs_root, settle
-from arl.store.runs import Continued, DamagedError, Run, UnknownRunError, find_run, obtain, run_id, sound, stored
+from arl.store.runs import (
+    Continued,
+    DamagedError,
+    Run,
+    UnknownRunError,
+    dated,
+    find_run,
+    obtain,
+    run_id,
+    run_in,
+    run_of,
+    sound,
+    stored,
+)
+from arl.store.version import begin, check_version
 
 if TYPE_CHECKING:
     from arl.store.tensors import Part, Tensors, pack, unpack
@@ -27,7 +43,10 @@ __all__ = [
     "Run",
     "Tensors",
     "UnknownRunError",
+    "begin",
+    "check_version",
     "checkout",
+    "dated",
     "explain",
     "explained",
     "file_sha256",
@@ -42,11 +61,15 @@ __all__ = [
     "project_root",
     "read_json",
     "run_id",
+    "run_in",
+    "run_of",
     "runs_root",
     "settle",
     "sound",
     "stored",
+    "taken",
     "tidy",
+    "tried",
     "unpack",
     "write_atomically",
     "write_json",

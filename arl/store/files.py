@@ -112,7 +112,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The JSON object in `path`; None where there is none, or something else. Raises `UserError` where it may not be read."""
     with explained(path, reading=True):
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
             return None
     return value if isinstance(value, dict) else None
@@ -149,22 +149,53 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _locked(path: Path) -> FileLock | SoftFileLock:
+def _locked(path: Path, wait: bool = True) -> FileLock | SoftFileLock:
+    """The lock `path`, taken. Raises `UserError`, of a `Timeout` where another has it and nobody is to `wait`."""
     with explained(path):
         lock = FileLock(path)
         try:
-            lock.acquire()
+            lock.acquire(**({} if wait else {"timeout": 0}))
             return lock
         except OSError as error:
-            if error.errno not in NO_LOCKS:
+            if isinstance(error, Timeout) or error.errno not in NO_LOCKS:
                 raise
         lock = SoftFileLock(path.with_suffix(".owner"))
         try:
-            lock.acquire(timeout=5)
+            lock.acquire(timeout=5 if wait else 0)
         except Timeout as error:
+            if not wait:
+                raise
             say(f"{first_line(error).rstrip('.')}; waiting for it: if it is gone for good, delete the file")
             lock.acquire()
         return lock
+
+
+@contextmanager
+def tried(path: Path) -> Iterator[bool]:
+    """Within, this process alone makes or deletes `path`: true; or another one is at work on it: false. Nobody waits."""
+    lock = None
+    try:
+        lock = _locked(path.with_name(f".{path.name}.lock"), wait=False)
+    except UserError as error:
+        if not isinstance(error.__cause__, Timeout):
+            raise
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def taken(path: Path) -> bool:
+    """Whether a process makes `path` now, or that cannot be seen. A lock that nobody has taken yet is not made."""
+    lock = path.with_name(f".{path.name}.lock")
+    if not lock.exists() and not lock.with_suffix(".owner").exists():
+        return False
+    try:
+        with tried(path) as free:
+            return not free
+    except UserError as error:
+        return getattr(error.__cause__, "errno", None) != errno.EROFS  # where nobody can be at work
 
 
 @cache

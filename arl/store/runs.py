@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 from arl.messages import UserError, say
 from arl.store.files import explain, explained, locked, make_folder, read_json, write_atomically, write_json
 from arl.store.provenance import made_with, runs_root
+from arl.store.version import begin, check_version
 
 if TYPE_CHECKING:  # torch is slow to import, and not needed to list a store
     from arl.store.tensors import Part, Tensors
@@ -49,9 +51,11 @@ class Run:
     It is the journal of a training: `restore` and `keep`. What the system refuses is a `UserError` that names the file.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, spec: dict[str, Any] | None = None):
+        """`spec`: what defines it, where that was read already; it does not change."""
         self.folder = folder
         self.id = folder.name
+        self._spec = spec
 
     def __repr__(self) -> str:
         return f"Run({self.id!r}, {'finished' if self.result is not None else 'unfinished'})"
@@ -60,7 +64,7 @@ class Run:
     def spec(self) -> dict[str, Any]:
         """What defines the run, from `config.json`."""
         path = self.folder / "config.json"
-        if (spec := read_json(path)) is None:
+        if (spec := self._spec or read_json(path)) is None:
             raise UserError(f"{path}: found no configuration of a run, accepted: JSON, as the store writes it")
         return spec
 
@@ -203,20 +207,27 @@ def obtain(spec: dict[str, Any], make: Callable[[Run], dict[str, Any]], *, root:
     Two processes that ask at the same moment make it once: the second waits and finds it. A finished run whose
     checkpoint is damaged is made again.
     """
-    folder = (root or runs_root()) / run_id(spec)
-    run = Run(folder)
+    run = run_of(spec, root)
+    folder = run.folder
     if sound(run):
         return run
-    make_folder(folder.parent)
-    make_folder(folder)
+    begin(folder.parent)
     with locked(folder):
         if sound(run):
             return run
+        make_folder(folder)
         with explained(folder / "result.json"):
             (folder / "result.json").unlink(missing_ok=True)
         write_json(folder / "config.json", spec)
         write_json(folder / "result.json", (_unwritten_result(run) or make(run)) | {"made_with": made_with()})
     return run
+
+
+def run_of(spec: dict[str, Any], root: Path | None = None) -> Run:
+    """The run that `spec` defines, be it there or not. Raises `UserError` for a store of another version."""
+    root = root or runs_root()
+    check_version(root)
+    return Run(root / run_id(spec))
 
 
 def _unwritten_result(run: Run) -> dict[str, Any] | None:
@@ -247,40 +258,52 @@ def sound(run: Run) -> bool:
     return True
 
 
-def stored(root: Path | None = None) -> Iterator[Run]:
-    """Every run of the store that has a configuration, finished or not, oldest first; folders of others are left out, and said once."""
+def stored(root: Path | None = None, kinds: Collection[str] = (), part: str = "") -> Iterator[Run]:
+    """Every run of the store that has a configuration, finished or not, oldest first; folders of others are left out, and said once.
+
+    `kinds`: of these alone; `part`: of those whose ids hold it. What is left out so is not read.
+    """
+    for folder, _ in dated(root, kinds, part):
+        if (run := run_in(folder)) is not None:
+            yield run
+
+
+def dated(root: Path | None = None, kinds: Collection[str] = (), part: str = "") -> list[tuple[Path, float]]:
+    """The folders that `stored` looks at, oldest first, and when each was begun, in seconds since 1970; `run_in` has not seen them."""
     root = root or runs_root()
+    check_version(root)
     with explained(root, reading=True):
         try:
-            folders = [path for path in root.iterdir() if path.name[:1] != "."]
+            with os.scandir(root) as entries:
+                names = [entry.name for entry in entries if entry.name[:1] != "." and part in entry.name]
         except FileNotFoundError:
-            return
-    dated = []
-    for folder in folders:
+            return []
+    if kinds:
+        names = [name for name in names if name.rpartition("-")[0] in kinds]
+    found = []
+    for name in names:
         try:
-            dated.append(((folder / "config.json").stat().st_mtime, folder))
+            found.append((os.stat(f"{root}/{name}/config.json").st_mtime, name))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            _leave_out(str(explain(error, folder, reading=True)))
-    for _, folder in sorted(dated):
-        if _is_run(folder):
-            yield Run(folder)
+            _leave_out(str(explain(error, root / name, reading=True)))
+    return [(root / name, when) for when, name in sorted(found)]
 
 
-def _is_run(folder: Path) -> bool:
-    """Whether `folder` holds what `obtain` makes: it is called after what its configuration defines."""
+def run_in(folder: Path) -> Run | None:
+    """The run in `folder`, which is called after what its configuration defines, as `obtain` makes it; None for another's, said once."""
     try:
         spec = read_json(folder / "config.json")
         if spec is not None and isinstance(spec.get("kind"), str) and run_id(spec) == folder.name:
-            return True
+            return Run(folder, spec)
     except UserError as error:
         _leave_out(str(error))
-        return False
+        return None
     except ValueError:  # NaN
         pass
     _leave_out(f"{folder / 'config.json'}: not the configuration of a run")
-    return False
+    return None
 
 
 @cache
@@ -291,7 +314,7 @@ def _leave_out(why: str) -> None:
 
 def find_run(text: str, root: Path | None = None) -> Run:
     """The stored run whose id starts with or contains `text`; raises `UnknownRunError` for none or several."""
-    found = [run for run in stored(root) if text in run.id]
+    found = list(stored(root, part=text))
     exact = [run for run in found if run.id == text] or found
     if len(exact) == 1:
         return exact[0]

@@ -201,16 +201,16 @@ def usual(kind: str, cfg: RunConfig) -> tuple[float | None, int]:
     wanted |= {"epochs": cfg.epochs} if kind == "encoder" else {"attack_epochs": cfg.attack_epochs, "layer": cfg.layer}
     defence = cfg.encoder_fields().get("defence")  # of another than the paper's
     seconds, epochs = [], []
-    for run in stored():
-        if not run.id.startswith(f"{kind}-") or run.result is None or not (n := len(run.metrics)):
-            continue
+    for run in stored(kinds=(kind,)):
         spec = run.spec
-        # an encoder's first epochs are those of a run of their own
-        own = max(1, n - cfg.warm_epochs) if kind == "encoder" else n
         if any(spec.get(name) != value for name, value in wanted.items()):
             continue
         if kind == "encoder" and (protects(spec), spec.get("defence")) != (cfg.protected, defence):
             continue
+        if run.result is None or not (n := len(run.metrics)):
+            continue
+        # an encoder's first epochs are those of a run of their own
+        own = max(1, n - cfg.warm_epochs) if kind == "encoder" else n
         epochs.append(n)
         took = [(run.folder / name).stat().st_mtime for name in ("config.json", "metrics.jsonl")]
         if 0.01 * own < took[1] - took[0] < 3600 * own:  # a copied store forgets its times

@@ -18,7 +18,7 @@ from arl.evaluate import PRIVACY
 from arl.messages import UserError
 from arl.paper.front import Point, interval_of
 from arl.row import Row
-from arl.store import Run, runs_root
+from arl.store import Run, check_version, runs_root
 from arl.workbook.weights import Control, controls_by_name, player_classes, position, unprotected, weights
 
 FACES = ("data", "data_root", "damaged", "data_seed", "image_size", "identities", "per_identity")
@@ -52,6 +52,7 @@ class Store:
     def refresh(self) -> list[Row]:
         """The rows that are new since the last look. Left out is one of another version of the configuration, of a user's class, or
         without a figure that all others show, as without Dec^a."""
+        check_version(self.root)
         paths = [path for path in self.root.glob("row-*/result.json") if path.parent.name not in self._seen]
         new = []
         for path in sorted(paths, key=lambda path: path.stat().st_mtime):
@@ -91,7 +92,7 @@ def _of_these_classes(row: Row) -> bool:
     return all(row.of(kind).spec.get("source") == player.spec()["source"] for player, kind in own.items())
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 15)  # of a store of thousands of rows, each
 def essence(cfg: RunConfig) -> dict[str, Any]:
     """The fields that make a difference to the row of `cfg`, and no others."""
     of_faces = {"rendered": ("data_seed", "identities", "per_identity"), "orl": ()}.get(
