@@ -12,6 +12,8 @@ from arl.judges.base import WHOLE, Window, look
 from arl.messages import ConfigError, first_line
 from arl.store import file_sha256
 
+AT_ONCE = 16  # images a call: what a graph holds of 256 images of 294 pixels are gigabytes, which its session never gives back
+
 
 class OnnxRecogniser:
     """Any recogniser as an ONNX file (ArcFace, SFace, OpenFace): extra `onnx`.
@@ -71,12 +73,15 @@ class OnnxRecogniser:
 
     def outputs(self, x: Tensor) -> list[Tensor]:
         """The first two outputs, (B, numbers) each, for images (B, 3, S, S) in [0, 1]."""
-        x = (look(x, self.window, self.size) - self.mean) / self.std
-        x = x.permute(0, 2, 3, 1) if self.channels_last else x
-        pieces = x.split(1) if self.one_by_one else [x]
-        found = [self.session.run(None, {self.input: piece.contiguous().cpu().numpy()}) for piece in pieces]
+        found = [
+            self.session.run(None, {self.input: self._fed(part)}) for part in x.split(1 if self.one_by_one else AT_ONCE)
+        ]
         whole = [np.concatenate([np.atleast_1d(f[i]) for f in found]) for i in range(min(2, len(found[0])))]
         return [torch.from_numpy(output.reshape(len(output), -1)) for output in whole]
+
+    def _fed(self, x: Tensor) -> np.ndarray:
+        x = (look(x, self.window, self.size) - self.mean) / self.std
+        return (x.permute(0, 2, 3, 1) if self.channels_last else x).contiguous().cpu().numpy()
 
 
 def _session(path: Path) -> Any:
