@@ -7,8 +7,9 @@ from channels import channel, falling, gaussian, linear_gaussian, mmse
 from torch import nn
 
 import arl
-from arl import attacks, paper, plateau
+from arl import attacks, faces, paper, plateau
 from arl.attacks.decoder import Decoder
+from arl.attacks.ensemble import Ensemble, best_share
 from arl.attacks.kernelridge import KernelRidge
 from arl.attacks.mean import Mean
 from arl.attacks.retrieval import Retrieval
@@ -165,6 +166,33 @@ def test_a_whitened_decoder_reads_the_small_directions_that_dec_a_does_not():
         net, _ = fit(attack, known, epochs=5, lr=4e-3, patience=5)
         errors[attack.name()] = known.error(guess(net, known)) / known.variance
     assert errors["decoder"] > 0.5 and errors["whitened"] < 0.2, errors
+
+
+def test_the_shares_of_an_ensemble_are_by_least_squares():
+    x, rng = torch.rand(400, 3, 8, 8), torch.Generator().manual_seed(6)
+    noise = [scale * torch.randn(x.shape, generator=rng) for scale in (1, 2)]
+
+    def share(first, second):
+        return best_share(
+            lambda z: first[z], lambda z: second[z], lambda e: ((r, x[r]) for r in torch.arange(400).split(150))
+        ).item()
+
+    assert share(x, x + noise[0]) == pytest.approx(0, abs=1e-6) and share(x + noise[0], x) == pytest.approx(1, abs=1e-6)
+    assert share(x + noise[0], x + noise[1]) == pytest.approx(1 / 5, abs=0.01), "by the inverse of their variances"
+    assert share(x + noise[0], x + 3 * noise[0]) == 0 and share(x, x) == 0, "never less than nothing"
+
+
+def test_an_ensemble_is_no_worse_than_its_members_and_is_one_where_the_other_is_noise():
+    x = (torch.from_numpy(faces.render(500, 1, 16).images) / 255).float()
+    z = x.flatten(1) @ torch.randn(768, 24, generator=torch.Generator().manual_seed(7))
+    known = channel(x, z + 2 * torch.randn(500, 24, generator=torch.Generator().manual_seed(8)), batch=50)
+    net, state = fit(Ensemble(), known, epochs=12, lr=4e-3, patience=12)
+    members = [known.error(guess(member, known)) for member in net.members]
+    assert 0 < state["share"] < 1 and known.error(guess(net, known)) < min(members)
+    assert state["validation"] == pytest.approx(known.error(guess(net, known)), rel=1e-4)
+    turned = channel(x := gaussian(500, falling(16) * torch.eye(768)[:, :1]), x.flatten(1)[:, :1], batch=50)
+    net, state = fit(Ensemble(), turned, epochs=1, lr=1e-9)  # the decoder has learned nothing
+    assert state["share"] < 0.01 and turned.error(guess(net, turned)) < 1e-2 * turned.variance
 
 
 @pytest.mark.parametrize("attacks, shown", [("features", "feature similarity"), ("mean", "mean MCC")])
