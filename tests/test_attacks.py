@@ -7,11 +7,13 @@ from channels import channel, falling, gaussian, linear_gaussian, mmse
 from torch import nn
 
 import arl
-from arl import attacks, faces, paper, plateau
+from arl import attacks, evaluate, faces, metrics, paper, plateau
 from arl.attacks.decoder import Decoder
 from arl.attacks.ensemble import Ensemble, best_share
 from arl.attacks.kernelridge import KernelRidge
 from arl.attacks.mean import Mean
+from arl.attacks.probe import Probe
+from arl.attacks.probemlp import ProbeMLP
 from arl.attacks.retrieval import Retrieval
 from arl.attacks.ridge import Ridge
 from arl.attacks.whitened import Whitened, Whitening
@@ -115,7 +117,7 @@ def test_a_row_with_another_attack_keeps_the_papers_figures_and_adds_its_own(sha
 
 
 def test_an_attack_on_labels_of_a_users_own_is_judged_by_them(shared_store):
-    class Probe(arl.Attack):
+    class Asker(arl.Attack):
         """A linear reader of the attributes."""
 
         target = "label"
@@ -125,11 +127,11 @@ def test_an_attack_on_labels_of_a_users_own_is_judged_by_them(shared_store):
             return plateau.Learner(net, nn.functional.binary_cross_entropy_with_logits)
 
     try:
-        row = arl.run(TINY.replace(attacks=(*TINY.attacks, Probe())))
-        assert 0.5 < row.result["attacks"]["probe"]["label_accuracy"]["value"] <= 1
-        assert row.of("probe").spec["source"] and "also attacked by probe" in row.result["measured_on"]["setting"]
+        row = arl.run(TINY.replace(attacks=(*TINY.attacks, Asker())))
+        assert 0.5 < row.result["attacks"]["asker"]["label_accuracy"]["value"] <= 1
+        assert row.of("asker").spec["source"] and "also attacked by asker" in row.result["measured_on"]["setting"]
     finally:
-        arl.Attack.registry.pop("probe")
+        arl.Attack.registry.pop("asker")
 
 
 def test_attacks_are_found_by_name_and_mistakes_are_one_line():
@@ -193,6 +195,37 @@ def test_an_ensemble_is_no_worse_than_its_members_and_is_one_where_the_other_is_
     turned = channel(x := gaussian(500, falling(16) * torch.eye(768)[:, :1]), x.flatten(1)[:, :1], batch=50)
     net, state = fit(Ensemble(), turned, epochs=1, lr=1e-9)  # the decoder has learned nothing
     assert state["share"] < 0.01 and turned.error(guess(net, turned)) < 1e-2 * turned.variance
+
+
+@pytest.mark.parametrize("shape", [(12,), (3, 2, 2)])
+def test_a_linear_probe_reads_planted_labels_and_a_network_also_those_of_two_directions_at_once(shape):
+    """The labels: two directions of Z at 1e-3 beside loud ones, whether both have one sign (XOR), and a coin."""
+    rng = torch.Generator().manual_seed(9)
+    says = torch.randn(3000, 12, generator=rng)
+    a, b = (says[:, :2] > 0).T
+    labels = torch.stack([a, b, a ^ b, torch.rand(3000, generator=rng) < 0.5], 1).float()
+    loud = torch.logspace(-3, 0, 12)
+    turn = torch.linalg.qr(torch.randn(12, 12, generator=rng))[0] if shape == (12,) else torch.eye(12)
+    known = channel(torch.zeros(3000, 3, 1, 1), (says * loud @ turn).unflatten(1, shape), batch=100, labels=labels)
+    found = {}
+    for attack in (Probe(), ProbeMLP()):
+        net, state = fit(attack, known, epochs=15, lr=4e-3, patience=5)
+        logits = guess(net, known)
+        found[attack.name()] = ((logits > 0) == (labels[known.held_out] > 0.5)).float().mean(0).tolist()
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels[known.held_out]).item()
+        assert state["validation"] == pytest.approx(loss, rel=1e-3)
+    assert min(found["probe"][:2]) > 0.95 and max(found["probe"][2:]) < 0.62
+    assert min(found["probemlp"][:3]) > 0.9 and found["probemlp"][3] < 0.62
+
+
+def test_the_mean_of_each_images_part_is_the_mean_mcc():
+    rng = np.random.default_rng(0)
+    y, logits = rng.random((300, 5)) < [0.5, 0.1, 0.9, 0.3, 0], rng.normal(size=(300, 5))
+    logits[:, 1] += 3 * y[:, 1]
+    score = evaluate.label_scores(torch.from_numpy(y))["label_mcc"]
+    part = score(evaluate.Seen(embedding=torch.from_numpy(logits)))
+    assert part.shape == (300,) and part.mean().item() == pytest.approx(metrics.mean_mcc(logits > 0, y), abs=1e-6)
+    assert score(evaluate.Seen(embedding=torch.ones(300, 5))).abs().max() == 0, "who always says yes says nothing"
 
 
 @pytest.mark.parametrize("attacks, shown", [("features", "feature similarity"), ("mean", "mean MCC")])
