@@ -8,8 +8,10 @@ from torch import nn
 
 import arl
 from arl import attacks, evaluate, faces, metrics, paper, plateau
+from arl.attacks.attention import Attention, PatchDecoder
 from arl.attacks.decoder import Decoder
 from arl.attacks.ensemble import Ensemble, best_share
+from arl.attacks.features import Features
 from arl.attacks.kernelridge import KernelRidge
 from arl.attacks.mean import Mean
 from arl.attacks.probe import Probe
@@ -17,6 +19,7 @@ from arl.attacks.probemlp import ProbeMLP
 from arl.attacks.retrieval import Retrieval
 from arl.attacks.ridge import Ridge
 from arl.attacks.whitened import Whitened, Whitening
+from arl.attacks.widefeatures import WideFeatures
 from arl.config import RunConfig
 from arl.messages import ConfigError
 from arl.parameters import names
@@ -137,7 +140,7 @@ def test_an_attack_on_labels_of_a_users_own_is_judged_by_them(shared_store):
 def test_attacks_are_found_by_name_and_mistakes_are_one_line():
     assert {"decoder", "features", "ridge"} <= set(names(arl.Attack))
     assert [attack.name() for attack in RunConfig(attacks="decoder").attacks] == ["decoder"]
-    with pytest.raises(ConfigError, match=r"attacks: found 'magic', accepted: decoder, features"):
+    with pytest.raises(ConfigError, match=r"attacks: found 'magic', accepted: attention, .*decoder"):
         RunConfig(attacks="decoder,magic")
     with pytest.raises(ConfigError, match="attacks: found decoder twice, accepted: once"):
         RunConfig(attacks="decoder,decoder")
@@ -226,6 +229,53 @@ def test_the_mean_of_each_images_part_is_the_mean_mcc():
     part = score(evaluate.Seen(embedding=torch.from_numpy(logits)))
     assert part.shape == (300,) and part.mean().item() == pytest.approx(metrics.mean_mcc(logits > 0, y), abs=1e-6)
     assert score(evaluate.Seen(embedding=torch.ones(300, 5))).abs().max() == 0, "who always says yes says nothing"
+
+
+def test_wide_features_read_an_embedding_in_small_directions_of_z_that_m_does_not():
+    """C's embedding, unit vectors, is a bent function of Z's eight quiet directions, beside eight loud ones that say nothing."""
+    rng = torch.Generator().manual_seed(10)
+    says, loud = torch.randn(1000, 8, generator=rng), torch.randn(1000, 8, generator=rng)
+    bent = torch.tanh(says @ torch.randn(8, 32, generator=rng)) @ torch.randn(32, 24, generator=rng)
+    embedding = nn.functional.normalize(bent + 0.1 * torch.randn(bent.shape, generator=rng))
+    turn = torch.linalg.qr(torch.randn(16, 16, generator=rng))[0]
+    z = torch.cat([loud, 1e-2 * says], 1) @ turn
+    known = channel(torch.zeros(1000, 3, 1, 1), z / z.std(0), batch=50, labels=embedding)
+    known = known._replace(shapes=known.shapes._replace(embedding=24))
+    found = {}
+    for attack in (Features(), WideFeatures()):
+        net, _ = fit(attack, known, epochs=8, lr=4e-3, patience=8)
+        found[attack.name()] = metrics.cosine(guess(net, known), embedding[known.held_out]).mean().item()
+    assert found["features"] < 0.3 and found["widefeatures"] > 0.7, found
+    straight = nn.functional.normalize(says @ torch.randn(8, 24, generator=rng) + 5)  # nearly linear in Z
+    known = channel(known.x, known.z, batch=50, labels=straight)
+    net, state = fit(WideFeatures(), known._replace(shapes=known.shapes._replace(embedding=24)), epochs=2, lr=4e-3)
+    errors = [
+        (made - straight[known.held_out]).square().mean() for made in (guess(net.ridge, known), guess(net, known))
+    ]
+    assert errors[1] <= errors[0] * (1 + 1e-5), "never worse than ridge"
+
+
+def test_attention_learns_the_picture_from_a_map_and_from_a_vector():
+    """Ten numbers make a picture of 16 pixels; Z is what is left of it on 8 × 8, or the numbers, turned."""
+    rng = torch.Generator().manual_seed(11)
+    says, rows = torch.randn(600, 10, generator=rng), torch.linspace(-1, 1, 16)
+    waves = torch.stack([torch.sin(f * rows + p) for f, p in ((1, 0), (2, 1), (3, 2), (4, 3), (5, 4))])
+    both = torch.stack([waves[:, None, :].expand(5, 16, 16), waves[:, :, None].expand(5, 16, 16)]).flatten(0, 1)
+    x = (0.5 + 0.07 * torch.einsum("nk,khw->nhw", says, both))[:, None].expand(-1, 3, -1, -1).clamp(0, 1).contiguous()
+    turn = torch.linalg.qr(torch.randn(10, 10, generator=rng))[0]
+    for z in (nn.functional.avg_pool2d(x, 2), says @ turn):
+        known = channel(x, z, batch=16)
+        net, state = fit(Attention(), known, epochs=4, lr=8e-3, patience=8)
+        assert known.error(guess(net, known)) < 0.2 * known.variance
+        assert state["validation"] == pytest.approx(known.error(guess(net, known)), rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "z, image, patch", [((7,), 48, 8), ((5, 12, 12), 48, 4), ((4, 45, 45), 178, 8), ((9, 3, 3), 50, 8)]
+)
+def test_attention_fits_any_z_and_any_picture(z, image, patch):
+    net = PatchDecoder(z, image, patch, 32)
+    assert net(torch.zeros(2, *z)).shape == (2, 3, image, image) and net.places.shape[1] <= 144
 
 
 @pytest.mark.parametrize("attacks, shown", [("features", "feature similarity"), ("mean", "mean MCC")])

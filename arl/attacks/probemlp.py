@@ -12,7 +12,7 @@ from arl.attacks.whitened import Whitening
 from arl.plateau import Learner
 from arl.training import Journal
 
-HIDDEN, DROPOUT = 256, 0.3
+NEURONS, DROPPED = 256, 0.3
 
 
 class ProbeMLP(Attack):
@@ -26,9 +26,9 @@ class ProbeMLP(Attack):
 
     def player(self, shapes: Shapes, perceptual: Distance | None = None) -> Learner:
         steps, inputs = [Whitening(shapes.z[0]), nn.Flatten()], torch.Size(shapes.z).numel()
-        for width in (inputs, HIDDEN):
-            steps += [nn.Linear(width, HIDDEN, bias=False), nn.BatchNorm1d(HIDDEN), nn.ReLU(), nn.Dropout(DROPOUT)]
-        return Learner(nn.Sequential(*steps, nn.Linear(HIDDEN, shapes.labels)), losses.utility_loss)
+        for width in (inputs, NEURONS):
+            steps += [nn.Linear(width, NEURONS, bias=False), nn.BatchNorm1d(NEURONS), nn.ReLU(), nn.Dropout(DROPPED)]
+        return Learner(nn.Sequential(*steps, nn.Linear(NEURONS, shapes.labels)), losses.utility_loss)
 
     def train(self, player: Learner, public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:
         player.net[0].fit(public.train)
