@@ -9,10 +9,12 @@ from torch import nn
 import arl
 from arl import attacks, evaluate, faces, metrics, paper, plateau
 from arl.attacks.attention import Attention, PatchDecoder
+from arl.attacks.boosted import Boosted
 from arl.attacks.decoder import Decoder
 from arl.attacks.ensemble import Ensemble, best_share
 from arl.attacks.features import Features
 from arl.attacks.kernelridge import KernelRidge
+from arl.attacks.leaked import Leaked
 from arl.attacks.mean import Mean
 from arl.attacks.probe import Probe
 from arl.attacks.probemlp import ProbeMLP
@@ -248,7 +250,7 @@ def test_wide_features_read_an_embedding_in_small_directions_of_z_that_m_does_no
     assert found["features"] < 0.3 and found["widefeatures"] > 0.7, found
     straight = nn.functional.normalize(says @ torch.randn(8, 24, generator=rng) + 5)  # nearly linear in Z
     known = channel(known.x, known.z, batch=50, labels=straight)
-    net, state = fit(WideFeatures(), known._replace(shapes=known.shapes._replace(embedding=24)), epochs=2, lr=4e-3)
+    net, _ = fit(WideFeatures(), known._replace(shapes=known.shapes._replace(embedding=24)), epochs=2, lr=4e-3)
     errors = [
         (made - straight[known.held_out]).square().mean() for made in (guess(net.ridge, known), guess(net, known))
     ]
@@ -265,7 +267,7 @@ def test_attention_learns_the_picture_from_a_map_and_from_a_vector():
     turn = torch.linalg.qr(torch.randn(10, 10, generator=rng))[0]
     for z in (nn.functional.avg_pool2d(x, 2), says @ turn):
         known = channel(x, z, batch=16)
-        net, state = fit(Attention(), known, epochs=4, lr=8e-3, patience=8)
+        net, state = fit(Attention(), known, epochs=7, lr=8e-3, patience=8)
         assert known.error(guess(net, known)) < 0.2 * known.variance
         assert state["validation"] == pytest.approx(known.error(guess(net, known)), rel=1e-2)
 
@@ -274,8 +276,40 @@ def test_attention_learns_the_picture_from_a_map_and_from_a_vector():
     "z, image, patch", [((7,), 48, 8), ((5, 12, 12), 48, 4), ((4, 45, 45), 178, 8), ((9, 3, 3), 50, 8)]
 )
 def test_attention_fits_any_z_and_any_picture(z, image, patch):
-    net = PatchDecoder(z, image, patch, 32)
-    assert net(torch.zeros(2, *z)).shape == (2, 3, image, image) and net.places.shape[1] <= 144
+    net = PatchDecoder(z, image, patch, 36)
+    assert net(torch.zeros(2, *z)).shape == (2, 3, image, image) and net.places.shape[1] <= 64
+
+
+def test_leaked_pairs_are_exact_once_they_are_more_than_z_has_numbers():
+    """Pictures of 20 numbers, Z these numbers turned: 21 pairs say all, one says nothing, and between them each says more."""
+    rng = torch.Generator().manual_seed(12)
+    says = torch.randn(400, 20, generator=rng)
+    x = (0.5 + 0.02 * says @ torch.randn(20, 192, generator=rng)).clamp(0, 1).unflatten(1, (3, 8, 8))
+    known = channel(x, says @ torch.linalg.qr(torch.randn(20, 20, generator=rng))[0])
+    errors = []
+    for pairs in (1, 8, 16, 21, 1000):
+        net, state = fit(Leaked(pairs=pairs), known)
+        assert state["pairs"] == min(pairs, 360)
+        errors.append(known.error(guess(net, known)) / known.variance)
+        assert state["validation"] == pytest.approx(errors[-1] * known.variance, rel=1e-3)
+    assert errors[0] == pytest.approx(1, abs=0.01) and errors[0] > errors[1] > errors[2] and max(errors[3:]) < 1e-6, (
+        errors
+    )
+    with pytest.raises(ConfigError, match="pairs: found 0, accepted"):
+        RunConfig(attacks="leaked", pairs=0)
+
+
+def test_boosted_reads_what_kernel_ridge_leaves_and_is_never_worse():
+    """Each block of 4 × 4 pixels is a bent function of its place in a 4 × 4 map: many numbers, one rule."""
+    z = torch.randn(450, 2, 4, 4, generator=torch.Generator().manual_seed(13))
+    x = nn.functional.interpolate(0.5 + 0.2 * torch.cos(2 * z[:, :1]), scale_factor=4).expand(-1, 3, -1, -1)
+    known = channel(x.contiguous(), z, batch=25)
+    net, state = fit(Boosted(), known, epochs=8, lr=4e-3, patience=5)
+    smooth, whole = (known.error(guess(each, known)) for each in (net.base, net))
+    assert whole < 0.6 * smooth and state["share"] > 0.5
+    assert state["validation"] == pytest.approx(whole, rel=1e-4)
+    net, state = fit(Boosted(), linear_gaussian(falling(16), 300, 10, 0.01, batch=50), epochs=1, lr=1e-9)
+    assert 0 <= state["share"] < 0.1, "a decoder that has learned nothing adds nothing"
 
 
 @pytest.mark.parametrize("attacks, shown", [("features", "feature similarity"), ("mean", "mean MCC")])

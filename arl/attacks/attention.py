@@ -12,7 +12,7 @@ from arl.attacks.whitened import OfMixtures, Whitening
 from arl.parameters import Number
 from arl.training import Journal
 
-BLOCKS, HEADS, TOKENS, CELLS = 4, 4, 16, 12  # tokens of a vector Z; a map is read in at most CELLS × CELLS
+BLOCKS, HEADS, TOKENS, CELLS = 4, 6, 16, 8  # tokens of a vector Z; a map is read in at most CELLS × CELLS
 SLOWER = 0.25  # of `attack_lr`, at which attention does not learn
 
 
@@ -26,10 +26,10 @@ class Attention(Attack):
 
     @property
     def cost(self) -> float:
-        return 1.3 * (8 / self.patch) ** 2
+        return 3.7 * (8 / self.patch) ** 2
 
     def player(self, shapes: Shapes, perceptual: Distance | None = None) -> OfMixtures:
-        net = PatchDecoder(shapes.z, shapes.image, self.patch, 8 * shapes.width)
+        net = PatchDecoder(shapes.z, shapes.image, self.patch, 6 * shapes.width)
         return OfMixtures(nn.Sequential(Whitening(shapes.z[0]), net))
 
     def train(self, player: OfMixtures, public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:
