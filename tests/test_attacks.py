@@ -312,6 +312,25 @@ def test_boosted_reads_what_kernel_ridge_leaves_and_is_never_worse():
     assert 0 <= state["share"] < 0.1, "a decoder that has learned nothing adds nothing"
 
 
+@pytest.mark.parametrize("layer", ["fc", "conv1"])
+def test_the_strong_attackers_are_stored_and_judged_by_what_they_are_after(layer, shared_store):
+    cfg = TINY.replace(attacks="ensemble,boosted,attention,leaked,probe,probemlp,widefeatures", layer=layer, pairs=7)
+    row = arl.run(cfg)
+    found = row.result["attacks"]
+    wanted = {"ensemble": "psnr", "boosted": "psnr", "attention": "psnr", "leaked": "psnr"}
+    wanted |= {"probe": "label_mcc", "probemlp": "label_mcc", "widefeatures": "feature_similarity"}
+    assert set(found) == set(wanted)
+    for name, metric in wanted.items():
+        value = found[name][metric]["value"]
+        assert row.each(f"{name}/{metric}").mean().item() == pytest.approx(value, abs=1e-4), name
+        if metric == "psnr":  # what is loaded from the store is what had been fitted
+            x_hat = row.experiment.reconstruct(row.experiment.split.t, name)
+            x = torch.from_numpy(row.experiment.data.images[row.experiment.split.t]) / 255
+            assert metrics.psnr(x_hat, x).mean().item() == pytest.approx(value, rel=1e-4), name
+    assert row.of("leaked").spec["pairs"] == 7 and row.of("leaked").result["pairs"] == 7
+    assert 0.5 < found["probe"]["label_accuracy"]["value"] <= 1
+
+
 @pytest.mark.parametrize("attacks, shown", [("features", "feature similarity"), ("mean", "mean MCC")])
 def test_a_row_without_dec_a_is_shown_and_listed(attacks, shown, shared_store):
     row = arl.run(TINY.replace(attacks=attacks))
