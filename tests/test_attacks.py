@@ -295,6 +295,9 @@ def test_leaked_pairs_are_exact_once_they_are_more_than_z_has_numbers():
     assert errors[0] == pytest.approx(1, abs=0.01) and errors[0] > errors[1] > errors[2] and max(errors[3:]) < 1e-6, (
         errors
     )
+    blind = channel(x, torch.randn(400, 500, generator=rng))
+    for pairs in (50, 360):  # fewer than Z's numbers, and all that there are: whatever fits them says nothing
+        assert blind.error(guess(fit(Leaked(pairs=pairs), blind)[0], blind)) < 1.05 * blind.variance
     with pytest.raises(ConfigError, match="pairs: found 0, accepted"):
         RunConfig(attacks="leaked", pairs=0)
 

@@ -37,26 +37,30 @@ class Leaked(Attack):
 
     def train(self, player: Fitted, public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:
         z, x = everything(public.train)
-        at, offset, known = z.mean(0), x.mean(0), min(self.pairs, len(z))
-        z, x = ((t[:known] - mean).cpu().double() for t, mean in ((z, at), (x, offset)))
-        weight, penalty = left_out(z, x)
+        known = min(self.pairs, len(z))
+        own = 2 * known > len(z)  # the pairs are most of it: without one of them its mean would tell of that one
+        at, offset = (t[: known if own else None].mean(0) for t in (z, x))
+        centred = ((t[:known] - mean).cpu().double() for t, mean in ((z, at), (x, offset)))
+        weight, penalty = left_out(*centred, own)
         player.net.weight.copy_(weight)
         player.net.bias.copy_(offset - player.net.weight @ at)
         error = validation(player, player.net, public.held_out)
         return {"epoch": 1, "plateau": True, "validation": error, "pairs": known, "gamma": penalty}
 
 
-def left_out(z: Tensor, x: Tensor) -> tuple[Tensor, float]:
-    """W (m, D) of ridge from centred (n, D) to (n, m), and its penalty: that with the least error on each pair, learned from the others.
+def left_out(z: Tensor, x: Tensor, own: bool) -> tuple[Tensor, float]:
+    """W (m, D) of ridge from (n, D) to (n, m), and its penalty: that with the least error on each pair, learned from the others.
 
-    Without pair i the error is its residual over 1 − h, h the i-th number on the diagonal of the matrix that makes X̂ of X.
+    Without pair i the error is its residual over 1 − h, h the i-th number on the diagonal of the matrix that makes X̂ of X; `own`: both
+    are centred by their own means, which are left out as well.
     """
     u, s, v = torch.linalg.svd(z, full_matrices=False)
     inner, least, found = u.T @ x, torch.inf, (torch.zeros(x.shape[1], z.shape[1]).to(z), 0.0)
     for penalty in FROM_STRONG:
         gamma = penalty * s.square().mean().clamp(min=1e-30)
         shrunk = s.square() / (s.square() + gamma)
-        residual = (x - u @ (shrunk[:, None] * inner)) / (1 - u.square() @ shrunk).clamp(min=1e-12)[:, None]
+        others = (1 - own / len(z) - u.square() @ shrunk).clamp(min=1e-12)
+        residual = (x - u @ (shrunk[:, None] * inner)) / others[:, None]
         error = residual.square().mean().item()
         if error < (1 - WORTH) * least:
             least, found = error, ((inner.T * (s / (s.square() + gamma))) @ v, penalty)
