@@ -16,7 +16,7 @@ DECAYS = [10.0**power for power in range(0, -6, -1)]  # of the weights, from str
 
 
 class Probe(Attack):
-    """argmin E BCE(W Z + b, Y) + γ ‖W‖² / 2 on whitened Z, γ chosen for each label on held-out X2. Z before the vectors: flattened."""
+    """argmin E BCE(W Z + b, Y) + γ ‖W‖² / 2 on whitened Z, γ chosen for each label on held-out X2; maps are flattened."""
 
     target: ClassVar[Literal["image", "embedding", "label"]] = "label"
 
