@@ -68,8 +68,19 @@ def embedding_scores(x: Seen) -> dict[str, Score]:
 
 
 def label_scores(y: Tensor) -> dict[str, Score]:
-    """How many of the labels `y` (N, A) a guess, logits (N, A) as `embedding`, has right."""
-    return {"label_accuracy": lambda guess: ((guess.embedding > 0) == (y > 0.5)).float().mean(1)}
+    """How many of the labels `y` (N, A) a guess, logits (N, A) as `embedding`, has right; and each image's part in their mean MCC.
+
+    MCC is the correlation of two rows of zeros and ones, hence the mean of a product of deviations; 0 of a label that is always the same.
+    """
+
+    def deviations(said: Tensor) -> Tensor:
+        away = said.float() - said.float().mean(0)
+        return away / away.square().mean(0).sqrt().clamp(min=1e-6)
+
+    return {
+        "label_accuracy": lambda guess: ((guess.embedding > 0) == (y > 0.5)).float().mean(1),
+        "label_mcc": lambda guess: (deviations(guess.embedding > 0) * deviations(y > 0.5)).mean(1),
+    }
 
 
 def figure(each: Tensor, score: Score, yardsticks: Yardsticks | None, **resampling: int) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from arl.paper.leak import leak_of_people
 from arl.paper.measured import Line
 from arl.plateau import StandardisedFeatures
 
-ATTACKERS = "mean,ridge,retrieval,kernelridge,decoder,whitened"
+ATTACKERS = "mean,leaked,ridge,retrieval,kernelridge,decoder,whitened,attention,boosted,ensemble"
+OTHERS = "features,widefeatures,probe,probemlp"  # not after a picture
+PAIRS = (1, 10, 100, 1000)  # with --pairs: what `leaked` knows
 PROTECTIONS = ({}, {"lambda1": 1}, {"lambda1": 1, "lambda2": 10, "simulated_mu2": 1})
 
 
@@ -38,31 +40,53 @@ def worst(row, name: str) -> str:
     return "  ".join(f"{value:.3f}" for value in np.quantile(means, (0.5, 0.95, 0.99)))
 
 
+def picture_line(row, name: str) -> str:
+    """What an attacker on images has: face similarity with its interval, the people's, SSIM, PSNR, seconds."""
+    found = row.result if name == "decoder" else row.result["attacks"][name]
+    similar = found["face_similarity"]
+    told = f"{similar['value']:.3f} ({similar['low']:.3f}–{similar['high']:.3f})"
+    line = f"{name:12} {told:24} {worst(row, name):26} {found['ssim']['value']:.3f}  {found['psnr']['value']:.2f}"
+    return f"{line}  {row.of(name).seconds:.0f}"
+
+
+def other_line(row, name: str) -> str:
+    """What another attacker has, by each of its own metrics with its interval."""
+    found = row.result if name == "features" else row.result["attacks"][name]
+    shown = [m for m in ("feature_similarity", "label_accuracy", "label_mcc") if m in found]
+    told = (f"{m} {found[m]['value']:.3f} ({found[m]['low']:.3f}–{found[m]['high']:.3f})" for m in shown)
+    return f"{name:12} {'  '.join(told)}  {row.of(name).seconds:.0f}"
+
+
 @click.command()
 @click.option("--preset", default="quick")
-@click.option("--attacks", default=ATTACKERS)
+@click.option("--attacks", default=ATTACKERS, help="on images")
+@click.option("--others", default=OTHERS, help="on embeddings and labels")
+@click.option("--pairs", is_flag=True, help="`leaked` alone, with 1, 10, 100, 1 000 pairs")
 @click.option("--set", "settings", multiple=True)
-def main(preset: str, attacks: str, settings: tuple[str, ...]) -> None:
+def main(preset: str, attacks: str, others: str, pairs: bool, settings: tuple[str, ...]) -> None:
     base = inputs.configuration(preset, inputs.split_settings(settings))
     for protection in PROTECTIONS:
-        cfg = base.replace(**protection, attacks=f"features,{attacks}")
+        if pairs:
+            rows = [arl.run(base.replace(**protection, attacks="leaked", pairs=known)) for known in PAIRS]
+            print(f"\n{rows[0].setting.partition(' · also')[0]} · seed {base.seed}")
+            for known, row in zip(PAIRS, rows, strict=True):
+                print(f"{known:5} pairs  {picture_line(row, 'leaked')}", flush=True)
+            continue
+        cfg = base.replace(**protection, attacks=",".join(filter(None, [others, attacks])))
         began = time.perf_counter()
         row = arl.run(cfg)
         share = loud(row.experiment)
         print(f"\n{row.setting.partition(' · also')[0]} · seed {cfg.seed} · mean MCC {row.value('mean_mcc'):.3f}")
         print(f"{share:.1%} of Z's variance in 20 directions · {row.result['measured_on']['test_set']}")
-        print(
-            f"{'attacker':12} {'face similarity, 95 %':24} {'people: median, 5 %, 1 %':26} {'SSIM':6} {'PSNR':6} seconds"
-        )
+        title = f"{'attacker':12} {'face similarity, 95 %':24} {'people: median, 5 %, 1 %':26} {'SSIM':6} {'PSNR':6} seconds"
+        print(title)
         for name in attacks.split(","):
-            found = row.result if name == "decoder" else row.result["attacks"][name]
-            similar = found["face_similarity"]
-            told = f"{similar['value']:.3f} ({similar['low']:.3f}–{similar['high']:.3f})"
-            line = (
-                f"{name:12} {told:24} {worst(row, name):26} {found['ssim']['value']:.3f}  {found['psnr']['value']:.2f}"
-            )
-            print(f"{line}  {row.of(name).seconds:.0f}", flush=True)
-        same = row.result["face_similarity"]["ceilings"]["same person"]
+            print(picture_line(row, name), flush=True)
+        for name in filter(None, others.split(",")):
+            print(other_line(row, name), flush=True)
+        name = attacks.partition(",")[0]
+        one = row.result if name == "decoder" else row.result["attacks"][name]
+        same = one["face_similarity"]["ceilings"]["same person"]
         print(f"another photograph of the person {same:.3f} · {time.perf_counter() - began:.0f} s")
 
 

@@ -7,13 +7,21 @@ from channels import channel, falling, gaussian, linear_gaussian, mmse
 from torch import nn
 
 import arl
-from arl import attacks, listing, paper, plateau
+from arl import attacks, evaluate, faces, listing, metrics, paper, plateau
+from arl.attacks.attention import Attention, PatchDecoder
+from arl.attacks.boosted import Boosted
 from arl.attacks.decoder import Decoder
+from arl.attacks.ensemble import Ensemble, best_share
+from arl.attacks.features import Features
 from arl.attacks.kernelridge import KernelRidge
+from arl.attacks.leaked import Leaked
 from arl.attacks.mean import Mean
+from arl.attacks.probe import Probe
+from arl.attacks.probemlp import ProbeMLP
 from arl.attacks.retrieval import Retrieval
 from arl.attacks.ridge import Ridge
 from arl.attacks.whitened import Whitened, Whitening
+from arl.attacks.widefeatures import WideFeatures
 from arl.config import RunConfig
 from arl.messages import ConfigError
 from arl.parameters import names
@@ -114,7 +122,7 @@ def test_a_row_with_another_attack_keeps_the_papers_figures_and_adds_its_own(sha
 
 
 def test_an_attack_on_labels_of_a_users_own_is_judged_by_them(shared_store):
-    class Probe(arl.Attack):
+    class Asker(arl.Attack):
         """A linear reader of the attributes."""
 
         target = "label"
@@ -124,17 +132,17 @@ def test_an_attack_on_labels_of_a_users_own_is_judged_by_them(shared_store):
             return plateau.Learner(net, nn.functional.binary_cross_entropy_with_logits)
 
     try:
-        row = arl.run(TINY.replace(attacks=(*TINY.attacks, Probe())))
-        assert 0.5 < row.result["attacks"]["probe"]["label_accuracy"]["value"] <= 1
-        assert row.of("probe").spec["source"] and "also attacked by probe" in row.result["measured_on"]["setting"]
+        row = arl.run(TINY.replace(attacks=(*TINY.attacks, Asker())))
+        assert 0.5 < row.result["attacks"]["asker"]["label_accuracy"]["value"] <= 1
+        assert row.of("asker").spec["source"] and "also attacked by asker" in row.result["measured_on"]["setting"]
     finally:
-        arl.Attack.registry.pop("probe")
+        arl.Attack.registry.pop("asker")
 
 
 def test_attacks_are_found_by_name_and_mistakes_are_one_line():
     assert {"decoder", "features", "ridge"} <= set(names(arl.Attack))
     assert [attack.name() for attack in RunConfig(attacks="decoder").attacks] == ["decoder"]
-    with pytest.raises(ConfigError, match=r"attacks: found 'magic', accepted: decoder, features"):
+    with pytest.raises(ConfigError, match=r"attacks: found 'magic', accepted: attention, .*decoder"):
         RunConfig(attacks="decoder,magic")
     with pytest.raises(ConfigError, match="attacks: found decoder twice, accepted: once"):
         RunConfig(attacks="decoder,decoder")
@@ -165,6 +173,165 @@ def test_a_whitened_decoder_reads_the_small_directions_that_dec_a_does_not():
         net, _ = fit(attack, known, epochs=5, lr=4e-3, patience=5)
         errors[attack.name()] = known.error(guess(net, known)) / known.variance
     assert errors["decoder"] > 0.5 and errors["whitened"] < 0.2, errors
+
+
+def test_the_shares_of_an_ensemble_are_by_least_squares():
+    x, rng = torch.rand(400, 3, 8, 8), torch.Generator().manual_seed(6)
+    noise = [scale * torch.randn(x.shape, generator=rng) for scale in (1, 2)]
+
+    def share(first, second):
+        return best_share(
+            lambda z: first[z], lambda z: second[z], lambda e: ((r, x[r]) for r in torch.arange(400).split(150))
+        ).item()
+
+    assert share(x, x + noise[0]) == pytest.approx(0, abs=1e-6) and share(x + noise[0], x) == pytest.approx(1, abs=1e-6)
+    assert share(x + noise[0], x + noise[1]) == pytest.approx(1 / 5, abs=0.01), "by the inverse of their variances"
+    assert share(x + noise[0], x + 3 * noise[0]) == 0 and share(x, x) == 0, "never less than nothing"
+
+
+def test_an_ensemble_is_no_worse_than_its_members_and_is_one_where_the_other_is_noise():
+    x = (torch.from_numpy(faces.render(500, 1, 16).images) / 255).float()
+    z = x.flatten(1) @ torch.randn(768, 24, generator=torch.Generator().manual_seed(7))
+    known = channel(x, z + 2 * torch.randn(500, 24, generator=torch.Generator().manual_seed(8)), batch=50)
+    net, state = fit(Ensemble(), known, epochs=12, lr=4e-3, patience=12)
+    members = [known.error(guess(member, known)) for member in net.members]
+    assert 0 < state["share"] < 1 and known.error(guess(net, known)) < min(members)
+    assert state["validation"] == pytest.approx(known.error(guess(net, known)), rel=1e-4)
+    turned = channel(x := gaussian(500, falling(16) * torch.eye(768)[:, :1]), x.flatten(1)[:, :1], batch=50)
+    net, state = fit(Ensemble(), turned, epochs=1, lr=1e-9)  # the decoder has learned nothing
+    assert state["share"] < 0.01 and turned.error(guess(net, turned)) < 1e-2 * turned.variance
+
+
+@pytest.mark.parametrize("shape", [(12,), (3, 2, 2)])
+def test_a_linear_probe_reads_planted_labels_and_a_network_also_those_of_two_directions_at_once(shape):
+    """The labels: two directions of Z at 1e-3 beside loud ones, whether both have one sign (XOR), and a coin."""
+    rng = torch.Generator().manual_seed(9)
+    says = torch.randn(3000, 12, generator=rng)
+    a, b = (says[:, :2] > 0).T
+    labels = torch.stack([a, b, a ^ b, torch.rand(3000, generator=rng) < 0.5], 1).float()
+    loud = torch.logspace(-3, 0, 12)
+    turn = torch.linalg.qr(torch.randn(12, 12, generator=rng))[0] if shape == (12,) else torch.eye(12)
+    known = channel(torch.zeros(3000, 3, 1, 1), (says * loud @ turn).unflatten(1, shape), batch=100, labels=labels)
+    found = {}
+    for attack in (Probe(), ProbeMLP()):
+        net, state = fit(attack, known, epochs=15, lr=4e-3, patience=5)
+        logits = guess(net, known)
+        found[attack.name()] = ((logits > 0) == (labels[known.held_out] > 0.5)).float().mean(0).tolist()
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels[known.held_out]).item()
+        assert state["validation"] == pytest.approx(loss, rel=1e-3)
+    assert min(found["probe"][:2]) > 0.95 and max(found["probe"][2:]) < 0.62
+    assert min(found["probemlp"][:3]) > 0.9 and found["probemlp"][3] < 0.62
+
+
+def test_the_mean_of_each_images_part_is_the_mean_mcc():
+    rng = np.random.default_rng(0)
+    y, logits = rng.random((300, 5)) < [0.5, 0.1, 0.9, 0.3, 0], rng.normal(size=(300, 5))
+    logits[:, 1] += 3 * y[:, 1]
+    score = evaluate.label_scores(torch.from_numpy(y))["label_mcc"]
+    part = score(evaluate.Seen(embedding=torch.from_numpy(logits)))
+    assert part.shape == (300,) and part.mean().item() == pytest.approx(metrics.mean_mcc(logits > 0, y), abs=1e-6)
+    assert score(evaluate.Seen(embedding=torch.ones(300, 5))).abs().max() == 0, "who always says yes says nothing"
+
+
+def test_wide_features_read_an_embedding_in_small_directions_of_z_that_m_does_not():
+    """C's embedding, unit vectors, is a bent function of Z's eight quiet directions, beside eight loud ones that say nothing."""
+    rng = torch.Generator().manual_seed(10)
+    says, loud = torch.randn(1000, 8, generator=rng), torch.randn(1000, 8, generator=rng)
+    bent = torch.tanh(says @ torch.randn(8, 32, generator=rng)) @ torch.randn(32, 24, generator=rng)
+    embedding = nn.functional.normalize(bent + 0.1 * torch.randn(bent.shape, generator=rng))
+    turn = torch.linalg.qr(torch.randn(16, 16, generator=rng))[0]
+    z = torch.cat([loud, 1e-2 * says], 1) @ turn
+    known = channel(torch.zeros(1000, 3, 1, 1), z / z.std(0), batch=50, labels=embedding)
+    known = known._replace(shapes=known.shapes._replace(embedding=24))
+    found = {}
+    for attack in (Features(), WideFeatures()):
+        net, _ = fit(attack, known, epochs=8, lr=4e-3, patience=8)
+        found[attack.name()] = metrics.cosine(guess(net, known), embedding[known.held_out]).mean().item()
+    assert found["features"] < 0.3 and found["widefeatures"] > 0.7, found
+    straight = nn.functional.normalize(says @ torch.randn(8, 24, generator=rng) + 5)  # nearly linear in Z
+    known = channel(known.x, known.z, batch=50, labels=straight)
+    net, _ = fit(WideFeatures(), known._replace(shapes=known.shapes._replace(embedding=24)), epochs=2, lr=4e-3)
+    errors = [
+        (made - straight[known.held_out]).square().mean() for made in (guess(net.ridge, known), guess(net, known))
+    ]
+    assert errors[1] <= errors[0] * (1 + 1e-5), "never worse than ridge"
+
+
+def test_attention_learns_the_picture_from_a_map_and_from_a_vector():
+    """Ten numbers make a picture of 16 pixels; Z is what is left of it on 8 × 8, or the numbers, turned."""
+    rng = torch.Generator().manual_seed(11)
+    says, rows = torch.randn(600, 10, generator=rng), torch.linspace(-1, 1, 16)
+    waves = torch.stack([torch.sin(f * rows + p) for f, p in ((1, 0), (2, 1), (3, 2), (4, 3), (5, 4))])
+    both = torch.stack([waves[:, None, :].expand(5, 16, 16), waves[:, :, None].expand(5, 16, 16)]).flatten(0, 1)
+    x = (0.5 + 0.07 * torch.einsum("nk,khw->nhw", says, both))[:, None].expand(-1, 3, -1, -1).clamp(0, 1).contiguous()
+    turn = torch.linalg.qr(torch.randn(10, 10, generator=rng))[0]
+    for z in (nn.functional.avg_pool2d(x, 2), says @ turn):
+        known = channel(x, z, batch=16)
+        net, state = fit(Attention(), known, epochs=7, lr=8e-3, patience=8)
+        assert known.error(guess(net, known)) < 0.2 * known.variance
+        assert state["validation"] == pytest.approx(known.error(guess(net, known)), rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "z, image, patch", [((7,), 48, 8), ((5, 12, 12), 48, 4), ((4, 45, 45), 178, 8), ((9, 3, 3), 50, 8)]
+)
+def test_attention_fits_any_z_and_any_picture(z, image, patch):
+    net = PatchDecoder(z, image, patch, 36)
+    assert net(torch.zeros(2, *z)).shape == (2, 3, image, image) and net.places.shape[1] <= 64
+
+
+def test_leaked_pairs_are_exact_once_they_are_more_than_z_has_numbers():
+    """Pictures of 20 numbers, Z these numbers turned: 21 pairs say all, one says nothing, and between them each says more."""
+    rng = torch.Generator().manual_seed(12)
+    says = torch.randn(400, 20, generator=rng)
+    x = (0.5 + 0.02 * says @ torch.randn(20, 192, generator=rng)).clamp(0, 1).unflatten(1, (3, 8, 8))
+    known = channel(x, says @ torch.linalg.qr(torch.randn(20, 20, generator=rng))[0])
+    errors = []
+    for pairs in (1, 8, 16, 21, 1000):
+        net, state = fit(Leaked(pairs=pairs), known)
+        assert state["pairs"] == min(pairs, 360)
+        errors.append(known.error(guess(net, known)) / known.variance)
+        assert state["validation"] == pytest.approx(errors[-1] * known.variance, rel=1e-3)
+    assert errors[0] == pytest.approx(1, abs=0.01) and errors[0] > errors[1] > errors[2] and max(errors[3:]) < 1e-6, (
+        errors
+    )
+    blind = channel(x, torch.randn(400, 500, generator=rng))
+    for pairs in (50, 360):  # fewer than Z's numbers, and all that there are: whatever fits them says nothing
+        assert blind.error(guess(fit(Leaked(pairs=pairs), blind)[0], blind)) < 1.05 * blind.variance
+    with pytest.raises(ConfigError, match="pairs: found 0, accepted"):
+        RunConfig(attacks="leaked", pairs=0)
+
+
+def test_boosted_reads_what_kernel_ridge_leaves_and_is_never_worse():
+    """Each block of 4 × 4 pixels is a bent function of its place in a 4 × 4 map: many numbers, one rule."""
+    z = torch.randn(450, 2, 4, 4, generator=torch.Generator().manual_seed(13))
+    x = nn.functional.interpolate(0.5 + 0.2 * torch.cos(2 * z[:, :1]), scale_factor=4).expand(-1, 3, -1, -1)
+    known = channel(x.contiguous(), z, batch=25)
+    net, state = fit(Boosted(), known, epochs=8, lr=4e-3, patience=5)
+    smooth, whole = (known.error(guess(each, known)) for each in (net.base, net))
+    assert whole < 0.6 * smooth and state["share"] > 0.5
+    assert state["validation"] == pytest.approx(whole, rel=1e-4)
+    net, state = fit(Boosted(), linear_gaussian(falling(16), 300, 10, 0.01, batch=50), epochs=1, lr=1e-9)
+    assert 0 <= state["share"] < 0.1, "a decoder that has learned nothing adds nothing"
+
+
+@pytest.mark.parametrize("layer", ["fc", "conv1"])
+def test_the_strong_attackers_are_stored_and_judged_by_what_they_are_after(layer, shared_store):
+    cfg = TINY.replace(attacks="ensemble,boosted,attention,leaked,probe,probemlp,widefeatures", layer=layer, pairs=7)
+    row = arl.run(cfg)
+    found = row.result["attacks"]
+    wanted = {"ensemble": "psnr", "boosted": "psnr", "attention": "psnr", "leaked": "psnr"}
+    wanted |= {"probe": "label_mcc", "probemlp": "label_mcc", "widefeatures": "feature_similarity"}
+    assert set(found) == set(wanted)
+    for name, metric in wanted.items():
+        value = found[name][metric]["value"]
+        assert row.each(f"{name}/{metric}").mean().item() == pytest.approx(value, abs=1e-4), name
+        if metric == "psnr":  # what is loaded from the store is what had been fitted
+            x_hat = row.experiment.reconstruct(row.experiment.split.t, name)
+            x = torch.from_numpy(row.experiment.data.images[row.experiment.split.t]) / 255
+            assert metrics.psnr(x_hat, x).mean().item() == pytest.approx(value, rel=1e-4), name
+    assert row.of("leaked").spec["pairs"] == 7 and row.of("leaked").result["pairs"] == 7
+    assert 0.5 < found["probe"]["label_accuracy"]["value"] <= 1
 
 
 @pytest.mark.parametrize("attacks, shown", [("features", "feature similarity"), ("mean", "mean MCC")])

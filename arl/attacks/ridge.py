@@ -21,18 +21,24 @@ class Ridge(Attack):
 
     def train(self, player: Fitted, public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:
         (z, x), (z_held, x_held) = everything(public.train), everything(public.held_out)
-        at, offset = z.mean(0), x.mean(0)
-        u, s, v = torch.linalg.svd(z - at, full_matrices=False)
-        found = []
-        for penalty in PENALTIES:
-            gamma = penalty * s.square().mean()
-            weight = (x - offset).T @ (u * (s / (s.square() + gamma))) @ v  # (pixels, D)
-            error = ((z_held - at) @ weight.T + offset - x_held).square().mean().item()
-            found.append((error, penalty, weight))
-        error, penalty, weight = min(found, key=lambda each: each[0])
+        error, penalty, weight, bias = penalised(z, x, z_held, x_held)
         player.net.weight.copy_(weight)
-        player.net.bias.copy_(offset - weight @ at)
+        player.net.bias.copy_(bias)
         return {"epoch": 1, "plateau": True, "validation": error, "gamma": penalty}
+
+
+def penalised(z: Tensor, x: Tensor, z_held: Tensor, x_held: Tensor) -> tuple[float, float, Tensor, Tensor]:
+    """W (m, D) and b (m,) of the penalty with the least error on (k, D), (k, m) held out; before them that error, and the penalty."""
+    at, offset = z.mean(0), x.mean(0)
+    u, s, v = torch.linalg.svd(z - at, full_matrices=False)
+    found = []
+    for penalty in PENALTIES:
+        gamma = penalty * s.square().mean()
+        weight = (x - offset).T @ (u * (s / (s.square() + gamma))) @ v  # (m, D)
+        error = ((z_held - at) @ weight.T + offset - x_held).square().mean().item()
+        found.append((error, penalty, weight))
+    error, penalty, weight = min(found, key=lambda each: each[0])
+    return error, penalty, weight, offset - weight @ at
 
 
 class Linear(nn.Module):

@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from arl.adversary import Adversary, Distance
 from arl.attacks.base import Attack, Batches, Public, Schedule, Shapes
 from arl.parameters import Number, Rate
+from arl.plateau import Learner
 from arl.training import Journal
+
+SHRINKAGE = 1e-6  # variance, beside Z's mean, below which a direction is noise
 
 
 class Whitened(Attack):
@@ -20,7 +23,9 @@ class Whitened(Attack):
     reads all of Z soon knows X2 by heart, so it is shown mixtures of two images and of their Z (mixup; Zhang et al., ICLR 2018).
     """
 
-    shrinkage: Rate = Field(1e-6, title="γ", description="variance, beside Z's mean, below which a direction is noise")
+    shrinkage: Rate = Field(
+        SHRINKAGE, title="γ", description="variance, beside Z's mean, below which a direction is noise"
+    )
     widening: Annotated[int, Number, Field(ge=1, le=16)] = Field(2, description="channels beside those of Dec^a")
 
     @property
@@ -42,8 +47,20 @@ class OfMixtures(Adversary):
     """Learns from each image mixed with the batch's next one, in shares from 0 to 1: batches are shuffled, and resuming draws nothing."""
 
     def learn(self, z: Tensor, x: Tensor, lr: float) -> dict[str, Tensor]:
-        share = torch.linspace(0, 1, len(z), device=z.device)
-        return super().learn(*(t.lerp(t.roll(1, 0), share.view(-1, *[1] * (t.ndim - 1))) for t in (z, x)), lr)
+        return super().learn(*mixed(z, x), lr)
+
+
+class LearnerOfMixtures(Learner):
+    """The same by any loss; the targets are mixed as Z is."""
+
+    def learn(self, z: Tensor, target: Tensor, lr: float) -> dict[str, Tensor]:
+        return super().learn(*mixed(z, target), lr)
+
+
+def mixed(*batch: Tensor) -> list[Tensor]:
+    """Each row of the tensors with the row before it, in shares from 0 to 1 along the batch, the same in each tensor."""
+    share = torch.linspace(0, 1, len(batch[0]), device=batch[0].device)
+    return [t.lerp(t.roll(1, 0), share.view(-1, *[1] * (t.ndim - 1))) for t in batch]
 
 
 class Whitening(nn.Module):
@@ -55,7 +72,7 @@ class Whitening(nn.Module):
         self.register_buffer("turn", torch.eye(channels))
 
     @torch.no_grad()
-    def fit(self, batches: Batches, shrinkage: float) -> None:
+    def fit(self, batches: Batches, shrinkage: float = SHRINKAGE) -> None:
         """Take mean and covariance from one pass, on the CPU in double precision, which not every device has."""
         count, total, products = 0, 0.0, 0.0
         for z, _ in batches(1):
