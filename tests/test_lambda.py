@@ -7,9 +7,9 @@ import pytest
 
 from arl.config import RunConfig
 from arl.paper import lambda_map, scales
-from arl.paper.lambda_map import matched, printed, verdicts, where
+from arl.paper.lambda_map import matched, printed_levels, verdicts, where
 from arl.paper.lambda_plot import lambda_figure
-from arl.paper.pair import choose_pair, stored_figures
+from arl.paper.pair import choose_pair, table_figures
 from arl.paper.rows import every_row
 
 TRIED = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -24,7 +24,7 @@ def few_draws(monkeypatch):
 
 def points(factor: float, rng: np.random.Generator, error: float = 0.005, tried=TRIED):
     """Rows whose leak falls so that λ = `factor` leaves what the paper's λ1 = 1 leaves; seen with an error."""
-    paper, floor = printed("lambda1"), printed("lambda2")[10.0][METRIC]
+    paper, floor = printed_levels("lambda1"), printed_levels("lambda2")[10.0][METRIC]
     left = (paper[1.0][METRIC] - floor) / (paper[0.0][METRIC] - floor)
     found = []
     for value in tried:
@@ -159,6 +159,6 @@ def test_where_none_keeps_its_use_the_most_useful_is_shown():
 def test_the_committed_tables_have_a_pair():
     from lab import ROOT
 
-    measured = stored_figures(ROOT / "figures" / "quick")
+    measured = table_figures(ROOT / "figures" / "quick")
     _, chosen = choose_pair(ROWS, measured)
     assert measured["1#1"]["mean_mcc"] - measured[chosen.name]["mean_mcc"] <= 0.05

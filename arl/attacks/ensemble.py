@@ -22,10 +22,10 @@ class Ensemble(Attack):
     def cost(self) -> float:
         return sum(member.cost for member in MEMBERS)
 
-    def player(self, shapes: Shapes, perceptual: Distance | None = None) -> "Pair":
-        return Pair(*(member.player(shapes) for member in MEMBERS))
+    def player(self, shapes: Shapes, perceptual: Distance | None = None) -> "WeighedPair":
+        return WeighedPair(*(member.player(shapes) for member in MEMBERS))
 
-    def train(self, player: "Pair", public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:
+    def train(self, player: "WeighedPair", public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:
         pairs = zip(MEMBERS, player.members, strict=True)
         smooth, descended = (member.train(own, public, schedule, journal) for member, own in pairs)
         net = player.net = Weighed(*(own.net.eval() for own in player.members)).to(player.net.share.device)
@@ -34,7 +34,7 @@ class Ensemble(Attack):
         return {**descended, **said, "images": smooth["images"]}
 
 
-class Pair(nn.Module):
+class WeighedPair(nn.Module):
     """Two players, and `net`, which is the mean of what they make."""
 
     def __init__(self, first: Player, second: Player):

@@ -69,7 +69,7 @@ def ladders(
     return {**of_lambda1, "lambda2": list(zip(lambda2s, table2(cfg, lambda2s), strict=True))}
 
 
-def printed(ladder: str) -> dict[float, dict[str, float]]:
+def printed_levels(ladder: str) -> dict[float, dict[str, float]]:
     """The paper's figures of a ladder by its λ, that without the effect first, under 0.
 
     `again`: λ1 = 1 as Table 2 has it, of what no Dec^a takes part in; it differs from Table 1's in the simulated μ2 alone.
@@ -97,7 +97,7 @@ def matched(points: Sequence[Mapping[str, Any]], ladder: str, metric: str, kind:
 
     `points`: of a ladder, as `tests/bench_lambda.py` writes them, λ = 0 among them. Empty where the paper has no such figure.
     """
-    papers = printed(ladder)
+    papers = printed_levels(ladder)
     if metric not in papers[0.0] or (metric, kind) == ("psnr", "ratio"):  # of decibels
         return []
     lambdas = np.array([point["lambda"] for point in points], float)
@@ -108,7 +108,7 @@ def matched(points: Sequence[Mapping[str, Any]], ladder: str, metric: str, kind:
     zero = int(lambdas.argmin())
     effects = effect_size(drawn, drawn[:, [zero]], floor, kind)
     curves = _falling(lambdas, effects, errors)
-    paper_floor = 0.0 if metric == "mean_mcc" else printed("lambda2")[10.0][metric]
+    paper_floor = 0.0 if metric == "mean_mcc" else printed_levels("lambda2")[10.0][metric]
     found = []
     for value, figures in papers.items():
         target = effect_size(figures[metric], papers[0.0][metric], paper_floor, kind)

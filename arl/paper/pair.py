@@ -22,10 +22,10 @@ from arl.paper.measured import Line, measure
 from arl.paper.rows import Setting, every_row
 
 UNPROTECTED = "1#1"  # the row whose mean MCC is what protection may cost
-Measured = Mapping[str, Mapping[str, float]]  # by a row's name, its figures by metric
+Figures = Mapping[str, Mapping[str, float]]  # by a row's name, its figures by metric
 
 
-def choose_pair(settings: Sequence[Setting], figures: Measured) -> tuple[Setting, Setting]:
+def choose_pair(settings: Sequence[Setting], figures: Figures) -> tuple[Setting, Setting]:
     """No protection, then the protection that is shown: the rule above, of those `settings` that `figures` has.
 
     Raises `ValueError` where the row without protection, or any with it, was not measured.
@@ -68,7 +68,7 @@ def pair_figure(pair: Sequence[Line], people: int = 8) -> Figure:
     return compare({"no\nprotection": unprotected, weights.replace(" ", "\n").replace("=", " = "): chosen}, people)
 
 
-def stored_figures(folder: Path) -> dict[str, dict[str, float]]:
+def table_figures(folder: Path) -> dict[str, dict[str, float]]:
     """What the tables' CSV files in `folder` say, by row and metric."""
     found: dict[str, dict[str, float]] = {}
     for path in sorted(folder.glob("*_table[123].csv")):
@@ -81,7 +81,7 @@ def stored_figures(folder: Path) -> dict[str, dict[str, float]]:
 
 def pair_text(folder: Path) -> str:
     """What the rule picks from the tables in `folder`, with the figures that decide."""
-    figures = stored_figures(folder)
+    figures = table_figures(folder)
     _, chosen = choose_pair(every_row(RunConfig()), figures)
     lines = [f"the pair: {UNPROTECTED}, attacked as {chosen.name} is, and {chosen.name}"]
     for name in (UNPROTECTED, chosen.name):
