@@ -26,7 +26,7 @@ SYMBOLS = {"lambda1": "λ1", "again": "λ1", "conv1": "λ1, Z at conv1", "lambda
 def lambda_figure(found: Mapped, kind: str = "share") -> Figure:
     """A panel a metric: its effect along λ(ours), the paper's levels as horizontal lines, the readings' factors as vertical ones.
 
-    The last panel: for each λ that the paper printed_levels, the λ(ours) of the same effect with its 95 % interval; an arrow where it is open.
+    The last panel: for each λ that the paper printed, the λ(ours) of the same effect with its 95 % interval; an arrow where it is open.
     """
     figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.4), layout="constrained")
     shown = [m for m in FOLLOWED if any(match.metric == m for match in found.matches[kind])]
