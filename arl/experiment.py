@@ -197,6 +197,12 @@ class Experiment:
         self.check()
         if (row := self.find()) is not None and all(map(sound, [row.run, *row.runs.values()])):
             return row
+        attacks = self.attacked()
+        run = obtain(self.row_spec, lambda row: measure_row(row, self, attacks))
+        return Row(run, self.cfg, run.result)
+
+    def attacked(self) -> dict[str, Run]:
+        """The encoder and C, found or made; the run of each attack, by name."""
         attacks = {}
         with trained_beside(self.cfg) as wait_for_c:
             _ = self.encoder
@@ -205,8 +211,7 @@ class Experiment:
                     wait_for_c()
                 attacks[attack.name()] = self.attack(attack)
             wait_for_c()
-        run = obtain(self.row_spec, lambda row: measure_row(row, self, attacks))
-        return Row(run, self.cfg, run.result)
+        return attacks
 
     @cached_property
     def encoder(self) -> Run:
@@ -226,8 +231,7 @@ class Experiment:
         except OSError as error:
             found = f"encoder_weights: {weights!r} could not be loaded ({first_line(error)})"
             raise ConfigError(f"{found}, accepted: 'none' when offline") from None
-        net = net.to(self.device, memory_format=torch.channels_last)
-        model = halves(net, cfg.layer, defence)
+        model = halves(net.to(self.device, memory_format=torch.channels_last), cfg.layer, defence)
         model.added.to(self.device)
         return model
 
@@ -253,9 +257,7 @@ class Experiment:
 
     def _protect(self, defence: Defence, journal: Any, until: int | None = None) -> Halves:
         cfg, data, (x1, x2, _) = self.cfg, self.data, self.split
-        if (
-            cfg.extra == "both"
-        ):  # ‡: a stronger simulated adversary and, where the extra images are labelled, a better teacher
+        if cfg.extra == "both":  # ‡: a stronger simulated adversary; where extra images are labelled, a better teacher
             data, added = stack(self.data, self.extra)
             x2 = np.concatenate([x2, added])
             x1 = np.concatenate([x1, added]) if set(self.attribute_names) <= set(self.extra.attribute_names) else x1
@@ -346,8 +348,8 @@ class Experiment:
     # -- what is stored, loaded ---------------------------------------------------------------------------------
 
     @cached_property
-    def networks(self) -> tuple[nn.Module, nn.Module]:
-        """Images to what leaves the device, and f: from the stored run, frozen, on the device, in evaluation mode."""
+    def networks(self) -> tuple[nn.Module, nn.Module | None]:
+        """Images to what leaves the device, and f, if there is one: from the stored run, frozen, on the device, in evaluation mode."""
         model = self.halves(self.defence)
         unpack(self.encoder.load()[0], **model.parts)
         model.predict.requires_grad_(False)
@@ -386,7 +388,6 @@ class Experiment:
         encoder, attacker = self.networks[0], self.attacker(name)
         images = (data or self.data).images
         with torch.no_grad(), precision(self.device), initialised(self.cfg.seed, 9):
-            found = [
-                attacker(encoder(x).float()).float().cpu() for _, x in batches(images, index, 256, device=self.device)
-            ]
+            shown = batches(images, index, 256, device=self.device)
+            found = [attacker(encoder(x).float()).float().cpu() for _, x in shown]
         return torch.cat(found)

@@ -25,20 +25,37 @@ from arl.messages import ConfigError, first_line
 
 ACCEPTED = "accepted: TorchScript (torch.jit.save), torch.export (torch.export.save) or ONNX"
 # TorchScript's words for files, processes and other machines, and the one by which any of them could be spelt with escapes.
-FORBIDDEN = re.compile(rb"\b(save|from_file|rpc\w*|_?c10d\w*|symm_mem|debugprims|profiler)\b|\bgetattr(?!\([\w.]+, \"\w+\"\))")
+FORBIDDEN = re.compile(
+    rb"\b(save|from_file|rpc\w*|_?c10d\w*|symm_mem|debugprims|profiler)\b|\bgetattr(?!\([\w.]+, \"\w+\"\))"
+)
 NAMESPACES = re.compile(rb"\bops\.(?!(?:aten|prim|prims|quantized|torchvision)\b)(\w+)")
 CALLED = re.compile(
     r"torch\.ops\.aten\.(?!save\b|from_file\b)\w+\.\w+|torch\.sym_\w+|math\.(ceil|floor|trunc|sqrt|pow)"
     r"|_operator\.(add|sub|mul|floordiv|truediv|mod|neg|pow|getitem|eq|ne|lt|le|gt|ge|and_|or_|not_)"
 )
-SIZES = {"Symbol", "Integer", "Max", "Min", "Mod", "PythonMod", "FloorDiv", "CleanDiv", "CeilDiv", "Pow", "Add", "Mul", "True", "False"}
+SIZES = {
+    "Symbol",
+    "Integer",
+    "Max",
+    "Min",
+    "Mod",
+    "PythonMod",
+    "FloorDiv",
+    "CleanDiv",
+    "CeilDiv",
+    "Pow",
+    "Add",
+    "Mul",
+    "True",
+    "False",
+}
 SYMBOL = re.compile(r"[a-z]+\d+|inf")
 NAME, TEXT = re.compile(r"[\w.]*"), re.compile(r"[\w.+\-:,>/ ]*")
 TREES = {None, "builtins.tuple", "builtins.list", "builtins.dict"}
 
 
 def kind_of(name: str, data: bytes) -> str:
-    """`torchscript`, `export` or `onnx`, by what the bytes are. Raises `ConfigError` for a pickle, and for what is unknown or may run code."""
+    """`torchscript`, `export` or `onnx`, by what the bytes are. `ConfigError` for what is unknown or may run code, as a pickle does."""
     if data[:4] == b"PK\x03\x04":
         return _archive(name, data)
     if data[:1] == b"\x80" or data[:2] in (b"(d", b"ct", b"cc") or data[257:262] == b"ustar":
@@ -81,7 +98,9 @@ def check_export(name: str, reader: Any, records: list[str]) -> None:
     try:
         _check_export(reader, records)
     except _RefusedError as refused:
-        raise ConfigError(f"TARGET: found {refused} in {name}, accepted: a graph of aten's functions on tensors") from None
+        raise ConfigError(
+            f"TARGET: found {refused} in {name}, accepted: a graph of aten's functions on tensors"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ConfigError(f"TARGET: {name} cannot be read ({first_line(error)}), {ACCEPTED}") from None
 
@@ -141,7 +160,9 @@ def _is_size(text: str) -> bool:
     except (SyntaxError, ValueError):
         return False
     for node in nodes:
-        if isinstance(node, ast.Attribute | ast.Subscript | ast.Lambda | ast.JoinedStr | ast.comprehension | ast.NamedExpr):
+        if isinstance(
+            node, ast.Attribute | ast.Subscript | ast.Lambda | ast.JoinedStr | ast.comprehension | ast.NamedExpr
+        ):
             return False
         if isinstance(node, ast.Name) and node.id not in SIZES and not SYMBOL.fullmatch(node.id):
             return False

@@ -1,4 +1,4 @@
-"""Features of any shape as attackers take them, nothing lost: a vector (C,), or a map (C, s, s) whose side is the image's by a power of two."""
+"""Features of any shape as attackers take them, nothing lost: a vector (C,), or a map (C, s, s), s the image's side by a power of two."""
 
 import math
 
@@ -32,7 +32,11 @@ def as_features(z: Tensor, image: int) -> Tensor:
     if len(shape) != 3:
         channels, side, _ = _as_map(shape, image)
         z = z.movedim(-1, 1).flatten(2) if len(shape) == 2 else z.flatten(1).unsqueeze(1)  # tokens (T, C) to (C, T)
-        z = F.pad(z.flatten(1), (0, channels * side * side - z[0].numel())) if len(shape) != 2 else F.pad(z, (0, side * side - z.shape[2]))
+        z = (
+            F.pad(z.flatten(1), (0, channels * side * side - z[0].numel()))
+            if len(shape) != 2
+            else F.pad(z, (0, side * side - z.shape[2]))
+        )
         z = z.reshape(len(z), channels, side, side)
     side, fold = _side(max(z.shape[2:]), image)
     z = F.pad(z, (0, side * fold - z.shape[3], 0, side * fold - z.shape[2]))

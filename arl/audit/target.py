@@ -23,7 +23,7 @@ SAME = 1e-3  # how far, relative, features of one face may differ from batch to 
 class TargetSpec(NamedTuple):
     """What defines a target, and so its runs: what the file holds, how a picture is shown to it, what comes out."""
 
-    kind: str  # torchscript, export, onnx
+    format: str  # torchscript, export, onnx
     sha256: str
     size: tuple[int, int]  # height, width in pixels
     mean: tuple[float, ...]  # the graph gets RGB as (x − mean) / std of x in [0, 1]
@@ -34,7 +34,9 @@ class TargetSpec(NamedTuple):
 class Target(nn.Module):
     """Images (B, 3, S, S) in [0, 1] to Z as attackers take it (`as_features`), by the graph of a file. Frozen; computes in float32."""
 
-    def __init__(self, graph: Callable[[Tensor], Tensor], spec: TargetSpec, batch: int = 0, channels_last: bool = False):
+    def __init__(
+        self, graph: Callable[[Tensor], Tensor], spec: TargetSpec, batch: int = 0, channels_last: bool = False
+    ):
         """`graph`: images as the file takes them to its first output. `batch`: the only number of images that it takes; 0 for any."""
         super().__init__()
         self.graph, self.spec, self.batch, self.channels_last = graph, spec, batch, channels_last
@@ -76,7 +78,9 @@ def load_target(path: str | Path, size: str = "", mean: str = "", std: str = "")
     except UserError:
         raise
     except Exception as error:
-        raise ConfigError(f"TARGET: {path.name} cannot be loaded ({first_line(error)}), accepted: a whole file") from None
+        raise ConfigError(
+            f"TARGET: {path.name} cannot be loaded ({first_line(error)}), accepted: a whole file"
+        ) from None
     return _settled(path.name, found, kind, data, {"size": size, "mean": mean, "std": std})
 
 
@@ -91,7 +95,9 @@ class Loaded(NamedTuple):
 def _settled(name: str, found: Loaded, kind: str, data: bytes, options: dict[str, str]) -> Target:
     shape = found.shape or (None, 3, None, None)
     if len(shape) != 4 or not {3, None} & {shape[1], shape[3]}:
-        raise ConfigError(f"TARGET: {name} takes {shape}, accepted: images, (B, 3, height, width) or (B, height, width, 3)")
+        raise ConfigError(
+            f"TARGET: {name} takes {shape}, accepted: images, (B, 3, height, width) or (B, height, width, 3)"
+        )
     last = shape[1] != 3 and shape[3] == 3
     sides = shape[1:3] if last else shape[2:]
     said = ",".join(str(side) for side in sides) if None not in sides else found.notes.get("size", "")
@@ -112,7 +118,11 @@ def _settled(name: str, found: Loaded, kind: str, data: bytes, options: dict[str
 def _numbers(name: str, text: str, count: int) -> tuple[float, ...]:
     """One number for all, or `count` with commas between."""
     if not text:
-        accepted = "--size 64" if name == "size" else f"--{name}, a number or three, as in training; mean 0 and std 1 for a graph of [0, 1]"
+        accepted = (
+            "--size 64"
+            if name == "size"
+            else f"--{name}, a number or three, as in training; mean 0 and std 1 for a graph of [0, 1]"
+        )
         raise ConfigError(f"{name}: found neither in the file nor as an option, accepted: {accepted}")
     try:
         found = tuple(float(part) for part in text.replace(",", " ").split())
@@ -140,19 +150,26 @@ def _probed(name: str, graph: Callable[[Tensor], Any], spec: TargetSpec, batch: 
             if batch:
                 why = first_line(error)
     if z is None:
-        raise ConfigError(f"TARGET: {name} cannot be run on images ({why}), accepted: a graph of (B, 3, {spec.size[0]}, {spec.size[1]})")
+        raise ConfigError(
+            f"TARGET: {name} cannot be run on images ({why}), accepted: a graph of (B, 3, {spec.size[0]}, {spec.size[1]})"
+        )
     if z.ndim < 2 or len(z) != 3 or z[0].numel() < 1:
         raise ConfigError(f"TARGET: {name} gives {tuple(z.shape)} for 3 images, accepted: a row of features an image")
     if not z.isfinite().all():
-        raise ConfigError(f"TARGET: {name} gives features that are not finite, accepted: finite ones; do mean and std fit?")
+        raise ConfigError(
+            f"TARGET: {name} gives features that are not finite, accepted: finite ones; do mean and std fit?"
+        )
     again, alone = target.raw(x), target.raw(x[:1])
     near = SAME * z.abs().max()
     if alone.shape[1:] != z.shape[1:]:
-        raise ConfigError(f"TARGET: {name} gives {tuple(z.shape[1:])} and {tuple(alone.shape[1:])} numbers, accepted: as many for any image")
+        found = f"{name} gives {tuple(z.shape[1:])} and {tuple(alone.shape[1:])} numbers"
+        raise ConfigError(f"TARGET: {found}, accepted: as many for any image")
     if not torch.allclose(z, again, rtol=0, atol=near):
         say(f"{name}: its features are noisy, another Z each time")
     elif not torch.allclose(z[:1], alone, rtol=0, atol=near):
-        raise ConfigError(f"TARGET: features of {name} depend on the other images of a batch, accepted: exported after .eval()")
+        raise ConfigError(
+            f"TARGET: features of {name} depend on the other images of a batch, accepted: exported after .eval()"
+        )
     if target.batch:
         say(f"{name}: takes {target.batch} images at a time, no more and no fewer; the last ones are filled up")
     shape_of(tuple(z.shape[1:]), 64)
@@ -170,7 +187,9 @@ def _first_output(name: str, graph: Callable[[Tensor], Any]) -> Callable[[Tensor
         found = list(found.values()) if isinstance(found, dict) else found
         z = found[0] if several and len(found) else found
         if not isinstance(z, Tensor):
-            raise ConfigError(f"TARGET: {name} gives {type(z).__name__}, accepted: a tensor, or several of which the first is taken")
+            raise ConfigError(
+                f"TARGET: {name} gives {type(z).__name__}, accepted: a tensor, or several of which the first is taken"
+            )
         if several and len(found) > 1 and not told:
             told.append(name)
             say(f"{name}: has {len(found)} outputs; the first is taken for what leaves the device")
@@ -191,7 +210,11 @@ def _torchscript(data: bytes) -> Loaded:
 def _export(data: bytes) -> Loaded:
     notes = dict.fromkeys(("size", "mean", "std"), "")
     program = torch.export.load(io.BytesIO(data), extra_files=notes)
-    inputs = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in program.graph_signature.user_inputs]
+    inputs = [
+        node
+        for node in program.graph.nodes
+        if node.op == "placeholder" and node.name in program.graph_signature.user_inputs
+    ]
     if len(inputs) != 1:
         raise ConfigError(f"TARGET: the program takes {len(inputs)} inputs, accepted: one, the images")
     shape = tuple(side if isinstance(side, int) else None for side in inputs[0].meta["val"].shape)
@@ -209,10 +232,15 @@ def _onnx(data: bytes) -> Loaded:
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type != "tensor(float)":
-        raise ConfigError(f"TARGET: the graph takes {[(i.type, i.shape) for i in inputs]}, accepted: one float tensor, the images")
+        raise ConfigError(
+            f"TARGET: the graph takes {[(i.type, i.shape) for i in inputs]}, accepted: one float tensor, the images"
+        )
 
     def graph(x: Tensor) -> list[Any]:
-        return [torch.from_numpy(each) if hasattr(each, "dtype") else each for each in session.run(None, {inputs[0].name: x.numpy()})]
+        return [
+            torch.from_numpy(each) if hasattr(each, "dtype") else each
+            for each in session.run(None, {inputs[0].name: x.numpy()})
+        ]
 
     shape = tuple(side if isinstance(side, int) else None for side in inputs[0].shape)
     return Loaded(graph, shape, dict(session.get_modelmeta().custom_metadata_map))
