@@ -282,11 +282,8 @@ class Experiment:
         return attack.player(shapes, perceptual).to(self.device, memory_format=torch.channels_last)
 
     def _attack(self, run: Run, attack: Attack) -> dict[str, Any]:
-        cfg, owned = self.cfg, self.owned
+        cfg, owned, features = self.cfg, self.owned, self.standardised()
         known = self._known_embeddings() if attack.target == "embedding" else None
-        everything = (x for _, x in batches(owned.data.images, owned.all, 256, device=self.device))
-        with initialised(cfg.seed, 8):
-            features = plateau.StandardisedFeatures(self.networks[0], everything, len(owned.all))
         perceptual = self._perceptual(owned.data, owned.learns) if attack.perceptual_weight else None
         with initialised(cfg.seed, attack.stream()):
             player = self._player(attack, features.shape, perceptual, 0 if known is None else known.shape[1])
@@ -303,6 +300,12 @@ class Experiment:
         kept = pack(model=player.net, standardise=features.standardise)
         run.save(kept, epoch=state["epoch"], result=result)
         return result
+
+    def standardised(self) -> plateau.StandardisedFeatures:
+        """Z of the adversary's images, as attackers see it."""
+        everything = (x for _, x in batches(self.owned.data.images, self.owned.all, 256, device=self.device))
+        with initialised(self.cfg.seed, 8):
+            return plateau.StandardisedFeatures(self.networks[0], everything, len(self.owned.all))
 
     # -- what the players learn from ----------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ import arl
 from arl.attacks import Attack
 from arl.audit import Foreign, audit, audit_json, audit_text, load_target
 from arl.audit.shapes import as_features, shape_of
-from arl.audit.suite import ATTACKERS, budget, opened
+from arl.audit.suite import ATTACKERS, budget, experiment_of
 from arl.config import RunConfig
 from arl.messages import UserError
 from arl.models import FeatureMap, ImageDecoder
@@ -199,6 +199,22 @@ def test_torchscript_that_writes_a_file_is_refused(tmp_path, monkeypatch):
     assert Path("written").exists()
 
 
+@pytest.mark.parametrize(
+    ("record", "content", "found"),
+    [
+        ("code/__torch__/EVIL.PY", "def f(x):\n  torch.save(x)\n", "'save'"),
+        ("code/__torch__/b.py", 'getattr(ops.aten, "sa\\x76e")', "'getattr'"),
+        ("code/__torch__/b.py", "ops.mine.run(x)", "ops.mine"),
+        ("attributes.pkl", "c__torch__.torch.classes.c10d\nStore\n", "torch.classes.c10d"),
+        ("MODEL.json", "{}", "torch 1.0"),
+        ("CONSTANTS.pkl", "", "two records"),
+    ],
+)  # fmt: skip
+def test_torchscript_hides_nothing_from_the_words_that_are_looked_for(tmp_path, record, content, found):
+    path = rewritten(scripted(tmp_path / "a.ts"), tmp_path / "b.ts", lambda records: records | {record: content})
+    assert found in refused(path)
+
+
 # -- what is no encoder of images -------------------------------------------------------------------------------------
 
 
@@ -297,13 +313,13 @@ def test_an_audit_from_the_command_line_goes_on_where_it_was_killed(tmp_path, se
     run, environment = command(store, *options, "--json", str(tmp_path / "a.json"), str(scripted(tmp_path / "a.ts")))
     with subprocess.Popen(run, env=environment, stderr=subprocess.PIPE, text=True) as killed:
         for line in killed.stderr:
-            if line.startswith("decoder") and "epoch 1" in line:
+            if line.startswith("decoder") and "epoch 2" in line:
                 break
         os.kill(killed.pid, signal.SIGKILL)
     assert not (tmp_path / "a.json").exists()
     done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "to be made: decoder, whitened, features" in done.stderr and "goes on after epoch 1" in done.stderr
+    assert "to be made: decoder, whitened, features" in done.stderr and "goes on after epoch" in done.stderr
     found = json.loads((tmp_path / "a.json").read_text())
     assert [each["name"] for each in found["attackers"]] == list(ATTACKERS) and found["suite"] == "1"
     for each in found["attackers"][:-1]:
@@ -336,13 +352,13 @@ def test_a_stored_row_is_audited_on_its_own_faces(shared_store):
 
 def test_nobody_of_t_is_known_to_an_attacker_and_budgets_follow_the_size(tmp_path, shared_store):
     path = scripted(tmp_path / "a.ts")
-    experiment, about = opened(str(path), {}, "tiny", SHOWN)
+    experiment, about = experiment_of(str(path), {}, "tiny", SHOWN)
     assert isinstance(experiment, Foreign) and about["changed"] == ["preset tiny"]
     who, (_, x2, t) = experiment.data.identities, experiment.split
     assert not set(who[x2]) & set(who[t]) and len(x2) > len(t) > 40
     assert [attack.name() for attack in experiment.cfg.attacks] == list(ATTACKERS) == [*dict.fromkeys(ATTACKERS)]
     assert all(issubclass(type(attack), Attack) for attack in experiment.cfg.attacks)
-    sized, _ = opened(str(path), {}, "quick", {**SHOWN, "size": "224"})
+    sized, _ = experiment_of(str(path), {}, "quick", {**SHOWN, "size": "224"})
     assert (
         sized.cfg.image_size == 64
         and sized.cfg.attack_epochs == budget(64)["attack_epochs"] < budget(48)["attack_epochs"]

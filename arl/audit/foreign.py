@@ -11,6 +11,7 @@ from arl.config import RunConfig
 from arl.data import batches, full_batches
 from arl.experiment import Experiment
 from arl.messages import ConfigError
+from arl.plateau import StandardisedFeatures
 from arl.store import Run, obtain
 
 LOOKED_AT = 64  # faces on which features are tried
@@ -36,6 +37,14 @@ class Foreign(Experiment):
     @cached_property
     def networks(self) -> tuple[nn.Module, None]:
         return self.target, None
+
+    @cached_property
+    def _seen(self) -> StandardisedFeatures:
+        return super().standardised()
+
+    def standardised(self) -> StandardisedFeatures:
+        """Encoded once for all attackers: a foreign encoder may be slow."""
+        return self._seen
 
     def check_sizes(self) -> None:
         """Refuse labels that these faces have not, sets that hold no batch, and features that tell no face from another."""

@@ -23,12 +23,13 @@ import torch
 
 from arl.messages import ConfigError, first_line
 
-ACCEPTED = "accepted: TorchScript (torch.jit.save), torch.export (torch.export.save) or ONNX"
+READABLE = "accepted: TorchScript (torch.jit.save), torch.export (torch.export.save) or ONNX"
 # TorchScript's words for files, processes and other machines, and the one by which any of them could be spelt with escapes.
 FORBIDDEN = re.compile(
     rb"\b(save|from_file|rpc\w*|_?c10d\w*|symm_mem|debugprims|profiler)\b|\bgetattr(?!\([\w.]+, \"\w+\"\))"
 )
 NAMESPACES = re.compile(rb"\bops\.(?!(?:aten|prim|prims|quantized|torchvision)\b)(\w+)")
+OBJECTS = re.compile(rb"torch\.classes\.(?!quantized\b|rnn\b|sparse\b)\w+")  # of C++, in a pickle of the archive
 CALLED = re.compile(
     r"torch\.ops\.aten\.(?!save\b|from_file\b)\w+\.\w+|torch\.sym_\w+|math\.(ceil|floor|trunc|sqrt|pow)"
     r"|_operator\.(add|sub|mul|floordiv|truediv|mod|neg|pow|getitem|eq|ne|lt|le|gt|ge|and_|or_|not_)"
@@ -54,15 +55,15 @@ NAME, TEXT = re.compile(r"[\w.]*"), re.compile(r"[\w.+\-:,>/ ]*")
 TREES = {None, "builtins.tuple", "builtins.list", "builtins.dict"}
 
 
-def kind_of(name: str, data: bytes) -> str:
+def format_of(name: str, data: bytes) -> str:
     """`torchscript`, `export` or `onnx`, by what the bytes are. `ConfigError` for what is unknown or may run code, as a pickle does."""
     if data[:4] == b"PK\x03\x04":
         return _archive(name, data)
     if data[:1] == b"\x80" or data[:2] in (b"(d", b"ct", b"cc") or data[257:262] == b"ustar":
-        raise ConfigError(f"TARGET: found a pickle in {name}, which runs code when it is read, {ACCEPTED}")
+        raise ConfigError(f"TARGET: found a pickle in {name}, which runs code when it is read, {READABLE}")
     if name.lower().endswith(".onnx"):
         return "onnx"
-    raise ConfigError(f"TARGET: found no format that is known in {name}, {ACCEPTED}")
+    raise ConfigError(f"TARGET: found no format that is known in {name}, {READABLE}")
 
 
 def _archive(name: str, data: bytes) -> str:
@@ -70,27 +71,32 @@ def _archive(name: str, data: bytes) -> str:
         reader = torch._C.PyTorchFileReader(io.BytesIO(data))
         records = reader.get_all_records()
     except Exception as error:
-        raise ConfigError(f"TARGET: {name} cannot be read ({first_line(error)}), {ACCEPTED}") from None
+        raise ConfigError(f"TARGET: {name} cannot be read ({first_line(error)}), {READABLE}") from None
+    if len({record.lower() for record in records}) < len(records):  # torch finds a record whatever its capitals
+        raise ConfigError(f"TARGET: found two records of one name in {name}, {READABLE}")
     if "archive_format" in records and any(record.startswith("models/") for record in records):
         check_export(name, reader, records)
         return "export"
+    if "model.json" in {record.lower() for record in records}:  # it would say where its code stands
+        raise ConfigError(f"TARGET: {name} was saved by torch 1.0, accepted: saved by a newer one")
     if "constants.pkl" in records and any(record.startswith("code/") for record in records):
         check_torchscript(name, reader, records)
         return "torchscript"
     if "serialized_exported_program.json" in records:
         raise ConfigError(f"TARGET: {name} was exported by torch 2.7 or older, accepted: exported by a newer one")
     what = "a pickle (torch.save of a module or of weights)" if "data.pkl" in records else "an archive of another kind"
-    raise ConfigError(f"TARGET: found {what} in {name}, which may run code when it is read, {ACCEPTED}")
+    raise ConfigError(f"TARGET: found {what} in {name}, which may run code when it is read, {READABLE}")
 
 
 def check_torchscript(name: str, reader: Any, records: list[str]) -> None:
     """Refuse TorchScript that could touch a file, a process or another machine; also in `__setstate__`, which runs while it is loaded."""
-    for record in records:
-        if record.startswith("code/") and record.endswith(".py"):
-            source = reader.get_record(record)
-            if found := FORBIDDEN.search(source) or NAMESPACES.search(source):
-                word = found[0].decode()
-                raise ConfigError(f"TARGET: found {word!r} in the code of {name}, accepted: a graph of tensors alone")
+    for record in (each for each in records if each.lower().endswith((".py", ".pkl"))):
+        content = reader.get_record(record)
+        found = FORBIDDEN.search(content) or NAMESPACES.search(content)
+        if found := OBJECTS.search(content) if record.lower().endswith(".pkl") else found:
+            raise ConfigError(
+                f"TARGET: found {found[0].decode()!r} in the code of {name}, accepted: a graph of tensors alone"
+            )
 
 
 def check_export(name: str, reader: Any, records: list[str]) -> None:
@@ -102,7 +108,7 @@ def check_export(name: str, reader: Any, records: list[str]) -> None:
             f"TARGET: found {refused} in {name}, accepted: a graph of aten's functions on tensors"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ConfigError(f"TARGET: {name} cannot be read ({first_line(error)}), {ACCEPTED}") from None
+        raise ConfigError(f"TARGET: {name} cannot be read ({first_line(error)}), {READABLE}") from None
 
 
 class _RefusedError(Exception):

@@ -24,7 +24,7 @@ def audit_json(audit: Audit) -> dict[str, Any]:
         ],
         "identity": {shown: _who(who[shown]) for shown in ("Z", "originals", "mean face", "stranger", "answers")},
         "strongest": result["strongest"],
-        "verdicts": verdicts(audit),
+        "verdicts": sentences(audit),
         "config": result["config"],
         "made_with": result["made_with"],
     }
@@ -54,7 +54,7 @@ def audit_text(audit: Audit) -> str:
         told += f", changed: {', '.join(about['changed'])}; compare it only with audits that say the same"
     lines = [f"{audit.run.id}  {on['setting']}", told, f"measured on  {on['test_set']}", f"C  {on['C']}"]
     lines += [f"recognised among  {result['lineup']}", "", *_table(result), ""]
-    lines += ["* the strongest on held-out faces of X2; T did not choose it", "", *verdicts(audit)]
+    lines += ["* the strongest on held-out faces of X2; T did not choose it", "", *sentences(audit)]
     return "\n".join(lines)
 
 
@@ -79,7 +79,7 @@ def _line(name: str, figures: dict[str, Any], who: dict[str, Any]) -> str:
     return f"{name:14}" + "".join(f"{cell:>24}" for cell in cells)
 
 
-def verdicts(audit: Audit) -> list[str]:
+def sentences(audit: Audit) -> list[str]:
     """One sentence each: the picture, who is recognised in it, who is recognised in Z itself, and whether the attackers were done."""
     result, name = audit.result, audit.result["strongest"]
     who, face = result["identity"]["C"], figures_of(audit.result, audit.result["strongest"])["face_similarity"]

@@ -8,14 +8,14 @@ from torch import Tensor
 from arl.messages import ConfigError
 
 VECTOR = 4096  # numbers of a vector at most: attackers hold a matrix of its square
-MOST = 1 << 18  # numbers of one Z at most
+NUMBERS = 1 << 18  # numbers of one Z at most
 
 
 def shape_of(z: tuple[int, ...], image: int) -> tuple[int, ...]:
     """The shape that `as_features` gives features of shape `z` for images of `image` pixels. Raises `ConfigError` for too many."""
     numbers = math.prod(z)
-    if numbers > MOST:
-        raise ConfigError(f"TARGET: found {numbers} numbers in one Z, accepted: up to {MOST}")
+    if numbers > NUMBERS:
+        raise ConfigError(f"TARGET: found {numbers} numbers in one Z, accepted: up to {NUMBERS}")
     if len(z) != 3 and numbers <= VECTOR:
         return (numbers,)
     channels, high, wide = z if len(z) == 3 else _as_map(z, image)

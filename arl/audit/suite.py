@@ -22,9 +22,9 @@ from arl.store import Run, UnknownRunError, find_run, obtain, run_id, stored
 SUITE = "1"  # raised whenever an attacker, its place, its budget, the split or the choice of the strongest changes
 ATTACKERS = ("mean", "ridge", "kernelridge", "retrieval", "decoder", "whitened", "features")
 SMALLEST, LARGEST = 48, 64  # pixels a side of the faces, unless they are set
-SIDE = 16  # of which the sides of faces are multiples
+STEP = 16  # of which the sides of faces are multiples
 # What may be set and two audits still compare, as long as they say the same here: where faces come from, and who judges.
-SOURCES = {"data", "data_root", "data_seed", "damaged", "recogniser", "seed", "image_size"}
+COMPARABLE = {"data", "data_root", "data_seed", "damaged", "recogniser", "seed", "image_size"}
 SPLIT = {"x1": 2, "x2": 0.7, "split": "identity"}  # nobody of T is known to an adversary
 
 
@@ -56,12 +56,12 @@ def audit(
 
     `settings`: parameters of `RunConfig`, of a file only. `size`, `mean`, `std`: as `load_target`.
     """
-    experiment, about = opened(target, dict(settings or {}), preset, {"size": size, "mean": mean, "std": std})
+    experiment, about = experiment_of(target, dict(settings or {}), preset, {"size": size, "mean": mean, "std": std})
     experiment.check()
     return of_experiment(experiment, about)
 
 
-def opened(
+def experiment_of(
     target: str, settings: dict[str, Any], preset: str, options: dict[str, str]
 ) -> tuple[Experiment, dict[str, Any]]:
     """The experiment that an audit attacks, and what an audit says of it: `suite`, what was `changed` of it, its `target`."""
@@ -109,7 +109,7 @@ def _of_file(
     own = {name: value for name, value in PRESETS[preset].items() if name not in SPLIT}
     given = {name: value for name, value in settings.items() if value != ""}
     side = int(
-        own.get("image_size", SIDE * min(max(-(-max(found.spec.size) // SIDE), SMALLEST // SIDE), LARGEST // SIDE))
+        own.get("image_size", STEP * min(max(-(-max(found.spec.size) // STEP), SMALLEST // STEP), LARGEST // STEP))
     )
     fixed = {**SPLIT, "image_size": side, "attacks": _attackers()}
     fixed |= {} if "attack_epochs" in own else budget(int(given.get("image_size", side)))
@@ -122,7 +122,7 @@ def _of_file(
         )
     (cfg,) = gate.ready([cfg], opening=False)
     changed = sorted(
-        {name for name in given if name not in SOURCES} | ({f"preset {preset}"} if preset != "quick" else set())
+        {name for name in given if name not in COMPARABLE} | ({f"preset {preset}"} if preset != "quick" else set())
     )
     return Foreign(cfg, found), {"suite": SUITE, "changed": changed, "target": _about(path, found)}
 

@@ -4,6 +4,7 @@ import io
 import json
 import warnings
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,13 +12,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812, its usual name
 from torch import Tensor, nn
 
-from arl.audit.formats import kind_of
+from arl.audit.formats import format_of
 from arl.audit.shapes import as_features, shape_of
 from arl.messages import ConfigError, UserError, first_line, say
 from arl.store import explained
 
 FIXED = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # batches that a trace may have been made for
-SAME = 1e-3  # how far, relative, features of one face may differ from batch to batch
+STEADY = 1e-3  # how far, relative, features of one face may differ from batch to batch
 
 
 class TargetSpec(NamedTuple):
@@ -70,7 +71,7 @@ def load_target(path: str | Path, size: str = "", mean: str = "", std: str = "")
         if not path.is_file():
             raise ConfigError(f"TARGET: found no file {path}, accepted: a file, or a run's id from `arl runs`")
         data = path.read_bytes()
-    kind = kind_of(path.name, data)
+    kind = format_of(path.name, data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own about formats that it will drop
@@ -109,8 +110,6 @@ def _settled(name: str, found: Loaded, kind: str, data: bytes, options: dict[str
     mean, std = (_numbers(n, options[n] or found.notes.get(n, ""), 3) for n in ("mean", "std"))
     if min(std) <= 0:
         raise ConfigError(f"std: found {std}, accepted: numbers above 0")
-    from hashlib import sha256
-
     spec = TargetSpec(kind, sha256(data).hexdigest(), (int(high), int(wide)), mean, std, ())
     return _probed(name, found.graph, spec, shape[0] or 0, last)
 
@@ -136,8 +135,7 @@ def _numbers(name: str, text: str, count: int) -> tuple[float, ...]:
 def _probed(name: str, graph: Callable[[Tensor], Any], spec: TargetSpec, batch: int, last: bool) -> Target:
     """The target, once it has been shown pictures of noise: which batches it takes, and what comes out."""
     x = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    first = _first_output(name, graph)
-    z = None
+    first, z, why = _first_output(name, graph), None, ""
     for size in (batch,) if batch else (0, *FIXED):
         target = Target(first, spec, size, last)
         try:
@@ -146,35 +144,34 @@ def _probed(name: str, graph: Callable[[Tensor], Any], spec: TargetSpec, batch: 
         except UserError:
             raise
         except Exception as error:
-            why = why if size else first_line(error)  # noqa: F821, the first of them is of any batch
-            if batch:
-                why = first_line(error)
+            why = why or first_line(error)  # that of any batch
     if z is None:
-        raise ConfigError(
-            f"TARGET: {name} cannot be run on images ({why}), accepted: a graph of (B, 3, {spec.size[0]}, {spec.size[1]})"
-        )
+        accepted = f"a graph of (B, 3, {spec.size[0]}, {spec.size[1]})"
+        raise ConfigError(f"TARGET: {name} cannot be run on images ({why}), accepted: {accepted}")
+    _check_output(name, z, again=target.raw(x), alone=target.raw(x[:1]))
+    if target.batch:
+        say(f"{name}: takes {target.batch} images at a time, no more and no fewer; the last ones are filled up")
+    target.spec = spec._replace(shape=tuple(z.shape[1:]))
+    return target.requires_grad_(False).eval()
+
+
+def _check_output(name: str, z: Tensor, again: Tensor, alone: Tensor) -> None:
+    """Refuse `z` of three images where it is no row of finite features each, the same for an image `alone`; noise is only said."""
     if z.ndim < 2 or len(z) != 3 or z[0].numel() < 1:
         raise ConfigError(f"TARGET: {name} gives {tuple(z.shape)} for 3 images, accepted: a row of features an image")
     if not z.isfinite().all():
-        raise ConfigError(
-            f"TARGET: {name} gives features that are not finite, accepted: finite ones; do mean and std fit?"
-        )
-    again, alone = target.raw(x), target.raw(x[:1])
-    near = SAME * z.abs().max()
+        found = f"{name} gives features that are not finite"
+        raise ConfigError(f"TARGET: {found}, accepted: finite ones; do mean and std fit?")
     if alone.shape[1:] != z.shape[1:]:
         found = f"{name} gives {tuple(z.shape[1:])} and {tuple(alone.shape[1:])} numbers"
         raise ConfigError(f"TARGET: {found}, accepted: as many for any image")
+    shape_of(tuple(z.shape[1:]), 64)
+    near = STEADY * z.abs().max()
     if not torch.allclose(z, again, rtol=0, atol=near):
         say(f"{name}: its features are noisy, another Z each time")
     elif not torch.allclose(z[:1], alone, rtol=0, atol=near):
-        raise ConfigError(
-            f"TARGET: features of {name} depend on the other images of a batch, accepted: exported after .eval()"
-        )
-    if target.batch:
-        say(f"{name}: takes {target.batch} images at a time, no more and no fewer; the last ones are filled up")
-    shape_of(tuple(z.shape[1:]), 64)
-    target.spec = spec._replace(shape=tuple(z.shape[1:]))
-    return target.requires_grad_(False).eval()
+        found = f"features of {name} depend on the other images of a batch"
+        raise ConfigError(f"TARGET: {found}, accepted: exported after .eval()")
 
 
 def _first_output(name: str, graph: Callable[[Tensor], Any]) -> Callable[[Tensor], Tensor]:
@@ -198,7 +195,7 @@ def _first_output(name: str, graph: Callable[[Tensor], Any]) -> Callable[[Tensor
     return first
 
 
-# -- readers, by kind: of bytes that `kind_of` has let pass ------------------------------------------------------------
+# -- readers, by kind: of bytes that `format_of` has let pass ------------------------------------------------------------
 
 
 def _torchscript(data: bytes) -> Loaded:
