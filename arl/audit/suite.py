@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from arl import gate, inputs
@@ -11,6 +12,7 @@ from arl.attacks import Attack
 from arl.audit.foreign import Foreign
 from arl.audit.target import Target, load_target
 from arl.config import PRESETS, RunConfig
+from arl.data import batches
 from arl.experiment import Experiment
 from arl.judges import embed_all
 from arl.measure import measure_row
@@ -18,6 +20,7 @@ from arl.messages import ConfigError, say
 from arl.metrics import cosine, psnr
 from arl.parameters import named
 from arl.store import Run, UnknownRunError, find_run, obtain, run_id, stored
+from arl.training import initialised, precision
 
 SUITE = "1"  # raised whenever an attacker, its place, its budget, the split or the choice of the strongest changes
 ATTACKERS = ("mean", "ridge", "kernelridge", "retrieval", "decoder", "whitened", "features")
@@ -172,11 +175,15 @@ def _on_held_out(experiment: Experiment) -> dict[str, dict[str, float]]:
     images, index = owned.data.images, owned.held_out
     _, middle = embed_all(judge, images, index, device)
     x = torch.from_numpy(images[index]).float() / 255
+    names = [attack.name() for attack in experiment.cfg.attacks if attack.target == "image"]
+    made: dict[str, list[torch.Tensor]] = {name: [] for name in names}
+    with torch.no_grad(), precision(device), initialised(experiment.cfg.seed, 9):
+        for _, shown in batches(images, index, 256, device=device):
+            z = experiment.networks[0](shown).float()
+            for name in names:
+                made[name].append(experiment.attacker(name)(z).float().cpu())
     found = {}
-    for attack in experiment.cfg.attacks:
-        if attack.target == "image":
-            guess = experiment.reconstruct(index, attack.name(), owned.data)
-            _, seen = embed_all(judge, (guess * 255).round().byte().numpy(), range(len(guess)), device)
-            similar = cosine(seen, middle).mean().item()
-            found[attack.name()] = {"face_similarity": similar, "psnr": psnr(guess, x).mean().item()}
+    for name, guess in ((name, torch.cat(parts)) for name, parts in made.items()):
+        _, seen = embed_all(judge, (guess * 255).round().byte().numpy(), np.arange(len(guess)), device)
+        found[name] = {"face_similarity": cosine(seen, middle).mean().item(), "psnr": psnr(guess, x).mean().item()}
     return found
