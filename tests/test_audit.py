@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 import torch
 from optional import need
+from PIL import Image
 from torch import nn
 
 import arl
 from arl.attacks import Attack
 from arl.audit import Foreign, audit, audit_json, audit_text, load_target
 from arl.audit.shapes import as_features, shape_of
-from arl.audit.suite import ATTACKERS, budget, experiment_of
+from arl.audit.suite import ATTACKERS, budget, experiment_of, of_experiment
 from arl.config import RunConfig
+from arl.data import open_data
 from arl.messages import UserError
 from arl.models import FeatureMap, ImageDecoder
 from arl.store import stored
@@ -348,6 +350,20 @@ def test_a_stored_row_is_audited_on_its_own_faces(shared_store):
     assert [run.id for run in stored() if run.spec["kind"] == "audit"] == [found.run.id]
     with pytest.raises(UserError, match="lambda1: found with a stored run"):
         audit(row.id, {"lambda1": 1})
+
+
+def test_faces_need_no_labels(tmp_path, shared_store):
+    faces = open_data(RunConfig.preset("tiny"))
+    for i, (image, who) in enumerate(zip(faces.images, faces.identities, strict=True)):
+        (tmp_path / f"faces/{who}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.transpose(1, 2, 0)).save(tmp_path / f"faces/{who}/{i}.png")
+    settings = {"data": "folder", "data_root": str(tmp_path / "faces")}
+    experiment, about = experiment_of(str(scripted(tmp_path / "a.ts")), settings, "tiny", SHOWN)
+    experiment.cfg = experiment.cfg.replace(attacks=("mean", "ridge"))
+    result = of_experiment(experiment, about).result
+    assert "mean_mcc" not in result and result["strongest"] == "ridge"
+    labels, mean_face = result["answers"]["ssim"]["value"], result["attacks"]["ridge"]["ssim"]["floors"]["mean face"]
+    assert labels == pytest.approx(mean_face, abs=1e-4)
 
 
 def test_nobody_of_t_is_known_to_an_attacker_and_budgets_follow_the_size(tmp_path, shared_store):

@@ -1,14 +1,16 @@
 """An experiment on an encoder that we did not train: its frozen graph stands for Enc, there is no f, and nobody owns X1."""
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from arl.audit.target import Target
 from arl.config import RunConfig
-from arl.data import batches, full_batches
+from arl.data import FaceData, batches, full_batches, open_data
 from arl.experiment import Experiment
 from arl.messages import ConfigError
 from arl.plateau import StandardisedFeatures
@@ -23,6 +25,14 @@ class Foreign(Experiment):
     def __init__(self, cfg: RunConfig, target: Target | None = None):
         super().__init__(cfg)
         self.target = target
+
+    @cached_property
+    def data(self) -> FaceData:
+        """The faces; where nobody labelled them, with one label that says nothing: what follows from it is the mean face."""
+        found = open_data(self.cfg)
+        if found.attribute_names:
+            return found
+        return replace(found, attributes=np.zeros((len(found), 1), bool), attribute_names=("no label",))
 
     @cached_property
     def encoder_spec(self) -> dict[str, Any]:
