@@ -352,6 +352,25 @@ def test_a_stored_row_is_audited_on_its_own_faces(shared_store):
         audit(row.id, {"lambda1": 1})
 
 
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"lambda1": "1"}, "lambda1: found '1' without effect"), ({"epochs": 5}, "epochs: found 5 without effect"),
+        ({"image_size": "big"}, "image_size: found"), ({"nothing": 1}, "nothing: no such"),
+    ],
+)  # fmt: skip
+def test_settings_that_an_audit_cannot_use_are_refused(tmp_path, settings, found):
+    with pytest.raises(UserError, match=found):
+        experiment_of(str(scripted(tmp_path / "a.ts")), settings, "tiny", SHOWN)
+
+
+def test_an_unknown_run_is_refused(store):
+    with pytest.raises(UserError, match="no run for 'row-000'"):
+        audit("row-000")
+    with pytest.raises(UserError, match="found no file"):
+        audit("nothing")
+
+
 def test_faces_need_no_labels(tmp_path, shared_store):
     faces = open_data(RunConfig.preset("tiny"))
     for i, (image, who) in enumerate(zip(faces.images, faces.identities, strict=True)):

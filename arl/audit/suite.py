@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ SMALLEST, LARGEST = 48, 64  # pixels a side of the faces, unless they are set
 STEP = 16  # of which the sides of faces are multiples
 # What may be set and two audits still compare, as long as they say the same here: where faces come from, and who judges.
 COMPARABLE = {"data", "data_root", "data_seed", "damaged", "recogniser", "seed", "image_size"}
+OF_ENCODERS = ("encoder", "encoder_weights", "layer", "defence", "augmentation", "dropout", "weight_decay", "cuts")
+OF_ENCODERS += ("epochs", "lr", "warm", "lr_again")
 SPLIT = {"x1": 2, "x2": 0.7, "split": "identity"}  # nobody of T is known to an adversary
 
 
@@ -86,7 +89,7 @@ def experiment_of(
 def _stored(target: str) -> Run | None:
     """The run whose id `target` is; None where it is a file, or looks like one."""
     try:
-        return find_run(target) if "/" not in target and "." not in target else None
+        return None if "/" in target or "." in target or Path(target).is_file() else find_run(target)
     except UnknownRunError:
         if not target.rpartition("-")[0]:
             return None
@@ -114,20 +117,26 @@ def _of_file(
     side = int(
         own.get("image_size", STEP * min(max(-(-max(found.spec.size) // STEP), SMALLEST // STEP), LARGEST // STEP))
     )
-    fixed = {**SPLIT, "image_size": side, "attacks": _attackers()}
-    fixed |= {} if "attack_epochs" in own else budget(int(given.get("image_size", side)))
-    cfg = inputs.configuration(preset, {**fixed, **given})
+    cfg = inputs.configuration(preset, {**SPLIT, "image_size": side, "attacks": _attackers(), **given})
+    if "attack_epochs" not in {**own, **given}:
+        cfg = cfg.replace(**budget(cfg.image_size))
     if cfg.split == "image" and "x1" not in given:
         cfg = cfg.replace(x1=cfg.batch_size)  # as the gate wants it, though nobody learns from it
-    if idle := [name for name in inputs.idle(cfg) if name in given]:
-        raise ConfigError(
-            f"{idle[0]}: found {given[idle[0]]!r} without effect, accepted: with {inputs.idle(cfg)[idle[0]]}"
-        )
+    for name, when in _idle(cfg).items():
+        if name in given:
+            raise ConfigError(f"{name}: found {given[name]!r} without effect, accepted: with {when}")
     (cfg,) = gate.ready([cfg], opening=False)
     changed = sorted(
         {name for name in given if name not in COMPARABLE} | ({f"preset {preset}"} if preset != "quick" else set())
     )
     return Foreign(cfg, found), {"suite": SUITE, "changed": changed, "target": _about(path, found)}
+
+
+def _idle(cfg: RunConfig) -> dict[str, str]:
+    """What changes nothing in an audit of a file, whose encoder is trained already; and with what it would."""
+    shared = {name for attack in cfg.attacks for name in type(attack).model_fields}
+    theirs = [name for name in type(cfg.defence).model_fields if name not in shared]
+    return inputs.idle(cfg) | dict.fromkeys((*OF_ENCODERS, *theirs), "arl run, which trains an encoder")
 
 
 def _attackers() -> tuple[Attack, ...]:
