@@ -216,6 +216,34 @@ def _figure_folders() -> list[Path]:
     return list(dict.fromkeys(place for place in places if place is not None))
 
 
+@cli.command("audit")
+@PRESET
+@SET
+@PLUGIN
+@click.option("--size", default="", metavar="PIXELS", help="Side of the encoder's images, or height,width.")
+@click.option("--mean", default="", metavar="NUMBER", help="Subtracted from RGB in [0, 1]; one number or three.")
+@click.option("--std", default="", metavar="NUMBER", help="What is divided by then; one number or three.")
+@click.option("--json", "report", metavar="FILE", help="Write all figures there, for a machine.")
+@click.argument("target", metavar="TARGET")
+def audit_command(preset: str, settings: tuple[str, ...], report: str | None, target: str, **options: str) -> None:
+    """Attack an encoder with the fixed suite of attackers, and say what its features give away.
+
+    TARGET is the id of a stored row or encoder, or a file: TorchScript, torch.export (.pt2) or ONNX. Killed, the same command goes on.
+    """
+    given, to = split_settings(settings), report and Path(anchored_path("--json", report))
+    from arl import gate
+    from arl.audit import audit, audit_json, audit_text
+    from arl.store import write_json
+
+    if to:
+        gate.writable(to.parent, "--json")
+    _settle()
+    found = audit(target, given, preset=preset, **options)
+    click.echo(audit_text(found))
+    if to:
+        write_json(to, audit_json(found))
+
+
 @cli.command("notebooks")
 @click.argument("copy_to", metavar="COPY_TO")
 def notebooks_command(copy_to: str) -> None:

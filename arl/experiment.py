@@ -197,6 +197,12 @@ class Experiment:
         self.check()
         if (row := self.find()) is not None and all(map(sound, [row.run, *row.runs.values()])):
             return row
+        attacks = self.attacked()
+        run = obtain(self.row_spec, lambda row: measure_row(row, self, attacks))
+        return Row(run, self.cfg, run.result)
+
+    def attacked(self) -> dict[str, Run]:
+        """The encoder and C, found or made; the run of each attack, by name."""
         attacks = {}
         with trained_beside(self.cfg) as wait_for_c:
             _ = self.encoder
@@ -205,8 +211,7 @@ class Experiment:
                     wait_for_c()
                 attacks[attack.name()] = self.attack(attack)
             wait_for_c()
-        run = obtain(self.row_spec, lambda row: measure_row(row, self, attacks))
-        return Row(run, self.cfg, run.result)
+        return attacks
 
     @cached_property
     def encoder(self) -> Run:
@@ -226,8 +231,7 @@ class Experiment:
         except OSError as error:
             found = f"encoder_weights: {weights!r} could not be loaded ({first_line(error)})"
             raise ConfigError(f"{found}, accepted: 'none' when offline") from None
-        net = net.to(self.device, memory_format=torch.channels_last)
-        model = halves(net, cfg.layer, defence)
+        model = halves(net.to(self.device, memory_format=torch.channels_last), cfg.layer, defence)
         model.added.to(self.device)
         return model
 
@@ -253,9 +257,7 @@ class Experiment:
 
     def _protect(self, defence: Defence, journal: Any, until: int | None = None) -> Halves:
         cfg, data, (x1, x2, _) = self.cfg, self.data, self.split
-        if (
-            cfg.extra == "both"
-        ):  # ‡: a stronger simulated adversary and, where the extra images are labelled, a better teacher
+        if cfg.extra == "both":  # ‡: a stronger simulated adversary; where extra images are labelled, a better teacher
             data, added = stack(self.data, self.extra)
             x2 = np.concatenate([x2, added])
             x1 = np.concatenate([x1, added]) if set(self.attribute_names) <= set(self.extra.attribute_names) else x1
@@ -280,11 +282,8 @@ class Experiment:
         return attack.player(shapes, perceptual).to(self.device, memory_format=torch.channels_last)
 
     def _attack(self, run: Run, attack: Attack) -> dict[str, Any]:
-        cfg, owned = self.cfg, self.owned
+        cfg, owned, features = self.cfg, self.owned, self.standardised()
         known = self._known_embeddings() if attack.target == "embedding" else None
-        everything = (x for _, x in batches(owned.data.images, owned.all, 256, device=self.device))
-        with initialised(cfg.seed, 8):
-            features = plateau.StandardisedFeatures(self.networks[0], everything, len(owned.all))
         perceptual = self._perceptual(owned.data, owned.learns) if attack.perceptual_weight else None
         with initialised(cfg.seed, attack.stream()):
             player = self._player(attack, features.shape, perceptual, 0 if known is None else known.shape[1])
@@ -301,6 +300,12 @@ class Experiment:
         kept = pack(model=player.net, standardise=features.standardise)
         run.save(kept, epoch=state["epoch"], result=result)
         return result
+
+    def standardised(self) -> plateau.StandardisedFeatures:
+        """Z of the adversary's images, as attackers see it."""
+        everything = (x for _, x in batches(self.owned.data.images, self.owned.all, 256, device=self.device))
+        with initialised(self.cfg.seed, 8):
+            return plateau.StandardisedFeatures(self.networks[0], everything, len(self.owned.all))
 
     # -- what the players learn from ----------------------------------------------------------------------------
 
@@ -346,8 +351,8 @@ class Experiment:
     # -- what is stored, loaded ---------------------------------------------------------------------------------
 
     @cached_property
-    def networks(self) -> tuple[nn.Module, nn.Module]:
-        """Images to what leaves the device, and f: from the stored run, frozen, on the device, in evaluation mode."""
+    def networks(self) -> tuple[nn.Module, nn.Module | None]:
+        """Images to what leaves the device, and f, if there is one: from the stored run, frozen, on the device, in evaluation mode."""
         model = self.halves(self.defence)
         unpack(self.encoder.load()[0], **model.parts)
         model.predict.requires_grad_(False)
@@ -386,7 +391,6 @@ class Experiment:
         encoder, attacker = self.networks[0], self.attacker(name)
         images = (data or self.data).images
         with torch.no_grad(), precision(self.device), initialised(self.cfg.seed, 9):
-            found = [
-                attacker(encoder(x).float()).float().cpu() for _, x in batches(images, index, 256, device=self.device)
-            ]
+            shown = batches(images, index, 256, device=self.device)
+            found = [attacker(encoder(x).float()).float().cpu() for _, x in shown]
         return torch.cat(found)

@@ -35,15 +35,19 @@ class Judged(NamedTuple):
 
 
 def measure_row(row: "Run", experiment: "Experiment", attacks: "dict[str, Run]") -> dict[str, Any]:
-    """The result of `row`: what the attackers and the classifier make of T, beside the yardsticks. Keeps each image's figures."""
+    """The result of `row`: what the attackers and the classifier make of T, beside the yardsticks. Keeps each image's figures.
+
+    Without a classifier there is no utility, and the answers are those of one that is always right.
+    """
     cfg, data, t = experiment.cfg, experiment.data, experiment.split.t
     resampling = {"seed": cfg.seed, "resamples": cfg.bootstrap}
     z, logits, made = _on_test_set(experiment)
     y = targets(data, cfg)[t].numpy() > 0.5
     result: dict[str, Any] = {"checkpoint": True}
-    result |= evaluate.utility(logits, y, experiment.attribute_names, **resampling)
+    said = torch.from_numpy(y) if logits is None else logits > 0
+    result |= {} if logits is None else evaluate.utility(logits, y, experiment.attribute_names, **resampling)
     everyone = {"C": experiment} | experiment.beside
-    judged = {name: _judged(other, made, logits > 0) for name, other in everyone.items()}
+    judged = {name: _judged(other, made, said) for name, other in everyone.items()}
     figures, each = _by_c(judged["C"], torch.from_numpy(y))
     result |= figures
     others = {name: _by_judge(judged[name]) for name in experiment.beside}
@@ -167,8 +171,8 @@ def _recognised_by(judged: Judged, line: Lineup, is_c: bool, **resampling: int) 
     return by_embedding(line, shown, embedding[np.searchsorted(known, line.gallery)], "answers", **resampling)
 
 
-def _on_test_set(experiment: "Experiment") -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Z flattened (N, D), f's logits (N, A), and what each attacker makes of Z, on the CPU."""
+def _on_test_set(experiment: "Experiment") -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
+    """Z flattened (N, D), f's logits (N, A), None without f, and what each attacker makes of Z, on the CPU."""
     cfg, device = experiment.cfg, experiment.device
     encoder, classifier = experiment.networks
     attackers = {attack.name(): experiment.attacker(attack.name()) for attack in cfg.attacks}
@@ -176,10 +180,11 @@ def _on_test_set(experiment: "Experiment") -> tuple[Tensor, Tensor, dict[str, Te
     with torch.no_grad(), precision(device), initialised(cfg.seed, 9):
         for _, x in batches(experiment.data.images, experiment.split.t, 256, device=device):
             z = encoder(x).float()
-            found = {"": z.flatten(1), " ": classifier(z)} | {name: attacker(z) for name, attacker in attackers.items()}
+            found = {"": z.flatten(1)} | ({" ": classifier(z)} if classifier is not None else {})
+            found |= {name: attacker(z) for name, attacker in attackers.items()}
             batched.append({name: value.float().cpu() for name, value in found.items()})
     whole = {name: torch.cat([batch[name] for batch in batched]) for name in batched[0]}
-    return whole.pop(""), whole.pop(" "), whole
+    return whole.pop(""), whole.pop(" ", None), whole
 
 
 def _scores(target: str, x: Seen, y: Tensor) -> dict[str, Score]:

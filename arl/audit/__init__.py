@@ -1,0 +1,11 @@
+"""`arl audit TARGET`: the fixed suite of attackers against a stored encoder, or anybody's in a file.
+
+`audit(target, ...)` is all that most users need.
+"""
+
+from arl.audit.foreign import Foreign
+from arl.audit.report import audit_json, audit_text
+from arl.audit.suite import SUITE, Audit, audit
+from arl.audit.target import Target, TargetSpec, load_target
+
+__all__ = ["SUITE", "Audit", "Foreign", "Target", "TargetSpec", "audit", "audit_json", "audit_text", "load_target"]

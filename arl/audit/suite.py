@@ -1,0 +1,198 @@
+"""The suite: which attackers in which order, with which budgets, and an audit as a run of the store, found, resumed or made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from arl import gate, inputs
+from arl.attacks import Attack
+from arl.audit.foreign import Foreign
+from arl.audit.target import Target, load_target
+from arl.config import PRESETS, RunConfig
+from arl.data import batches
+from arl.experiment import Experiment
+from arl.judges import embed_all
+from arl.measure import measure_row
+from arl.messages import ConfigError, say
+from arl.metrics import cosine, psnr
+from arl.parameters import named
+from arl.store import Run, UnknownRunError, find_run, obtain, run_id, stored
+from arl.training import initialised, precision
+
+SUITE = "1"  # raised whenever an attacker, its place, its budget, the split or the choice of the strongest changes
+ATTACKERS = ("mean", "ridge", "kernelridge", "retrieval", "decoder", "whitened", "features")
+SMALLEST, LARGEST = 48, 64  # pixels a side of the faces, unless they are set
+STEP = 16  # of which the sides of faces are multiples
+# What may be set and two audits still compare, as long as they say the same here: where faces come from, and who judges.
+COMPARABLE = {"data", "data_root", "data_seed", "damaged", "recogniser", "seed", "image_size"}
+OF_ENCODERS = ("encoder", "encoder_weights", "layer", "defence", "augmentation", "dropout", "weight_decay", "cuts")
+OF_ENCODERS += ("epochs", "lr", "warm", "lr_again")
+SPLIT = {"x1": 2, "x2": 0.7, "split": "identity"}  # nobody of T is known to an adversary
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """A finished audit. `result`: as a row's (`arl.row.Row`), without utility where there is no classifier; and `audit`, `held_out`,
+    `strongest`, `target`."""
+
+    run: Run
+    config: RunConfig
+    result: dict[str, Any]
+
+
+def budget(image_size: int) -> dict[str, int]:
+    """Epochs of an attacker that trains, at most: 60 at 48 pixels, as many pixels in all at other sizes. A plateau ends it earlier."""
+    return {"attack_epochs": max(10, min(60, round(60 * (48 / image_size) ** 2)))}
+
+
+def audit(
+    target: str,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    preset: str = "quick",
+    size: str = "",
+    mean: str = "",
+    std: str = "",
+) -> Audit:
+    """The suite against `target`: an id of a row or an encoder, or a file. Raises `UserError` before anything is trained.
+
+    `settings`: parameters of `RunConfig`, of a file only. `size`, `mean`, `std`: as `load_target`.
+    """
+    experiment, about = experiment_of(target, dict(settings or {}), preset, {"size": size, "mean": mean, "std": std})
+    experiment.check()
+    return of_experiment(experiment, about)
+
+
+def experiment_of(
+    target: str, settings: dict[str, Any], preset: str, options: dict[str, str]
+) -> tuple[Experiment, dict[str, Any]]:
+    """The experiment that an audit attacks, and what an audit says of it: `suite`, what was `changed` of it, its `target`."""
+    run = _stored(target)
+    if run is None:
+        return _of_file(target, settings, preset, options)
+    if given := [*settings, *(name for name, value in options.items() if value)]:
+        raise ConfigError(
+            f"{given[0]}: found with a stored run, accepted: with a file; a run has its own faces and sizes"
+        )
+    row = _row_of(run)
+    cfg = RunConfig(**row.result["config"]).replace(attacks=_attackers())
+    (cfg,) = gate.ready([cfg], opening=False)
+    encoder = Run(run.folder.with_name(row.result["runs"]["encoder"]))
+    about = {"suite": SUITE, "changed": ["faces and split of the row"], "target": {"run": encoder.id}}
+    return Experiment(cfg, {"encoder": encoder}), about
+
+
+def _stored(target: str) -> Run | None:
+    """The run whose id `target` is; None where it is a file, or looks like one."""
+    try:
+        return None if "/" in target or "." in target or Path(target).is_file() else find_run(target)
+    except UnknownRunError:
+        if not target.rpartition("-")[0]:
+            return None
+        raise
+
+
+def _row_of(run: Run) -> Run:
+    """The row itself, or one that was measured on the encoder `run`."""
+    if run.result is None:
+        raise ConfigError(f"TARGET: found {run.id}, which is not finished, accepted: a finished row or encoder")
+    if run.spec["kind"] == "row":
+        return run
+    for other in stored(run.folder.parent) if run.spec["kind"] == "encoder" else ():
+        if other.spec["kind"] == "row" and other.spec["encoder"] == run.id and other.result is not None:
+            return other
+    raise ConfigError(f"TARGET: found {run.id}, accepted: a row, an encoder that a row was measured on, or a file")
+
+
+def _of_file(
+    path: str, settings: dict[str, Any], preset: str, options: dict[str, str]
+) -> tuple[Experiment, dict[str, Any]]:
+    found = load_target(inputs.anchored_path("TARGET", path), **options)
+    own = {name: value for name, value in PRESETS[preset].items() if name not in SPLIT}
+    given = {name: value for name, value in settings.items() if value != ""}
+    side = int(
+        own.get("image_size", STEP * min(max(-(-max(found.spec.size) // STEP), SMALLEST // STEP), LARGEST // STEP))
+    )
+    cfg = inputs.configuration(preset, {**SPLIT, "image_size": side, "attacks": _attackers(), **given})
+    if "attack_epochs" not in {**own, **given}:
+        cfg = cfg.replace(**budget(cfg.image_size))
+    if cfg.split == "image" and "x1" not in given:
+        cfg = cfg.replace(x1=cfg.batch_size)  # as the gate wants it, though nobody learns from it
+    for name, when in _idle(cfg).items():
+        if name in given:
+            raise ConfigError(f"{name}: found {given[name]!r} without effect, accepted: with {when}")
+    (cfg,) = gate.ready([cfg], opening=False)
+    changed = sorted(
+        {name for name in given if name not in COMPARABLE} | ({f"preset {preset}"} if preset != "quick" else set())
+    )
+    return Foreign(cfg, found), {"suite": SUITE, "changed": changed, "target": _about(path, found)}
+
+
+def _idle(cfg: RunConfig) -> dict[str, str]:
+    """What changes nothing in an audit of a file, whose encoder is trained already; and with what it would."""
+    shared = {name for attack in cfg.attacks for name in type(attack).model_fields}
+    theirs = [name for name in type(cfg.defence).model_fields if name not in shared]
+    return inputs.idle(cfg) | dict.fromkeys((*OF_ENCODERS, *theirs), "arl run, which trains an encoder")
+
+
+def _attackers() -> tuple[Attack, ...]:
+    return tuple(named(Attack, name)() for name in ATTACKERS)
+
+
+def _about(path: str, target: Target) -> dict[str, Any]:
+    return {
+        "file": path.rpartition("/")[2],
+        **{n: list(v) if isinstance(v, tuple) else v for n, v in target.spec._asdict().items()},
+    }
+
+
+def of_experiment(experiment: Experiment, about: dict[str, Any]) -> Audit:
+    """Every attacker's run, found or made in the order of the suite, and the audit's."""
+    cfg = experiment.cfg
+    spec = {k: v for k, v in experiment.row_spec.items() if k != "version"} | {"kind": "audit", "version": 1}
+    spec |= {"suite": about["suite"]}
+    found = Run(experiment.encoder.folder.with_name(run_id(spec)))
+    missing = [
+        a.name() for a in cfg.attacks if Run(found.folder.with_name(run_id(experiment.attack_spec(a)))).result is None
+    ]
+    if found.result is None:
+        say(f"{found.id}  suite {SUITE}: {len(cfg.attacks)} attackers, to be made: {', '.join(missing) or 'none'}")
+    attacks = experiment.attacked()
+    run = obtain(spec, lambda run: _measured(run, experiment, attacks, about))
+    return Audit(run, cfg, run.result | {"audit": about})
+
+
+def _measured(run: Run, experiment: Experiment, attacks: dict[str, Run], about: dict[str, Any]) -> dict[str, Any]:
+    result = measure_row(run, experiment, attacks)
+    held = _on_held_out(experiment)
+    if "file" in about["target"]:
+        on = result["measured_on"]
+        on["test_set"] = on["test_set"].replace("unseen by Enc and attackers", "unseen by attackers")
+        shape = "×".join(map(str, about["target"]["shape"]))
+        on["setting"] = f"{about['target']['format']} {about['target']['sha256'][:12]}, Z of {shape}"
+    strongest = max(held, key=lambda name: held[name]["face_similarity"])
+    return result | {"audit": about, "held_out": held, "strongest": strongest}
+
+
+def _on_held_out(experiment: Experiment) -> dict[str, dict[str, float]]:
+    """What each attacker of images brings back of the faces of X2 that it did not learn from: by C's middle layer, and PSNR in dB."""
+    owned, judge, device = experiment.owned, experiment.judge, experiment.device
+    images, index = owned.data.images, owned.held_out
+    _, middle = embed_all(judge, images, index, device)
+    x = torch.from_numpy(images[index]).float() / 255
+    names = [attack.name() for attack in experiment.cfg.attacks if attack.target == "image"]
+    made: dict[str, list[torch.Tensor]] = {name: [] for name in names}
+    with torch.no_grad(), precision(device), initialised(experiment.cfg.seed, 9):
+        for _, shown in batches(images, index, 256, device=device):
+            z = experiment.networks[0](shown).float()
+            for name in names:
+                made[name].append(experiment.attacker(name)(z).float().cpu())
+    found = {}
+    for name, guess in ((name, torch.cat(parts)) for name, parts in made.items()):
+        _, seen = embed_all(judge, (guess * 255).round().byte().numpy(), np.arange(len(guess)), device)
+        found[name] = {"face_similarity": cosine(seen, middle).mean().item(), "psnr": psnr(guess, x).mean().item()}
+    return found
