@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from arl.config import DOMAINS
 from arl.messages import ConfigError
-from arl.names import DOMAINS
 
 
 def _mix(z: np.ndarray) -> np.ndarray:
