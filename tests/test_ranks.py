@@ -17,7 +17,7 @@ from scipy import stats
 from arl import paper
 from arl.config import PRESETS, RunConfig
 from arl.messages import ConfigError
-from arl.paper import ledgers, ranks, summary
+from arl.paper import ledgers, ranks, saved, summary
 from arl.paper.ranks import Measured
 from arl.paper.ranks_figure import ranks_figure
 from arl.workbook import notebooks
@@ -39,6 +39,13 @@ def synthetic(values, rng, spread=0.1, seeds=3, metric="ssim"):
     """Rows of Table 1 whose seeds scatter around `values`."""
     each = {(f"1#{i}", metric): v + spread * rng.standard_normal(seeds) for i, v in enumerate(values)}
     return Measured("some", each, runs={row: row for row, _ in each})
+
+
+@pytest.fixture
+def only_drawn(store, tmp_path, monkeypatch):
+    """A project that has tables of drawings only, as a user's may."""
+    shutil.copytree(QUICK, tmp_path / "project" / "figures" / "quick")
+    monkeypatch.setattr(saved, "project_root", lambda: tmp_path / "project")
 
 
 @pytest.fixture
@@ -168,7 +175,7 @@ def test_the_rule():
     assert ranks.legitimate({"rows": 2}) is None
 
 
-def test_what_could_not_be_measured_is_left_out(store):
+def test_what_could_not_be_measured_is_left_out(only_drawn, store):
     folder = store / "figures" / "celeba10k"
     folder.mkdir(parents=True)
     head = "row,label,metric,value,low,high,seeds,paper,runs\n"
@@ -197,7 +204,7 @@ def test_tables_are_those_of_the_folder_that_has_most(store, monkeypatch, tmp_pa
     assert ranks.read_tables("quick").folder == tmp_path / "named" / "quick"
 
 
-def test_what_is_missing_is_one_line_each(store):
+def test_what_is_missing_is_one_line_each(only_drawn, store):
     assert ranks.compared("celeba10k", "tiny") == [] and paper.missing_tables("quick") == ""
     first, _ = paper.missing_tables("celeba10k", "tiny").splitlines()
     assert first.startswith("no tables of preset celeba10k yet: `arl reproduce --preset celeba10k` makes them")
@@ -317,12 +324,10 @@ def test_the_page_has_every_preset_and_a_figure_s_preset_is_found():
 def test_the_notebook_reads_what_is_there(store, tmp_path, monkeypatch):
     """In an empty store: drawings of the project against what the paper printed, one line on what is missing, no error."""
     monkeypatch.setenv("ARL_FIGURES", str(tmp_path / "figures"))
-    executed = notebooks.execute(ROOT / "notebooks" / "12_photographs.ipynb", {})
+    executed = notebooks.execute(ROOT / "notebooks" / "12_photographs.ipynb", {"ours": "tiny"})
     said = "".join(o.get("text", "") for cell in nbformat.read(executed, 4).cells for o in cell.get("outputs", ()))
     assert (
-        "no tables of preset celeba10k yet" in said
-        and "the paper → rendered" in said
-        and "paper's sign in 17 of 23" in said
+        "no tables of preset tiny yet" in said and "the paper → rendered" in said and "paper's sign in 17 of 23" in said
     )
     assert (tmp_path / "figures" / "quick" / "12_ranks.png").exists()
 

@@ -46,14 +46,16 @@ def _verdict(f: Mapping[str, Any]) -> str:
 
 
 def agreement(found: Mapping[str, Ledger]) -> list[str]:
-    """Sentences: how many verdicts two of `found` share, and how many of its effects have the sign that the paper's has."""
+    """Sentences: how many verdicts and signs two of `found` share, and how many of its effects have the sign that the paper's has."""
     by_id = {name: {f["id"]: f for f in ledger} for name, ledger in found.items()}
     lines = []
     for one, other in combinations(by_id, 2):
         pairs = [(f, by_id[other][key]) for key, f in by_id[one].items() if key in by_id[other]]
         decided = [(a, b) for a, b in pairs if "undecided" not in (a["verdict"], b["verdict"])]
         words = f"{one} and {other} have the same verdict in {_share(a['verdict'] == b['verdict'] for a, b in pairs)} claims"
-        lines.append(f"{words}, in {_share(a['verdict'] == b['verdict'] for a, b in decided)} that both decide.")
+        alike = _share((a["value"] > 0) == (b["value"] > 0) for a, b in pairs)
+        words += f", in {_share(a['verdict'] == b['verdict'] for a, b in decided)} that both decide"
+        lines.append(f"{words}; the same sign of effect in {alike}.")
     for name, ledger in by_id.items():
         printed = [f for f in ledger.values() if f["paper"] is not None]
         same = _share((f["value"] > 0) == (f["paper"] > 0) for f in printed)
