@@ -60,15 +60,12 @@ class Boosted(Attack):
         return {**state, **made, "images": said["images"]}
 
 
-class Booster(nn.Module):
+class Booster(Fitted):
     """Two players, what they are built for, and `net`, which is their sum."""
 
     def __init__(self, base: Fitted, added: OfMixtures, shapes: Shapes):
-        super().__init__()
-        self.added, self.shapes, self.net = added, shapes, CorrectedPicture(base.net, added.net)
-
-    def validation_loss(self, guess: Tensor, target: Tensor) -> Tensor:
-        return (guess - target).square().mean()
+        super().__init__(CorrectedPicture(base.net, added.net))
+        self.added, self.shapes = added, shapes
 
 
 class CorrectedPicture(nn.Module):

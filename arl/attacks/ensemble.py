@@ -9,7 +9,7 @@ from arl.adversary import Distance
 from arl.attacks.base import Attack, Batches, Player, Public, Schedule, Shapes
 from arl.attacks.kernelridge import KernelRidge
 from arl.attacks.whitened import Whitened
-from arl.plateau import validation
+from arl.plateau import Fitted, validation
 from arl.training import Journal, precision
 
 MEMBERS = KernelRidge(), Whitened()
@@ -34,16 +34,12 @@ class Ensemble(Attack):
         return {**descended, **said, "images": smooth["images"]}
 
 
-class WeighedPair(nn.Module):
+class WeighedPair(Fitted):
     """Two players, and `net`, which is the mean of what they make."""
 
     def __init__(self, first: Player, second: Player):
-        super().__init__()
+        super().__init__(Weighed(first.net, second.net))
         self.members = nn.ModuleList([first, second])
-        self.net = Weighed(first.net, second.net)
-
-    def validation_loss(self, guess: Tensor, target: Tensor) -> Tensor:
-        return (guess - target).square().mean()
 
 
 class Weighed(nn.Module):

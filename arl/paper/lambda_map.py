@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.isotonic import isotonic_regression
 
 from arl.config import RunConfig
+from arl.paper.measured import standard_error
 from arl.paper.rows import Setting, table1, table2, table3
 from arl.paper.scales import Reading, perceptual_readings, pixel_readings
 
@@ -101,7 +102,7 @@ def matched(points: Sequence[Mapping[str, Any]], ladder: str, metric: str, kind:
     if metric not in papers[0.0] or (metric, kind) == ("psnr", "ratio"):  # of decibels
         return []
     lambdas = np.array([point["lambda"] for point in points], float)
-    means, errors = (np.array([f(point[metric]) for point in points]) for f in (_mean, _error))
+    means, errors = (np.array([f(point[metric]) for point in points]) for f in (_mean, standard_error))
     floor = floor_of(points, metric)
     drawn = np.random.default_rng(seed).normal(means, errors, (DRAWS, len(points)))
     drawn = np.concatenate([means[None], drawn])
@@ -148,14 +149,6 @@ def floor_of(points: Sequence[Mapping[str, Any]], metric: str) -> float:
 
 def _mean(figure: Mapping[str, Any]) -> float:
     return figure["value"]
-
-
-def _error(figure: Mapping[str, Any]) -> float:
-    """The standard error behind a 95 % interval: of the mean over seeds, or of one seed over images."""
-    each = figure.get("each", ())
-    if len(each) > 1:
-        return float(np.std(each, ddof=1) / np.sqrt(len(each)))
-    return (figure["high"] - figure["low"]) / (2 * 1.96)
 
 
 def verdicts(found: Sequence[Matched], readings: Sequence[Reading]) -> dict[str, dict[str, str]]:

@@ -5,7 +5,7 @@ the bootstrap interval over the images of T instead, and every output says which
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -114,7 +114,7 @@ def recommend(lines: Sequence[Line], least_mcc: float, privacy: str = "face_simi
     drawn = {}
     for metric in ("mean_mcc", privacy):
         mean = np.array([line.figure(metric)["value"] for line in lines])
-        error = np.array([_standard_error(line, metric) for line in lines])
+        error = np.array([standard_error(line.figure(metric)) for line in lines])
         drawn[metric] = rng.normal(mean, error, (draws, len(lines)))
     accepted = drawn["mean_mcc"] >= least_mcc
     best = np.where(accepted, drawn[privacy], np.inf).argmin(1)
@@ -138,9 +138,9 @@ def recommend(lines: Sequence[Line], least_mcc: float, privacy: str = "face_simi
     )
 
 
-def _standard_error(line: Line, metric: str) -> float:
-    values = line.each(metric)
-    if len(values) > 1:
-        return float(values.std(ddof=1) / np.sqrt(len(values)))
-    m = line.figure(metric)
-    return (m["high"] - m["low"]) / (2 * 1.96)
+def standard_error(figure: Mapping[str, Any]) -> float:
+    """The standard error behind a 95 % interval: of the mean over the seeds `each`, or of one seed over images."""
+    each = figure.get("each", ())
+    if len(each) > 1:
+        return float(np.std(each, ddof=1) / np.sqrt(len(each)))
+    return (figure["high"] - figure["low"]) / (2 * 1.96)

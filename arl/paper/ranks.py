@@ -17,6 +17,7 @@ import numpy as np
 from scipy import stats
 
 from arl.config import RunConfig
+from arl.paper.measured import standard_error
 from arl.paper.rows import every_row
 from arl.paper.saved import find_figures
 from arl.paper.style import METRICS, NAMES
@@ -85,7 +86,7 @@ def _add(found: Measured, cell: Mapping[str, str]) -> None:
     if len(seeds) and np.isfinite(seeds).all():
         found.values[key] = seeds
         if len(seeds) == 1 and cell["low"]:
-            found.errors[key] = (float(cell["high"]) - float(cell["low"])) / (2 * 1.96)
+            found.errors[key] = standard_error({end: float(cell[end]) for end in ("low", "high")})
 
 
 def _on(folder: Path) -> str:
