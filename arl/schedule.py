@@ -86,8 +86,12 @@ class _Sweep:
     def __init__(self, cfgs: Sequence[RunConfig], workers: int):
         self.workers = workers
         self.waiting: dict[str, list[RunConfig]] = defaultdict(list)  # rows by the id of their encoder
+        warms: dict[str, str] = {}
         for cfg in cfgs:
-            self.waiting[run_id(Experiment(cfg).encoder_spec)].append(cfg)
+            of = Experiment(cfg)
+            self.waiting[encoder := run_id(of.encoder_spec)].append(cfg)
+            if encoder not in warms:
+                warms[encoder] = run_id(of.warm_spec) if cfg.warm_epochs else ""
         judges = {_judge_key(cfg): cfg for cfg in cfgs}
         self.ready = [_Stage("C", key, cfg, 1.0, math.inf) for key, cfg in judges.items()]
         self.made: set[str] = set()  # keys of judges and encoders
@@ -96,8 +100,9 @@ class _Sweep:
                 self.made.add(encoder)
                 continue
             cost = encoder_cost(rows[0])
-            warm = run_id(Experiment(rows[0]).warm_spec) if rows[0].warm_epochs else ""
-            self.ready.append(_Stage("encoder", encoder, rows[0], cost, cost + max(map(row_cost, rows)), warm))
+            self.ready.append(
+                _Stage("encoder", encoder, rows[0], cost, cost + max(map(row_cost, rows)), warms[encoder])
+            )
         self.count, self.stages = 0, len(self.ready) + len(cfgs)
         self.done, self.total = 0.0, sum(stage.cost for stage in self.ready) + sum(map(row_cost, cfgs))
         self.failed: list[str] = []

@@ -32,17 +32,20 @@ def ledgers_rows(found: Mapping[str, Ledger]) -> list[list[str]]:
     rows = [["", "claim", PAPER, *by_id]]
     for f in next(iter(found.values()), ()):
         if all(f["id"] in each for each in by_id.values()):
-            paper = "–" if f["paper"] is None else f"{f['paper']:+.3f}"
-            rows.append(
-                [f["id"], f"{f['where']}: {f['claim']}", paper, *(_verdict(each[f["id"]]) for each in by_id.values())]
-            )
+            said = (f"{own['verdict']} {effect_said(own)}" for own in (each[f["id"]] for each in by_id.values()))
+            rows.append([f["id"], f"{f['where']}: {f['claim']}", paper_said(f), *said])
     return rows
 
 
-def _verdict(f: Mapping[str, Any]) -> str:
-    """Such as `holds +0.029 (+0.016 … +0.042)`."""
+def effect_said(f: Mapping[str, Any]) -> str:
+    """Such as `+0.029 (+0.016 … +0.042)`; of one seed without interval."""
     interval = "" if f["low"] is None else f" ({f['low']:+.3f} … {f['high']:+.3f})"
-    return f"{f['verdict']} {f['value']:+.3f}{interval}"
+    return f"{f['value']:+.3f}{interval}"
+
+
+def paper_said(f: Mapping[str, Any]) -> str:
+    """The paper's own effect, or a dash."""
+    return "–" if f["paper"] is None else f"{f['paper']:+.3f}"
 
 
 def agreement(found: Mapping[str, Ledger]) -> list[str]:

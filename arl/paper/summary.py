@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from arl.paper.ledgers import agreement, ledgers_table, read_ledger
+from arl.paper.ledgers import agreement, effect_said, ledgers_table, paper_said, read_ledger
 from arl.paper.ranks import CLAIMS, TITLES, ranks_table
 from arl.paper.saved import figures_root
 from arl.paper.style import NAMES
@@ -150,10 +150,9 @@ def ledger_table(found: list[dict[str, Any]]) -> list[str]:
     """Lines of Markdown, one a claim."""
     lines = ["| | claim | effect (95 % over seeds) | paper's | verdict |", "|" + "---|" * 5]
     for f in found:
-        paper = "–" if f["paper"] is None else f"{f['paper']:+.3f}"
-        interval = "" if f["low"] is None else f" ({f['low']:+.3f} … {f['high']:+.3f})"
-        effect = f"{f['value']:+.3f}{interval}"
-        lines.append(f"| {f['id']} | {f['where']}: {f['claim']} | {effect} | {paper} | {f['verdict']} |")
+        lines.append(
+            f"| {f['id']} | {f['where']}: {f['claim']} | {effect_said(f)} | {paper_said(f)} | {f['verdict']} |"
+        )
     return lines
 
 
