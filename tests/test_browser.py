@@ -183,6 +183,7 @@ def test_train_see_progress_cancel_and_train_again(opened, store):
     opened.get_by_text(re.compile(r"running – λ1 = 30.*(epoch \d|starting)")).wait_for()
     opened.get_by_text(re.compile("finished – λ1 = 30")).wait_for(timeout=120_000)
     shows(opened, row(store, lambda1=30))
+    opened.locator("button.arl-point").nth(before).wait_for()  # the front is drawn after the row is shown
     assert opened.locator("button.arl-point").count() == before + 1, "its point is on the front"
     no_error(opened)
 
