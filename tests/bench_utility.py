@@ -47,7 +47,7 @@ class TaughtBefore(Experiment):
 
     @cached_property
     def drawn(self) -> Run:
-        fields = {name: getattr(self.cfg, name) for name in FULL | {"image_size": 0} if name not in DRAWN}
+        fields = {name: getattr(self.cfg, name) for name in (*FULL, "image_size", "width") if name not in DRAWN}
         return Experiment(RunConfig.preset("quick", **fields, **DRAWN)).encoder
 
     def halves(self, defence: Any, weights: str = "none") -> Any:
