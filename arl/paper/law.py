@@ -1,10 +1,12 @@
 """A law of leak against the adversary's budget n: y(n) = y∞ − a·n^(−b), or y∞ + a·n^(−b) for an error. Numbers in, numbers out.
 
-It is written with three numbers that mean the same whatever b is: L, the level at the largest n that was measured; R ≥ 0, the rise from the
-smallest to there; b, how soon it levels off. b = 0 is a rise with log n, which never levels off, b < 0 one that is faster still. Few points say
-little about b, so no best one is chosen. b, and by how much points scatter beyond their known errors (an attacker's luck, and what the law
-leaves out), stand on a grid; each pair counts by how likely it makes the points, L and R integrated out; intervals are quantiles of draws from
-that. They are as good as the family: a curve that is flat as far as it was measured and rises later is foreseen by nobody.
+It is written with three numbers that mean the same whatever b is: L, the level at the largest n that was measured; R ≥ 0, the rise from
+the smallest to there; b, how soon it levels off. b = 0 is a rise with log n, which never levels off, b < 0 one that is faster still.
+
+Few points say little about b, so no best one is chosen. b, and by how much points scatter beyond their known errors (an attacker's luck,
+and what the law leaves out), stand on a grid; each pair counts by how likely it makes the points, L and R integrated out; intervals are
+quantiles of draws from that. Beyond the largest n the curve goes on with another b than before, by a quarter more or less: sums of two laws
+do so. Intervals are as good as the family: a curve that is flat as far as it was measured and rises later is foreseen by nobody.
 """
 
 import math
@@ -26,7 +28,7 @@ VERDICTS = ("saturated", "not saturated", "cannot tell")
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """What the points allow: `DRAWN` draws of (L, R, b, b beyond the largest budget, scatter of one more point), of y, or of −y for an error.
+    """What the points allow: `DRAWN` draws of L, R, b, b beyond the largest budget and the scatter of one more point; of −y for an error.
 
     smallest, largest: the budgets that b is counted between; bound: the most that y can be (the least, of an error), or None.
     """
@@ -126,8 +128,8 @@ def fit_law(
 ) -> Law:
     """The law behind `y` (k,) at the budgets `n` (k,), whose known errors have this `covariance` (k, k): of people, and of seeds.
 
-    Errors that all points share move the curve as a whole and do not bend it. `rising`: False where less is more, as of an error. `bound`: of
-    what `y` can be. Raises ValueError for fewer than `POINTS` different budgets, or numbers that are not finite.
+    Errors that all points share move the curve as a whole and do not bend it. `rising`: False where less is more, as of an error.
+    `bound`: of what `y` can be. Raises ValueError for fewer than `POINTS` different budgets, or numbers that are not finite.
     """
     n, y, covariance = (np.asarray(values, np.float64) for values in (n, y, covariance))
     if len(set(n.tolist())) < POINTS or y.shape != n.shape or covariance.shape != (len(n), len(n)):
