@@ -60,10 +60,15 @@ class Law:
     @property
     def more(self) -> dict[str, float] | None:
         """How much more than at the largest n there is to get: |y∞ − y(n)|, from 0 on; None as `limit`."""
-        if not self.levels_off:
-            return None
-        left = self._at(WORLD) - self._bounded(self.level)
-        return _quantiles(np.maximum(left[self.exponent >= 0], 0))
+        left = self.growth(WORLD)
+        return None if left is None else _quantiles(np.maximum(left, 0))
+
+    def growth(self, n: float) -> np.ndarray | None:
+        """Draws of how much more than at the largest budget there is at n; of `WORLD` as `limit`, and None where that is."""
+        left = self._at(n) - self._bounded(self.level)
+        if n < WORLD:
+            return left
+        return left[self.exponent >= 0] if self.levels_off else None
 
     @property
     def levels_off(self) -> bool:
