@@ -68,7 +68,9 @@ def _draw_curve(axis: Axes, curve: BudgetCurve, which: int, fitted: float) -> No
         axis.errorbar(curve.n[here], curve.value[here], sides, **look)
     for n in curve.n[held]:
         said = curve.law(fitted).measured_at(n)
-        axis.plot([n * 1.08] * 2, [said["low"], said["high"]], "--", color=colour, linewidth=1.0, zorder=2)
+        axis.plot(
+            [n * 1.07 ** (which + 1)] * 2, [said["low"], said["high"]], "--", color=colour, linewidth=1.0, zorder=2
+        )
     law = curve.law()
     if law is None:
         axis.plot(curve.n, curve.value, color=colour, linewidth=0.6)
