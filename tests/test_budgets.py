@@ -98,6 +98,17 @@ def test_encoders_are_those_of_the_tables():
     assert photographs[0].cfg.extra_from == "reserved", "photographs get no drawings unless they are asked for"
 
 
+def test_photographs_have_no_more_budget_than_was_reserved(capsys, monkeypatch):
+    celeba = TINY.replace(data="celeba", data_root="/c", reserved=800)
+    assert [row.cfg.extra_images for row in settings("0", cfg=celeba)] == [800, 500, 250]
+    assert "ns: reserved=800 keeps 800 photographs" in capsys.readouterr().err
+    monkeypatch.setattr(budgets, "look_at_data", lambda cfg: SimpleNamespace(images=5000))
+    assert [row.cfg.extra_images for row in settings("0", cfg=celeba.replace(reserved=0.1))] == [500, 250]
+    assert len(settings("0", cfg=celeba.replace(extra_source="standard"))) == len(NS), "drawings are without end"
+    with pytest.raises(ConfigError, match="extra_source: found nothing with data=celeba"):
+        settings("0", cfg=celeba.replace(reserved=0))
+
+
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [

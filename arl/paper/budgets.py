@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from arl.config import RunConfig
-from arl.messages import ConfigError
+from arl.data.base import wanted_images
+from arl.data.open import look_at_data
+from arl.messages import ConfigError, say
 from arl.paper.law import POINTS, WORLD, Law, fit_law, resampled_means
 from arl.paper.measured import Line, measured_on
 from arl.paper.rows import Setting, numbers
@@ -43,18 +45,20 @@ def budget_settings(
 
     An encoder for each of `lambda1s`, then, with λ1 = 1 and a simulated μ2 = 1, for each of `lambda2s`, which may be empty. On the axis
     `images` all that the adversary owns are fresh faces, `extra=instead`: where `extra_source` says nothing drawn as those of X1 are, for
-    photographs of reserved people. On other axes it owns X2. Raises `ConfigError`.
+    photographs of reserved people, and budgets above what is reserved are that. On other axes it owns X2. Raises `ConfigError`.
     """
     plain = cfg.replace(lambda1=0, lambda2=0, simulated_mu1=0, simulated_mu2=0, attacks=attackers)
     encoders = {f"λ1 = {v:g}" if v else "no protection": dict(lambda1=v) for v in numbers(lambda1s)}
     if str(lambda2s).strip():
         encoders |= {f"λ1 = 1, λ2 = {v:g}": dict(lambda1=1, lambda2=v, simulated_mu2=1) for v in numbers(lambda2s)}
-    budgets = sorted(budgets_of(ns), reverse=True)
-    fresh = dict(extra="instead", extra_source=cfg.extra_source or ("standard" if cfg.data == "rendered" else ""))
-    fresh = fresh if axis == "images" else {}
+    budgets = budgets_of(ns)
+    fresh = {}
+    if axis == "images":
+        fresh = dict(extra="instead", extra_source=cfg.extra_source or ("standard" if cfg.data == "rendered" else ""))
+        budgets = _reserved_budgets(plain.replace(**fresh), budgets)
     return [
         Setting(0, f"{label}, {axis} {n}", label, plain.replace(**protected, **fresh, **{axis_of(axis).field: n}), {})
-        for n in budgets
+        for n in reversed(budgets)
         for label, protected in encoders.items()
     ]
 
@@ -65,6 +69,17 @@ def budgets_of(ns: object) -> list[int]:
     if bad := [n for n in found if n < 1 or n != int(n)]:
         raise ConfigError(f"ns: found {bad[0]:g}, accepted: whole numbers of 1 or more, such as '250,500,1000,2000'")
     return sorted(map(int, found))
+
+
+def _reserved_budgets(cfg: RunConfig, budgets: list[int]) -> list[int]:
+    """Those of `budgets` for which there are photographs, where they are of reserved people; what is reserved in place of those above."""
+    cfg.check_extra()
+    if cfg.extra_from != "reserved":
+        return budgets
+    there = wanted_images(cfg.reserved, look_at_data(cfg).images if cfg.reserved < 1 else 0)
+    if budgets[-1] > there:
+        say(f"ns: reserved={cfg.reserved:g} keeps {there} photographs, so that is the largest budget")
+    return sorted({min(n, there) for n in budgets})
 
 
 def axis_of(axis: str) -> Axis:
