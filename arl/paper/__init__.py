@@ -5,6 +5,8 @@ from typing import Any
 
 NAMES = {
     "architecture": ("figure6", "players"),
+    "budgets": ("AXES", "BudgetCurve", "budget_curves", "budget_settings", "budget_text"),
+    "budgets_figure": ("budget_figure", "save_budget"),
     "claims": ("CLAIMS", "Claim", "ledger", "ledger_text"),
     "claims_figure": ("ledger_figure",),
     "figures": ("compare", "reconstruction_grid", "training_curves", "wall"),
@@ -15,6 +17,7 @@ NAMES = {
     "label_noise": ("LabelNoise", "index_of_reliability", "reliability", "reliability_of"),
     "lambda_plot": ("lambda_figure",),
     "lambda_map": ("fitting", "ladders", "map_text", "mapped", "matched", "verdicts"),
+    "law": ("Law", "fit_law"),
     "leak": ("mcc_map", "mcc_numbers", "people_leak"),
     "ledgers": ("find_ledgers", "ledgers_text"),
     "measured": ("Line", "measure", "measured_on", "recommend"),
