@@ -1,5 +1,7 @@
 """The yardstick compares like with like: the straightforward version has the core's losses; and what it writes becomes a table."""
 
+import json
+
 import bench_yardstick as bench
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import yardstick
 from arl.config import RunConfig
 from arl.paper.rows import every_row
 
-TOLERANCE = 2e-4  # relative: the two sum in another order, and a first step of Adam makes much of little
+TOLERANCE = 1e-7  # relative, in double precision; in single a first step of Adam makes much of a rounding, up to a hundredth of a loss
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +24,16 @@ def at(tmp_path_factory):
         yield bench.setting_in(tmp_path_factory.mktemp("yard"), cfg, steps=1)
 
 
+@pytest.fixture
+def in_double(monkeypatch):
+    """Both compute in double precision: what is left between them is no rounding."""
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
 def same(pair, names, epochs):
     ours, theirs = pair.ours(), pair.plain()
     assert len(ours) == len(theirs) == epochs
@@ -30,7 +42,7 @@ def same(pair, names, epochs):
         for name in names:
             assert mine[name] == pytest.approx(other[name], rel=TOLERANCE), (name, ours, theirs)
     for name in names:
-        assert abs(ours[0][name] - ours[-1][name]) > 10 * TOLERANCE * abs(ours[0][name]), f"{name} did not move"
+        assert abs(ours[0][name] - ours[-1][name]) > 1000 * TOLERANCE * abs(ours[0][name]), f"{name} did not move"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +53,7 @@ def same(pair, names, epochs):
         ({"lambda1": 1, "lambda2": 1, "simulated_mu2": 1}, {"utility", "pixel", "perceptual", "adversary"}),
     ],
 )
-def test_the_game_has_the_same_losses_in_the_straightforward_version(at, changed, names):
+def test_the_game_has_the_same_losses_in_the_straightforward_version(in_double, at, changed, names):
     """From equal weights, in each of three steps; the first is taken at a thousandth of the rate."""
     same(bench.joint(at, epochs=3, **changed), names, 3)
 
@@ -55,7 +67,7 @@ def test_the_game_has_the_same_losses_in_the_straightforward_version(at, changed
         ("features", {}, {"attack", "validation"}),
     ],
 )
-def test_attacks_have_the_same_losses_in_the_straightforward_version(at, name, changed, names):
+def test_attacks_have_the_same_losses_in_the_straightforward_version(in_double, at, name, changed, names):
     same(bench.attack(at, name, epochs=3, **changed), names, 3)
 
 
@@ -68,10 +80,10 @@ def test_a_row_has_the_same_figures_in_the_straightforward_version(at):
         assert value == pytest.approx(theirs[name], rel=1e-5, abs=1e-6), name
 
 
-def test_a_different_mathematics_would_be_seen(at):
+def test_a_different_mathematics_would_be_seen(in_double, at):
     """A loss weighed otherwise is further away than the tolerance."""
-    pair, other = bench.joint(at, epochs=3, lambda1=1), bench.joint(at, epochs=3, lambda1=2)
-    assert abs(pair.ours()[2]["pixel"] - other.plain()[2]["pixel"]) > 10 * TOLERANCE * other.plain()[2]["pixel"]
+    pair, other = bench.joint(at, epochs=3, lambda1=1), bench.joint(at, epochs=3, lambda1=1.01)
+    assert abs(pair.ours()[2]["pixel"] - other.plain()[2]["pixel"]) > 100 * TOLERANCE * other.plain()[2]["pixel"]
 
 
 # -- how it measures --------------------------------------------------------------------------------------------------
@@ -116,15 +128,13 @@ def test_bf16_is_a_probe_and_changes_nothing_afterwards(at):
 
     pays, ratio = bench.bf16_pays(repeats=1, batch=2)
     assert pays == (ratio["low"] > bench.PAYS)
-    with bench.in_bf16():
-        assert protect.precision(torch.device("cpu"))._enabled if hasattr(torch.autocast, "_enabled") else True
+    with bench.in_bf16(), protect.precision(torch.device("cpu")):
+        assert torch.is_autocast_enabled("cpu") and torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.bfloat16
     assert protect.precision is training.precision
 
 
 def test_a_report_says_what_it_was_measured_on(tmp_path):
     yardstick.write_report(tmp_path / "out.json", "yardstick", [], machine=yardstick.machine())
-    import json
-
     found = json.loads((tmp_path / "out.json").read_text())
     assert {"cpu", "flags", "cores", "threads", "torch"} <= set(found["machine"]) and found["figures"] == []
     assert "/" not in found["date"] and np.isfinite(found["machine"]["threads"])
