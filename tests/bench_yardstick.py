@@ -205,47 +205,53 @@ def attacks(at: Setting, repeats: int) -> list[dict[str, Any]]:
 # -- data -----------------------------------------------------------------------------------------------------------
 
 
-def data(at: Setting, repeats: int) -> list[dict[str, Any]]:
-    paths, size, cfg = at.faces.paths, at.cfg.image_size, at.cfg
-    everyone, fresh = np.arange(len(paths)), iter(range(10**6))
+def data(at: Setting, repeats: int, images: int = 2000) -> list[dict[str, Any]]:
+    """Import, and batches; of `images` files, so that reading the tables and finding the files weigh as they do in a large set."""
+    with tempfile.TemporaryDirectory() as name:
+        paths = write_drawn(Path(name) / "photographs", images)
+        cfg, size = at.cfg.replace(data_root=str(Path(name) / "photographs")), at.cfg.image_size
+        everyone, fresh = np.arange(images), (Path(name) / str(i) for i in range(10**6))
+        faces = plain.Photographs(paths, size)
 
-    def imported() -> None:
-        with tempfile.TemporaryDirectory() as folder, store(Path(folder) / str(next(fresh))):
-            open_data(cfg, progress=False)
+        def imported() -> None:
+            with store(next(fresh)):
+                open_data(cfg, progress=False)
 
-    def on_all_cores(read: Callable[[Path], Any]) -> None:
-        with ThreadPoolExecutor(cores()) as pool:
-            list(
-                pool.map(
-                    lambda part: [read(path) for path in part], [paths[i : i + 64] for i in range(0, len(paths), 64)]
-                )
-            )
+        def squares() -> None:
+            on_all_cores(lambda path: decode_square(np.fromfile(path, np.uint8), size), paths)
 
-    def squares() -> None:
-        on_all_cores(lambda path: decode_square(np.fromfile(path, np.uint8), size))
+        def raw() -> None:
+            on_all_cores(lambda path: decode_jpeg(torch.from_numpy(np.fromfile(path, np.uint8))), paths)
 
-    def raw() -> None:
-        on_all_cores(lambda path: decode_jpeg(torch.from_numpy(np.fromfile(path, np.uint8))))
+        def from_store() -> None:
+            shuffled = torch.Generator().manual_seed(0)
+            for _ in batches(found.images, everyone, cfg.batch_size, generator=shuffled, flip=True, drop_last=True):
+                pass
 
-    def from_store() -> None:
-        for _ in batches(
-            at.data.images, everyone, cfg.batch_size, generator=torch.Generator().manual_seed(0), flip=True
-        ):
-            pass
+        def decoded() -> None:
+            for rows, mirrored in plain.in_order(everyone, cfg.batch_size, torch.Generator().manual_seed(0), True):
+                faces(rows, mirrored)
 
-    def decoded() -> None:
-        for _ in plain.in_order(everyone, cfg.batch_size, torch.Generator().manual_seed(0), True):
-            at.faces(*_)
+        with store(Path(name) / "kept"):
+            found = open_data(cfg, progress=False)
+        made = against("import", "import of JPEGs, all cores", Pair(imported, squares, images), repeats, counted=False)
+        square, of_square = made.pop("plain"), made.pop("ratio")
+        of_raw = against("", "", Pair(imported, raw, images), repeats, counted=False)
+        batch = Pair(from_store, decoded, images)
+        words = "import's speed, of reading, decoding, cutting and resizing the same files on all cores"
+        return [
+            made,
+            {"key": "decode", "name": "JPEGs to squares in memory, all cores", "unit": "images/s", **square},
+            {"key": "import_share", "name": words, "unit": "×", **of_square},
+            {"key": "raw_share", "name": "import's speed, of decoding alone", "unit": "×", **of_raw["ratio"]},
+            against("batches", "batches out of the store", batch, repeats, counted=False),
+        ]
 
-    n, found = len(paths), []
-    for key, name, other in (
-        ("import", "import of JPEGs, all cores", squares),
-        ("import_raw", "the same, beside decoding without cut and resize", raw),
-    ):
-        one = against(key, name, Pair(imported, other, n), repeats, counted=False)
-        found.append(one | {"note": "× raw decode on the same cores"})
-    batch = against("batches", "batches out of the store", Pair(from_store, decoded, n), repeats, counted=False)
-    return [*found, batch, alone("decode", "JPEG to a square, all cores", squares, n, repeats)]
+
+def on_all_cores(read: Callable[[Path], Any], paths: list[Path]) -> None:
+    """`read` each of `paths`, 64 at a time in a thread a core."""
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(lambda i: [read(path) for path in paths[i : i + 64]], range(0, len(paths), 64)))
 
 
 @contextmanager
