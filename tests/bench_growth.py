@@ -197,7 +197,7 @@ def figure(name: str, unit: str, value: float | dict[str, Any], part: str) -> di
 
 @themed
 def growth_figure(points: Points) -> Figure:
-    """Time and memory against images; time against size and width; questions against runs. Logarithmic; the power of growth in the legend."""
+    """Time and memory against images; time against size and width; questions against runs; the power of growth in the legend."""
     drawn, axes = plt.subplots(2, 2, figsize=(WIDTH, 4.8), layout="constrained")
     kinds = [kind for kind in ("import", "decode", "pass") if points.get(kind)]
     for colour, kind in zip(COLOURS, kinds, strict=False):
