@@ -442,8 +442,8 @@ def alone(key: str, name: str, act: Callable[[], Any], images: int, repeats: int
     return {"key": key, "name": name, "unit": "images/s", **middle([images / seconds(act) for _ in range(repeats)])}
 
 
-def evaluation(at: Setting, repeats: int) -> list[dict[str, Any]]:
-    pair = evaluated(at)
+def evaluation(at: Setting, repeats: int, images: int = 800) -> list[dict[str, Any]]:
+    pair = evaluated(at, images)
     return [against("evaluation", f"evaluation of a row, T of {pair.images}", pair, repeats, counted=False)]
 
 

@@ -86,6 +86,25 @@ def test_a_different_mathematics_would_be_seen(in_double, at):
     assert abs(pair.ours()[2]["pixel"] - other.plain()[2]["pixel"]) > 100 * TOLERANCE * other.plain()[2]["pixel"]
 
 
+def test_every_part_gives_figures_that_can_be_written(at):
+    """Once each, on a few images; the whole paper is composed where all of its rates are there."""
+    found = (
+        bench.attacks(at, 1)
+        + bench.data(at, 1, images=40)
+        + bench.evaluation(at, 1, images=40)
+        + bench.explorer(at, 1, rows=4)
+    )
+    by_key = {one["key"]: one for one in found}
+    assert len(by_key) == len(found) == 12
+    assert all(one["low"] <= one["value"] <= one["high"] and one["value"] > 0 for one in found)
+    trained = [one for one in found if "operations" in one]
+    assert {one["key"] for one in trained} == {"attack", "attack_g", "attack_d", "features"}
+    assert by_key["attack"]["operations"] < min(by_key[key]["operations"] for key in ("attack_g", "attack_d"))
+    assert "ratio" not in by_key["import"], "decoding is no straightforward version of it: its share stands alone"
+    assert by_key["import_share"]["value"] == pytest.approx(by_key["import"]["value"] / by_key["decode"]["value"])
+    assert "×" in bench.line(by_key["attack"]) and json.loads(json.dumps(found, allow_nan=False)) == found
+
+
 # -- how it measures --------------------------------------------------------------------------------------------------
 
 
@@ -106,6 +125,7 @@ def test_an_exponent_is_found_with_its_interval():
     x = [10, 100, 1000, 10_000]
     found = yardstick.exponent(x, [3 * n**0.7 * e for n, e in zip(x, (1.1, 0.9, 0.95, 1.05), strict=True)])
     assert found["low"] < 0.7 < found["high"] and found["value"] == pytest.approx(0.7, abs=0.05)
+    assert yardstick.exponent(x, [7.0] * 4) == {"value": 0.0, "low": 0.0, "high": 0.0}, "flat"
     assert yardstick.exponent([1, 10], [5, 50]) == {"value": pytest.approx(1.0), "low": None, "high": None}
 
 

@@ -111,8 +111,11 @@ def limit(repeats: int = 5, batch: int = 32) -> dict[str, float]:
 
 def exponent(x: Sequence[float], y: Sequence[float]) -> dict[str, float | None]:
     """The power of `x` with which `y` grows: the slope in log–log, with its 95 % t-interval; None for that of two points."""
-    fit = stats.linregress(np.log(x), np.log(y))
+    x, y = np.log(x), np.log(y)
+    away = x - x.mean()
+    slope = float(away @ y / (away @ away))
     if len(x) < 3:
-        return {"value": float(fit.slope), "low": None, "high": None}
-    half = float(stats.t.ppf(0.975, len(x) - 2) * fit.stderr)
-    return {"value": float(fit.slope), "low": float(fit.slope) - half, "high": float(fit.slope) + half}
+        return {"value": slope, "low": None, "high": None}
+    left = y - y.mean() - slope * away
+    half = float(stats.t.ppf(0.975, len(x) - 2) * np.sqrt(left @ left / (len(x) - 2) / (away @ away)))
+    return {"value": slope, "low": slope - half, "high": slope + half}
