@@ -125,7 +125,7 @@ def test_an_exponent_is_found_with_its_interval():
     x = [10, 100, 1000, 10_000]
     found = yardstick.exponent(x, [3 * n**0.7 * e for n, e in zip(x, (1.1, 0.9, 0.95, 1.05), strict=True)])
     assert found["low"] < 0.7 < found["high"] and found["value"] == pytest.approx(0.7, abs=0.05)
-    assert yardstick.exponent(x, [7.0] * 4) == {"value": 0.0, "low": 0.0, "high": 0.0}, "flat"
+    assert yardstick.exponent(x, [7.0] * 4) == pytest.approx({"value": 0.0, "low": 0.0, "high": 0.0}, abs=1e-9), "flat"
     assert yardstick.exponent([1, 10], [5, 50]) == {"value": pytest.approx(1.0), "low": None, "high": None}
 
 
@@ -151,6 +151,9 @@ def test_bf16_is_a_probe_and_changes_nothing_afterwards(at):
     with bench.in_bf16(), protect.precision(torch.device("cpu")):
         assert torch.is_autocast_enabled("cpu") and torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.bfloat16
     assert protect.precision is training.precision
+    (wide,), (narrow,) = bench.joint(at, lambda1=1).ours(), bench.in_both(bench.joint(at, lambda1=1).ours)()
+    for name in ("utility", "pixel", "adversary"):
+        assert narrow[name] != wide[name] and narrow[name] == pytest.approx(wide[name], rel=0.1), name
 
 
 def test_a_report_says_what_it_was_measured_on(tmp_path):
