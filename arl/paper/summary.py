@@ -12,6 +12,7 @@ from typing import Any
 from arl.paper.ledgers import agreement, effect_said, ledgers_table, paper_said, read_ledger
 from arl.paper.ranks import CLAIMS, TITLES, ranks_table
 from arl.paper.saved import figures_root
+from arl.paper.speed import speed_section
 from arl.paper.style import NAMES
 from arl.paper.tables import read_cells
 from arl.store import project_root, write_atomically
@@ -49,7 +50,7 @@ def text(figures: Path) -> str:
     for preset in drawn:
         data = f": {_data(figures / preset)}" if len(drawn) > 1 else ""
         parts += [f"## Preset {preset}{data}\n", *sections[preset]]
-    parts += [*_beside(figures), *_ranks(figures)]
+    parts += [*_beside(figures), *_ranks(figures), *speed_section(figures)]
     parts.append((PROSE / "method.md").read_text())
     return "\n".join(parts)
 
