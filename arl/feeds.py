@@ -89,7 +89,7 @@ def of_attacker(
             z = features.of(rows + len(owned.learns), x)
             yield z, x if wanted is None else wanted[owned.held_out[rows]]
 
-    return Public(train, full_batches(owned.learns, cfg, "the adversary's images"), held_out)
+    return Public(train, full_batches(owned.learns, cfg, "the adversary's images"), held_out, features.standardise)
 
 
 def _shuffled(

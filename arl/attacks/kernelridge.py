@@ -37,7 +37,7 @@ class KernelRidge(Attack):
         offset, shuffled = x.mean(0), generator(self.stream())
         centres = z[torch.randperm(len(z), generator=shuffled)[:CENTRES]]
         some = torch.randperm(x.shape[1], generator=shuffled)[:PIXELS]
-        median = torch.cdist(centres, centres).median()
+        median = torch.cdist(centres, centres).median().clamp(min=1e-12)  # 0 where Z says nothing
         few, held = centres[:FEW], x_held - offset
         found = [(_choose(Basis(few, w * median), z, x - offset, z_held, held, some)[0], w) for w in WIDTHS]
         basis = Basis(centres, min(found)[1] * median)

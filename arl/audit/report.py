@@ -24,6 +24,7 @@ def audit_json(audit: Audit) -> dict[str, Any]:
         ],
         "identity": {shown: _who(who[shown]) for shown in ("Z", "originals", "mean face", "stranger", "answers")},
         "strongest": result["strongest"],
+        "controls": result["controls"],
         "verdicts": sentences(audit),
         "config": result["config"],
         "made_with": result["made_with"],
@@ -95,7 +96,8 @@ def sentences(audit: Audit) -> list[str]:
         lines.append(_recognised(what, who[key]))
     if not result["measured_on"]["plateau"]:
         lines.append("An attacker ended at its budget before its plateau: a longer attack may leak more.")
-    return lines
+    told = result["controls"]["verdict"]
+    return [*lines, told] if result["controls"]["works"] else [told, *lines]
 
 
 def _recognised(what: str, found: dict[str, Any]) -> str:
