@@ -11,8 +11,10 @@ from arl.attacks.ridge import Linear, penalised
 from arl.plateau import Fitted, everything
 from arl.training import Journal, generator
 
-STEPS = [2.0**power for power in range(2, -15, -1)]  # in Z's own units; float32 keeps no picture below the last, once standardised
-MARGIN = 1 / 8  # of a step, below which a remainder may lie and not wrap round
+GRIDS = [
+    2.0**power for power in range(2, -15, -1)
+]  # in Z's own units; float32 keeps no picture below the last, once standardised
+UNWRAPPED = 1 / 8  # of a step, below which a remainder may lie and not wrap round
 FEW_IMAGES, FEW_PIXELS = 400, 64  # that the step is chosen with
 
 
@@ -20,7 +22,8 @@ class Bits(Attack):
     """argmin E‖W r(Z) + b − X‖² + γ ‖W‖², r(Z) = Z mod a step; step and γ chosen on held-out X2.
 
     Where Z is a multiple of a step plus something smaller, that is noise to every reader that is smooth in Z, however much it holds. The
-    attacker undoes the standardisation, whose statistics are its own. Steps that are no power of two, and the last bits of a float, are not read.
+    attacker undoes the standardisation, whose statistics are its own. What is not read: steps that are no power of two, the last bits of a
+    float.
     """
 
     def player(self, shapes: Shapes, perceptual: Distance | None = None) -> Fitted:
@@ -36,7 +39,7 @@ class Bits(Attack):
         some = torch.randperm(x.shape[1], generator=generator(self.stream()))[:FEW_PIXELS].to(x.device)
         few, wanted, held = z[:FEW_IMAGES], x[:FEW_IMAGES, some], x_held[:, some]
         found = []
-        for step in STEPS:
+        for step in GRIDS:
             net.fit(few, step)
             found.append((penalised(net.rest(few), wanted, net.rest(z_held), held)[0], step))
         net.fit(z, min(found)[1])
@@ -47,7 +50,7 @@ class Bits(Attack):
 
 
 class Remainders(nn.Module):
-    """Z (B, ...), standardised, to W r + b, an image (B, 3, S, S) in [0, 1]; r: what is left of Z · spread + at modulo `step`, standardised."""
+    """Z (B, ...) to W r + b, an image (B, 3, S, S) in [0, 1]; r: Z · spread + at modulo `step`, standardised."""
 
     def __init__(self, inputs: int, image: int):
         super().__init__()
@@ -66,7 +69,7 @@ class Remainders(nn.Module):
         self.scale.copy_(rest.std(0).clamp(min=1e-4))
 
     def _modulo(self, z: Tensor) -> Tensor:
-        shifted = (z.flatten(1).float() * self.spread + self.at) / self.step + MARGIN
+        shifted = (z.flatten(1).float() * self.spread + self.at) / self.step + UNWRAPPED
         return shifted - shifted.floor()
 
     def rest(self, z: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Did the attack fail, or is the model safe? The suite's attackers on encoders of which that is known, on the audit's own faces.
 
-**Planted**, six that hide something. `picture` is the face at a quarter of its sides, 432 numbers at 48 pixels, so that a control costs seconds:
+**Planted**, six that hide something. *The picture* is the face at a quarter of its sides, 432 numbers at 48 pixels.
 
 identity       the picture
 rotation       the picture, turned by a random orthogonal matrix
@@ -9,15 +9,16 @@ low bits       features rounded to 1/16, and the picture below that: 2⁻¹⁰ o
 fooling        half of the picture's turned numbers, placed where the decoder that it learned against does not look: that sees one face
 one-hot        an answer a pair of numbers: it gives the answers away, and no more
 
-**Safe**, three: `constant`; `answers`, turned and added up so that none stands in a number of its own; `noise`, another Z each time.
+**Safe**, three: `constant`; `answers`, turned so that none has a number of its own; `noise`, another Z each time.
 
-An attacker of pictures is judged on test people by the figure of the audit's headline, C's face similarity, in two differences, image by
-image: `tells`, beyond what its pictures of *other* people have with the same face (0 whatever the picture, if Z says nothing); and `beyond`,
-beyond the best picture from the answers alone, which is what the same attackers make of one-hot. An attacker of answers by its mean MCC.
+An attacker of pictures is judged on test people by the figure of the audit's headline, C's face similarity, in two differences, image
+by image. `tells`: beyond what its pictures of *other* people have with the same face; 0 if Z says nothing, whatever picture it shows.
+`beyond`: beyond the picture from the answers alone, by the same attackers from one-hot or by the linear reader of the audit's floor, who
+has more. An attacker of answers is judged by its mean MCC.
 
-**Found**: `tells` and `beyond` are above 0; of one-hot, the MCC is. **False alarm**: of constant and noise, that `tells` or the MCC is above
-0; of the answers, that `beyond` is. *Above* means the lower end of Student's interval over people, at 95 % for all nine controls together
-(Bonferroni), above `LEAST_SEEN`. Attackers are not corrected for: which of them speaks was chosen on held-out X2, and T judges that one.
+**Found**: `tells` and `beyond` are above 0; of one-hot, the MCC is. **False alarm**: of constant and noise, `tells` or the MCC is above 0;
+of the answers, `beyond` is. *Above*: the lower end of Student's interval over people, at 95 % for all nine controls together (Bonferroni),
+is above `LEAST_SEEN`. Attackers are not corrected for: which of them speaks was chosen on held-out X2, and T judges that one.
 """
 
 from collections.abc import Callable
@@ -37,7 +38,7 @@ from arl.data import FaceData, batches, targets
 from arl.evaluate import Seen, label_scores
 from arl.experiment import Experiment
 from arl.feeds import Owned
-from arl.judges import embed_all
+from arl.judges import Recogniser, embed_all
 from arl.messages import say
 from arl.metrics import Interval, cosine, psnr
 from arl.models import decoder_width
@@ -46,7 +47,11 @@ from arl.store import Run, obtain, run_id
 from arl.training import Nowhere, generator, initialised, precision
 
 LEARNS, HELD_OUT, TESTED = 1800, 100, 400  # images of X2, of its tenth and of T at most: enough to find what is planted
-FINER, EPOCHS, CHEAP = 4, 3, 1.0  # sides by which pictures shrink; of the one network that trains; cost of those in closed form
+FINER, EPOCHS, AFFORDABLE = (
+    4,
+    3,
+    1.0,
+)  # sides by which pictures shrink; of the one network that trains; cost of those in closed form
 LEVEL, LEAST_SEEN = 0.05, 1e-3  # of all controls together; face similarity or MCC that counts as nothing
 TASK, GRID, BELOW, TINY_SCALE = 64, 2.0**-4, 2.0**-10, 1e-4
 STREAM = 0xC0  # of random numbers
@@ -60,7 +65,7 @@ class Shown(NamedTuple):
     drawn: torch.Generator
 
 
-class Control(NamedTuple):
+class KnownEncoder(NamedTuple):
     """An encoder of which it is known what Z gives away: a `picture`, the `answers`, `nothing`."""
 
     gives: str
@@ -100,17 +105,19 @@ def in_loop(z: Tensor) -> Tensor:
 
 
 CONTROLS = {
-    "one-hot": Control("answers", True, lambda of: torch.cat([of.answers, 1 - of.answers], 1)),  # first: others are held against it
-    "identity": Control("picture", True, lambda of: of.picture),
-    "rotation": Control("picture", True, lambda of: of.picture.flatten(1) @ _turn(of.picture[0].numel(), 1)),
-    "small": Control(
+    "one-hot": KnownEncoder(
+        "answers", True, lambda of: torch.cat([of.answers, 1 - of.answers], 1)
+    ),  # first: others are held against it
+    "identity": KnownEncoder("picture", True, lambda of: of.picture),
+    "rotation": KnownEncoder("picture", True, lambda of: of.picture.flatten(1) @ _turn(of.picture[0].numel(), 1)),
+    "small": KnownEncoder(
         "picture", True, lambda of: torch.cat([_task(of, TASK, 0.1), TINY_SCALE * of.picture.flatten(1)], 1)
     ),
-    "low bits": Control("picture", True, _low_bits),
-    "fooling": Control("picture", True, _fooling),
-    "constant": Control("nothing", False, lambda of: torch.full((len(of.picture), 16), 0.5)),
-    "answers": Control("answers", False, lambda of: (2 * of.answers - 1) @ _turn(of.answers.shape[1], 5)),
-    "noise": Control("nothing", False, lambda of: torch.randn(len(of.picture), TASK, generator=of.drawn)),
+    "low bits": KnownEncoder("picture", True, _low_bits),
+    "fooling": KnownEncoder("picture", True, _fooling),
+    "constant": KnownEncoder("nothing", False, lambda of: torch.full((len(of.picture), 16), 0.5)),
+    "answers": KnownEncoder("answers", False, lambda of: (2 * of.answers - 1) @ _turn(of.answers.shape[1], 5)),
+    "noise": KnownEncoder("nothing", False, lambda of: torch.randn(len(of.picture), TASK, generator=of.drawn)),
 }
 
 
@@ -133,12 +140,21 @@ class Bench(Experiment):
 
     def __init__(self, audited: Experiment):
         super().__init__(audited.cfg)
-        self.data, self.extra, self.split, self.judge = audited.data, audited.extra, audited.split, audited.judge
-        self.judge_spec = audited.judge_spec
-        whole, rows = audited.owned, audited.split.t
+        self.audited, whole, rows = audited, audited.owned, audited.split.t
+        self.data, self.extra, self.split, self.judge_spec = (
+            audited.data,
+            audited.extra,
+            audited.split,
+            audited.judge_spec,
+        )
         self.owned = Owned(whole.data, self._some(whole.learns, LEARNS), self._some(whole.held_out, HELD_OUT))
         self.tested = self._some(rows, TESTED)
         self.attackers = affordable(audited.cfg.attacks)
+
+    @cached_property
+    def judge(self) -> Recogniser:
+        """The audit's, which may be at work on it beside the attackers until it is asked for."""
+        return self.audited.judge
 
     def _some(self, index: np.ndarray, most: int) -> np.ndarray:
         order = torch.randperm(len(index), generator=generator(self.cfg.seed, STREAM)).numpy()
@@ -198,7 +214,7 @@ class Bench(Experiment):
             return torch.cat([net(part).float().cpu() for part in z.split(256)])
 
     def measured(self, run: Run, name: str, floor: Tensor | None) -> dict[str, Any]:
-        """The result of the control: attackers learn from its Z, the strongest on held-out X2 are judged on T. `floor` (n,): of the answers."""
+        """The control's result: attackers learn from its Z, the strongest on held-out X2 are judged on T; `floor` (n,): the answers'."""
         say(f"{run.id}  control {name}: {', '.join(attack.name() for attack in self.attackers)}")
         drawn, encode = generator(self.cfg.seed, STREAM, 1), CONTROLS[name].encode
         owned = [encode(self.shown(self.owned.data, self.owned.all, drawn, flip)) for flip in (False, True)]
@@ -217,7 +233,7 @@ class Bench(Experiment):
                 made = self.made(of[best], z)
                 figures, own = self._picture(made, floor) if target == "image" else (self._answers(made), own)
                 result[target] = {"strongest": best, **figures}
-        run.save({"own": own}, result=result)
+        run.save({"floor": own if len(own) and own.mean() > self._linear.mean() else self._linear}, result=result)
         return result
 
     def _of_held_out(self, attack: Attack, made: Tensor, y: Tensor) -> float:
@@ -238,18 +254,18 @@ class Bench(Experiment):
         alike = identity.cosines(self.look(made), self._truth[1])  # of picture i and face j
         own, other = np.diag(alike), who[:, None] != who[None]
         strangers = (alike * other).sum(0) / other.sum(0).clip(min=1)  # of face j, by pictures of other people
-        values = {"face_similarity": own, "tells": own - strangers, "beyond_linear": own - self._linear}
+        values = {"face_similarity": own, "tells": own - strangers, "beyond_linear": own - self._linear.numpy()}
         values |= {"beyond": own - floor.numpy()} if floor is not None else {}
         x = torch.cat([x for _, x in batches(self.data.images, self.tested, 256)])
         values["psnr"] = psnr(made, x).numpy()
         return {key: self.over_people(each) for key, each in values.items()}, torch.from_numpy(own.copy())
 
     @cached_property
-    def _linear(self) -> np.ndarray:
-        """Face similarity (n,) of the picture that a linear reader makes of the true answers: the floor of the audit's table."""
+    def _linear(self) -> Tensor:
+        """Face similarity (n,) of what a linear reader makes of the true answers of T: the floor of the audit's table."""
         images = (x for _, x in batches(self.owned.data.images, self.owned.learns, 256))
         known, said = self.labels(self.owned.data, self.owned.learns), self.labels(self.data, self.tested)
-        return cosine(self.look(from_answers(known, images, said).clamp(0, 1)), self._truth[1]).numpy()
+        return cosine(self.look(from_answers(known, images, said).clamp(0, 1)), self._truth[1])
 
     def _answers(self, made: Tensor) -> dict[str, Any]:
         return {"mcc": self.over_people(_mcc(made, self.labels(self.data, self.tested)).numpy())}
@@ -271,8 +287,8 @@ def _mcc(made: Tensor, y: Tensor) -> Tensor:
 def affordable(attacks: tuple[Attack, ...]) -> tuple[Attack, ...]:
     """The attackers of pictures and answers that are cheap, and of the dearer ones the least dear, for `EPOCHS`."""
     here = [attack for attack in attacks if attack.target != "embedding"]
-    dear = sorted((attack for attack in here if attack.cost > CHEAP), key=lambda attack: attack.cost)[:1]
-    return tuple(attack for attack in here if attack.cost <= CHEAP or attack in dear)
+    dear = sorted((attack for attack in here if attack.cost > AFFORDABLE), key=lambda attack: attack.cost)[:1]
+    return tuple(attack for attack in here if attack.cost <= AFFORDABLE or attack in dear)
 
 
 # -- the verdict ------------------------------------------------------------------------------------------------------
@@ -292,16 +308,22 @@ def controls(audited: Experiment) -> dict[str, Any]:
         found[name] = {"run": run.id, "gives": CONTROLS[name].gives, "planted": CONTROLS[name].planted}
         found[name] |= {key: run.result[key] for key in ("held_out", "image", "label") if key in run.result}
         found[name]["alarm"] = alarm(CONTROLS[name], run.result)
-        floor = run.load()[0]["own"] if name == "one-hot" and "image" in run.result else floor
+        floor = run.load()[0]["floor"] if name == "one-hot" else floor
     missed = [name for name, each in found.items() if each["planted"] and not each["alarm"]]
     false = [name for name, each in found.items() if not each["planted"] and each["alarm"]]
     planted = sum(each["planted"] for each in found.values())
     told = {"planted": planted, "safe": len(found) - planted, "missed": missed, "false_alarms": false}
     attackers = [attack.name() for attack in bench.attackers]
-    return {"works": not missed and not false, "verdict": verdict(**told), **told, "attackers": attackers, "each": found}
+    return {
+        "works": not missed and not false,
+        "verdict": told_by_controls(**told),
+        **told,
+        "attackers": attackers,
+        "each": found,
+    }
 
 
-def alarm(control: Control, result: dict[str, Any]) -> bool:
+def alarm(control: KnownEncoder, result: dict[str, Any]) -> bool:
     """Whether the attackers found in Z what this control is asked about: of a planted one a leak, of a safe one a false alarm."""
     image, label = result.get("image", {}), result.get("label", {})
     tells, beyond, read = (_above(of, key) for of, key in ((image, "tells"), (image, "beyond"), (label, "mcc")))
@@ -314,10 +336,12 @@ def _above(of: dict[str, Any], key: str) -> bool:
     return key in of and of[key]["low"] > LEAST_SEEN
 
 
-def verdict(planted: int, safe: int, missed: list[str], false_alarms: list[str]) -> str:
+def told_by_controls(planted: int, safe: int, missed: list[str], false_alarms: list[str]) -> str:
     """In one sentence whether the audit's silence means anything."""
     if not missed and not false_alarms:
-        return f"The suite works here: {planted} of {planted} planted leaks found, no false alarm on {safe} safe encoders."
+        return (
+            f"The suite works here: {planted} of {planted} planted leaks found, no false alarm on {safe} safe encoders."
+        )
     what = [f"{planted - len(missed)} of {planted} planted leaks found, missed {', '.join(missed)}"] if missed else []
     what += [f"a false alarm on {', '.join(false_alarms)}"] if false_alarms else []
     return f"This audit proves nothing: on these faces its suite has {', and '.join(what)}."
