@@ -77,7 +77,8 @@ def test_bits_reads_the_picture_below_a_grid_where_smooth_readers_see_noise():
     known = channel(x, scale(z))
     known = known._replace(public=known.public._replace(standardise=scale))
     net, state = fit(Bits(), known)
-    assert state["step"] == 1 / 8 and known.error(guess(net, known)) < 0.01 * known.variance
+    assert 1 / 1024 < state["step"] <= 1 / 8  # any of them has the whole picture in its remainder
+    assert known.error(guess(net, known)) < 0.01 * known.variance
     for smooth in (Ridge(), KernelRidge()):
         assert known.error(guess(fit(smooth, known)[0], known)) > 0.95 * known.variance
 
