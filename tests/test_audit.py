@@ -393,6 +393,9 @@ def test_nobody_of_t_is_known_to_an_attacker_and_budgets_follow_the_size(tmp_pat
     assert isinstance(experiment, Foreign) and about["changed"] == ["preset tiny"]
     who, (_, x2, t) = experiment.data.identities, experiment.split
     assert not set(who[x2]) & set(who[t]) and len(x2) > len(t) > 40
+    owned = experiment.owned
+    assert not set(who[owned.held_out]) & set(who[owned.learns])  # nor does who chooses the strongest
+    assert sorted(owned.all) == sorted(x2) and len(x2) / 10 <= len(owned.held_out) <= len(x2) / 10 + 10
     assert [attack.name() for attack in experiment.cfg.attacks] == list(ATTACKERS) == [*dict.fromkeys(ATTACKERS)]
     assert all(issubclass(type(attack), Attack) for attack in experiment.cfg.attacks)
     smiles, _ = experiment_of(str(path), {"attributes": "Smiling"}, "tiny", SHOWN)

@@ -194,6 +194,7 @@ def test_the_interval_is_students_over_people_and_shared_by_nine(shared_store):
 def test_people_of_t_are_strangers_to_the_attackers_and_few_faces_are_enough(shared_store):
     bench, who = Bench(tiny()), tiny().data.identities
     assert not set(who[bench.tested]) & set(who[bench.owned.all])
+    assert not set(who[bench.owned.held_out]) & set(who[bench.owned.learns])
     assert [
         attack.name() for attack in bench.attackers
     ] == "mean ridge kernelridge retrieval bits decoder probe".split()

@@ -179,6 +179,7 @@ class Bench(Experiment):
         cfg = self.cfg
         fields = ["attributes", "x1", "x2", "split", "seed", "batch_size", "attack_lr", "attack_patience"]
         fields += ["reserved"] if cfg.reserved else []
+        fields += ["held_out"] if cfg.held_out != "image" else []
         fields += ["extra", "extra_images"] if self.extra is not None else []
         found = {"kind": "control", "version": 1, "control": name, "data": self.data.spec}
         found |= cfg.model_dump(mode="json", include=set(fields)) | {"recogniser": self.judge_spec}
