@@ -25,7 +25,7 @@ from arl.store import Run, UnknownRunError, find_run, obtain, run_id, stored
 from arl.training import initialised, precision
 
 SUITE = "2"  # raised whenever an attacker, its place, its budget, the split or the choice of the strongest changes
-ATTACKERS = ("mean", "ridge", "kernelridge", "retrieval", "bits", "decoder", "whitened", "features", "probe")
+ATTACKERS = ("mean", "ridge", "kernelridge", "retrieval", "bits", "decoder", "whitened", "probe", "features")
 SMALLEST, LARGEST = 48, 64  # pixels a side of the faces, unless they are set
 STEP = 16  # of which the sides of faces are multiples
 # What may be set and two audits still compare, as long as they say the same here: where faces come from, and who judges.
