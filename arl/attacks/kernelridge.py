@@ -52,7 +52,7 @@ class KernelRidge(Attack):
         offset, shuffled = x.mean(0), generator(self.stream())
         centres = z[torch.randperm(len(z), generator=shuffled)[: self.centres]]
         some = torch.randperm(x.shape[1], generator=shuffled)[:PIXELS]
-        median = torch.cdist(centres, centres).median()
+        median = torch.cdist(centres, centres).median().clamp(min=1e-12)  # 0 where Z says nothing
         few, seen, held = centres[:FEW], x[:, some] - offset[some], x_held[:, some] - offset[some]
         found = []
         for w in WIDTHS:

@@ -5,7 +5,12 @@ from typing import Any
 from arl.audit.suite import Audit
 from arl.metrics import Interval
 
-PICTURE = (("face_similarity", "face similarity", 3), ("ssim", "SSIM", 3), ("psnr", "PSNR", 2))
+PICTURE = (
+    ("face_similarity", "face similarity", 3),
+    ("ssim", "SSIM", 3),
+    ("psnr", "PSNR", 2),
+    ("label_mcc", "label MCC", 3),
+)
 WHO = (("rank1", "rank-1", 3), ("eer", "EER", 3))
 
 
@@ -24,6 +29,7 @@ def audit_json(audit: Audit) -> dict[str, Any]:
         ],
         "identity": {shown: _who(who[shown]) for shown in ("Z", "originals", "mean face", "stranger", "answers")},
         "strongest": result["strongest"],
+        "controls": result["controls"],
         "verdicts": sentences(audit),
         "config": result["config"],
         "made_with": result["made_with"],
@@ -33,7 +39,7 @@ def audit_json(audit: Audit) -> dict[str, Any]:
 def figures_of(result: dict[str, Any], name: str) -> dict[str, Interval]:
     """The privacy figures of the attacker `name`: `value`, `low`, `high`, `floors`, `ceilings`."""
     found = result if name in ("decoder", "features") else result["attacks"][name]
-    keys = ("feature_similarity",) if name == "features" else ("face_similarity", "ssim", "psnr")
+    keys = ("feature_similarity",) if name == "features" else ("face_similarity", "ssim", "psnr", "label_mcc")
     return {key: found[key] for key in keys if key in found}
 
 
@@ -95,7 +101,8 @@ def sentences(audit: Audit) -> list[str]:
         lines.append(_recognised(what, who[key]))
     if not result["measured_on"]["plateau"]:
         lines.append("An attacker ended at its budget before its plateau: a longer attack may leak more.")
-    return lines
+    told = result["controls"]["verdict"]
+    return [*lines, told] if result["controls"]["works"] else [told, *lines]
 
 
 def _recognised(what: str, found: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from arl import gate, inputs
 from arl.attacks import Attack
+from arl.audit.controls import control_runs, controls
 from arl.audit.foreign import Foreign
 from arl.audit.target import Target, load_target
 from arl.config import PRESETS, RunConfig
@@ -23,21 +24,22 @@ from arl.parameters import named
 from arl.store import Run, UnknownRunError, find_run, obtain, run_id, stored
 from arl.training import initialised, precision
 
-SUITE = "1"  # raised whenever an attacker, its place, its budget, the split or the choice of the strongest changes
-ATTACKERS = ("mean", "ridge", "kernelridge", "retrieval", "decoder", "whitened", "features")
+SUITE = "2"  # raised whenever an attacker, its place, its budget, the split or the choice of the strongest changes
+ATTACKERS = ("mean", "ridge", "kernelridge", "retrieval", "bits", "decoder", "whitened", "probe", "features")
 SMALLEST, LARGEST = 48, 64  # pixels a side of the faces, unless they are set
 STEP = 16  # of which the sides of faces are multiples
 # What may be set and two audits still compare, as long as they say the same here: where faces come from, and who judges.
 COMPARABLE = {"data", "data_root", "data_seed", "damaged", "recogniser", "seed", "image_size"}
 OF_ENCODERS = ("encoder", "encoder_weights", "layer", "defence", "augmentation", "dropout", "weight_decay", "cuts")
 OF_ENCODERS += ("epochs", "lr", "warm", "lr_again")
-SPLIT = {"x1": 2, "x2": 0.7, "split": "identity"}  # nobody of T is known to an adversary
+# Nobody of T is known to an adversary, nor anybody by whom the strongest is chosen: else who knows people by heart is.
+SPLIT = {"x1": 2, "x2": 0.7, "split": "identity", "held_out": "identity"}
 
 
 @dataclass(frozen=True, eq=False)
 class Audit:
     """A finished audit. `result`: as a row's (`arl.row.Row`), without utility where there is no classifier; and `audit`, `held_out`,
-    `strongest`, `target`."""
+    `strongest`, `controls`."""
 
     run: Run
     config: RunConfig
@@ -154,7 +156,7 @@ def of_experiment(experiment: Experiment, about: dict[str, Any]) -> Audit:
     """Every attacker's run, found or made in the order of the suite, and the audit's."""
     cfg = experiment.cfg
     spec = {k: v for k, v in experiment.row_spec.items() if k != "version"} | {"kind": "audit", "version": 1}
-    spec |= {"suite": about["suite"]}
+    spec |= {"suite": about["suite"], "controls": control_runs(experiment)}
     found = Run(experiment.encoder.folder.with_name(run_id(spec)))
     missing = [
         a.name() for a in cfg.attacks if Run(found.folder.with_name(run_id(experiment.attack_spec(a)))).result is None
@@ -175,7 +177,7 @@ def _measured(run: Run, experiment: Experiment, attacks: dict[str, Run], about: 
         shape = "×".join(map(str, about["target"]["shape"]))
         on["setting"] = f"{about['target']['format']} {about['target']['sha256'][:12]}, Z of {shape}"
     strongest = max(held, key=lambda name: held[name]["face_similarity"])
-    return result | {"audit": about, "held_out": held, "strongest": strongest}
+    return result | {"audit": about, "held_out": held, "strongest": strongest, "controls": controls(experiment)}
 
 
 def _on_held_out(experiment: Experiment) -> dict[str, dict[str, float]]:
