@@ -1,15 +1,16 @@
 """The ledger of factors against what is known without it: features that are a factor, noise, or the labels; pictures drawn anew."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
-from arl import faces
+from arl import experiment, faces
 from arl.config import RunConfig
 from arl.data import open_data, open_rendered
 from arl.messages import ConfigError
-from arl.paper import factors, reader
+from arl.paper import factors, factors_figure, reader
 from arl.paper.probes import Sample, over_people
 
 TINY = RunConfig.preset("tiny")
@@ -147,12 +148,11 @@ def test_one_person_is_too_few():
 
 
 def test_explained_and_gained_by_hand():
-    y = np.array([[0.0], [2.0], [4.0]])
-    ones = np.ones((1, 3))
-    assert factors.explained(np.array([1.0, 1, 0]), y)(ones)[0] == pytest.approx(1 - 2 / 8)
-    assert factors.gained(np.array([1.0, 1, 0]), np.array([2.0, 2, 0]), y)(ones)[0] == pytest.approx(2 / 8)
-    weighted = factors.explained(np.array([1.0, 1, 0]), y)(np.array([[2.0, 1, 0]]))
-    assert weighted[0] == pytest.approx(1 - 3 / (4 - 4 / 3)), "0, 0 and 2"
+    y, ones = np.array([[0.0], [2.0], [-4.0]]), np.ones((1, 3))
+    assert factors.explained(np.array([1.0, 1, 0]), y)(ones)[0] == pytest.approx(1 - 2 / 20)
+    assert factors.explained(np.square(y).sum(1), y)(ones)[0] == 0, "saying nothing"
+    assert factors.gained(np.array([1.0, 1, 0]), np.array([2.0, 2, 0]), y)(ones)[0] == pytest.approx(2 / 20)
+    assert factors.explained(np.array([1.0, 1, 0]), y)(np.array([[2.0, 1, 0]]))[0] == pytest.approx(1 - 3 / 4)
 
 
 def test_bits_of_a_trait_are_no_more_than_its_entropy():
@@ -183,3 +183,35 @@ def test_the_labels_as_features_have_no_excess_and_more_than_they_have_some(draw
     assert all(abs(excess["in another order", factor]["value"]) < 1e-3 for factor in truth)
     assert all(excess["turned", factor]["low"] < 0.01 for factor in truth), "nothing that the labels do not say"
     assert excess["with pose", "pose"]["low"] > 0.5 and abs(excess["with pose", "clothes"]["value"]) < 0.1
+
+
+# -- a row ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_has_its_ledger_once(shared_store, tmp_path, monkeypatch):
+    monkeypatch.setenv("ARL_FIGURES", str(tmp_path))
+    row = experiment.run(TINY)
+    found = factors.factor_ledger(TINY, row)
+    assert set(found) == {"Z", "shuffled Z", "answers", "labels", "X", "C"}
+    for source in found.values():
+        assert set(source) == set(faces.FACTORS)
+        assert all(f["r2"]["low"] - 0.02 <= f["r2"]["value"] <= f["r2"]["high"] + 0.02 for f in source.values())
+    assert found["X"]["background"]["r2"]["low"] > 0 >= found["shuffled Z"]["background"]["r2"]["low"]
+    for factor, of in found["Z"].items():
+        gain = of["r2"]["value"] - found["labels"][factor]["r2"]["value"]
+        assert of["excess"]["value"] == pytest.approx(gain), factor
+    monkeypatch.setattr(factors, "smooth_reading", lambda *_: pytest.fail("it is in the store"))
+    assert factors.factor_ledger(TINY, row) == found
+    ledgers = {"no protection": found, "protected": found}
+    text = factors_figure.factors_text(ledgers)
+    assert "shuffled Z" in text and "no protection → protected, R² from Z beyond the labels:" in text
+    assert text.count("no difference that the intervals show") == len(faces.FACTORS)
+    saved = factors_figure.save_factors(ledgers, [row, row], "13_factors")
+    numbers = json.loads(saved.path.with_suffix(".json").read_text())["numbers"]
+    assert saved.path.parent.name == "tiny" and numbers["protected"]["Z"]["pose"] == found["Z"]["pose"]
+
+
+def test_of_photographs_one_line(capsys):
+    assert factors_figure.factors_text({"a": {}, "b": {}}) == factors_figure.NO_TRUTH
+    assert factors_figure.save_factors({"a": {}}, [], "13_factors") is None
+    assert capsys.readouterr().err.count("\n") == 1

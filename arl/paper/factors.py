@@ -1,7 +1,8 @@
 """The ledger of factors: what Z says of each thing that a drawing is made of, beside what the labels alone say of it.
 
 On drawings the truth is known. A factor is several numbers (`arl.faces.FACTORS`): each is standardised on X2, and all are turned into their
-principal directions there. R² is the share of their variance that `reader.smooth_reading` explains on T, at people it has not met.
+principal directions there. R² is the share of what X2's mean has wrong of them on T that `reader.smooth_reading` has right, at people it
+has not met.
 """
 
 from collections.abc import Callable
@@ -109,7 +110,7 @@ def measured_reading(of: Sample, asked: Asked, reading: Reading, cfg: RunConfig)
     for factor, columns in asked.factors.items():
         y, says = truth[:, columns], reading.says[:, columns]
         r2 = over_people(explained(np.square(says - y).sum(1), y), people, cfg)
-        each = 1 - np.square(says - y).sum(0) / np.maximum(np.square(y - y.mean(0)).sum(0), 1e-12)
+        each = 1 - np.square(says - y).sum(0) / np.maximum(np.square(y).sum(0), 1e-12)
         each = np.where(reading.held_out[columns] > 0, np.clip(each, -1, 1 - 1e-6), 0)
         found[factor] = {"r2": r2, "bits": float(-0.5 * np.log2(1 - each).sum()), "read": reading.choice[factor]}
         found[factor]["traits"] = {}
@@ -125,17 +126,13 @@ def measured_reading(of: Sample, asked: Asked, reading: Reading, cfg: RunConfig)
 
 
 def explained(error: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """R² of several numbers together, of counts (B, n): 1 − summed squared errors (n,) / the summed variance of `y` (n, k)."""
-    return lambda n: 1 - n @ error / _variance(n, y)
+    """R², of counts (B, n): 1 − squared errors (n,) / those of guessing 0, X2's mean, for all of `y` (n, k). Saying nothing has 0."""
+    return lambda n: 1 - n @ error / (n @ np.square(y).sum(1))
 
 
 def gained(error: np.ndarray, floor: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """By how much the R² of `error` (n,) is above that of `floor` (n,), of counts (B, n): the same images in both."""
-    return lambda n: n @ (floor - error) / _variance(n, y)
-
-
-def _variance(n: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return (n @ np.square(y) - np.square(n @ y) / n.sum(1, keepdims=True)).sum(1)
+    return lambda n: n @ (floor - error) / (n @ np.square(y).sum(1))
 
 
 def log_gain(says: np.ndarray, y: np.ndarray, rate: float) -> np.ndarray:
