@@ -111,7 +111,9 @@ def test_a_row_is_pooled_once(shared_store, tmp_path, monkeypatch):
     monkeypatch.setattr(composition, "_pool", lambda *_: pytest.fail("it is in the store"))
     assert composition.pooled(TINY, row)["rank1"] == found["rank1"]
     pools = {"no protection": found, "the same": found}
-    text = composition_figure.composition_text(TINY, pools)
+    text = composition_figure.pooling_text(TINY, pools)
     assert "to Z itself: 1.0 photograph (1.0–1.0)" in text and f"gallery of {found['gallery']}, chance" in text
-    assert len(composition_figure.composition_figure(TINY, pools).axes) == 4
-    assert composition_figure.composition_numbers(TINY, pools)["void_at"]["the same"]["decoder"]["value"] == 1
+    assert len(composition_figure.pooling_curves(TINY, pools).axes) == 4
+    assert composition_figure.pooling_numbers(TINY, pools)["void_at"]["the same"]["Z"]["value"] == 1
+    found["rank1"]["decoder"][0]["low"] = 0.0
+    assert "Dec^a: not asked: one photograph" in composition_figure.pooling_text(TINY, pools)

@@ -114,6 +114,8 @@ def test_noise_says_nothing(drawn):
     truth, people, learn = drawn
     found = r2_of(np.random.default_rng(2).standard_normal((IMAGES, 20)), truth, people, learn, "pose")
     assert -0.05 < found["r2"]["value"] < 0.05 and found["r2"]["low"] < 0.02 and found["bits"] < 0.1
+    rare = np.arange(IMAGES)[:, None] % 97 == np.arange(3)  # nearly all of the features are the same
+    assert abs(r2_of(rare, truth, people, learn, "pose")["r2"]["value"]) < 0.05
     constant = r2_of(np.zeros((IMAGES, 5)), truth, people, learn, "pose")
     assert abs(constant["r2"]["value"]) < 0.05 and constant["bits"] == 0
 
@@ -148,11 +150,11 @@ def test_one_person_is_too_few():
 
 
 def test_explained_and_gained_by_hand():
-    y, ones = np.array([[0.0], [2.0], [-4.0]]), np.ones((1, 3))
-    assert factors.explained(np.array([1.0, 1, 0]), y)(ones)[0] == pytest.approx(1 - 2 / 20)
-    assert factors.explained(np.square(y).sum(1), y)(ones)[0] == 0, "saying nothing"
-    assert factors.gained(np.array([1.0, 1, 0]), np.array([2.0, 2, 0]), y)(ones)[0] == pytest.approx(2 / 20)
-    assert factors.explained(np.array([1.0, 1, 0]), y)(np.array([[2.0, 1, 0]]))[0] == pytest.approx(1 - 3 / 4)
+    error, without, ones = np.array([1.0, 1, 0]), np.array([0.0, 4, 16]), np.ones((1, 3))
+    assert factors.explained(error, without)(ones)[0] == pytest.approx(1 - 2 / 20)
+    assert factors.explained(without, without)(ones)[0] == 0, "saying nothing"
+    assert factors.gained(error, 2 * error, without)(ones)[0] == pytest.approx(2 / 20)
+    assert factors.explained(error, without)(np.array([[2.0, 1, 0]]))[0] == pytest.approx(1 - 3 / 4)
 
 
 def test_bits_of_a_trait_are_no_more_than_its_entropy():
@@ -175,10 +177,11 @@ def test_the_labels_as_features_have_no_excess_and_more_than_they_have_some(draw
     excess, floor = {}, None
     for name, values in given.items():
         reading = reader.smooth_reading(a_sample(values, people, learn), asked.target, asked.factors, 0)
-        errors = factors._errors(a_sample(values, people, learn), asked, reading)
+        errors = factors._errors(a_sample(values, people, learn), asked, reading.says)
+        without = factors._errors(a_sample(values, people, learn), asked, reading.guess)
         floor = floor or errors
-        for factor, columns in asked.factors.items():
-            gain = factors.gained(errors[factor], floor[factor], asked.target[test][:, columns])
+        for factor in asked.factors:
+            gain = factors.gained(errors[factor], floor[factor], without[factor])
             excess[name, factor] = over_people(gain, people[test], TINY)
     assert all(abs(excess["in another order", factor]["value"]) < 1e-3 for factor in truth)
     assert all(excess["turned", factor]["low"] < 0.01 for factor in truth), "nothing that the labels do not say"

@@ -28,19 +28,22 @@ IN_PRINT = {
 
 
 def voids(cfg: RunConfig, pools: Pools) -> dict[str, dict[str, Interval]]:
-    """By setting but the first, then by attacker that both have: `void_at`."""
+    """By setting but the first, then by attacker that both have: `void_at`; with `why` where there is nothing to undo."""
     (_, before), *others = pools.items()
-    return {
-        name: {
-            attacker: void_at(before["hits"][attacker], hits, before["ks"], cfg.seed, cfg.bootstrap)
-            for attacker, hits in after["hits"].items()
-            if attacker in before["hits"] and attacker != YARDSTICK
-        }
-        for name, after in others
-    }
+    found: dict[str, dict[str, Interval]] = {}
+    for name, after in others:
+        found[name] = {}
+        for attacker in (a for a in after["hits"] if a in before["hits"] and a != YARDSTICK):
+            if before["rank1"][attacker][0]["low"] <= 1 / before["gallery"]:
+                why = "one photograph without protection gives nothing away"
+                found[name][attacker] = {"value": None, "low": None, "high": None, "why": why}
+                continue
+            curves = before["hits"][attacker], after["hits"][attacker]
+            found[name][attacker] = void_at(*curves, before["ks"], cfg.seed, cfg.bootstrap)
+    return found
 
 
-def composition_text(cfg: RunConfig, pools: Pools) -> str:
+def pooling_text(cfg: RunConfig, pools: Pools) -> str:
     """Rank-1 of each attacker by the number of pooled photographs; at how many each protection is void."""
     first = next(iter(pools.values()))
     wide = max(map(len, pools)) + 2
@@ -61,18 +64,20 @@ def composition_text(cfg: RunConfig, pools: Pools) -> str:
 
 def void_words(void: Interval, most: int) -> str:
     """`5.3 photographs (3.1–9.8)`; what was never reached is more than `most`."""
+    if "why" in void:
+        return f"not asked: {void['why']}"
     value, low, high = (f">{most}" if void[end] is None else f"{void[end]:.1f}" for end in ("value", "low", "high"))
     return f"{value} photograph{'' if value == '1.0' else 's'} ({low}–{high})"
 
 
-def composition_numbers(cfg: RunConfig, pools: Pools) -> dict[str, Any]:
+def pooling_numbers(cfg: RunConfig, pools: Pools) -> dict[str, Any]:
     """All that is drawn: rank-1 by setting and attacker, and where each protection is void."""
     shown = {name: {key: value for key, value in found.items() if key != "hits"} for name, found in pools.items()}
     return {"rank1": shown, "void_at": voids(cfg, pools)}
 
 
 @themed
-def composition_figure(cfg: RunConfig, pools: Pools) -> Figure:
+def pooling_curves(cfg: RunConfig, pools: Pools) -> Figure:
     """A panel an attacker: rank-1 against the number of photographs, a line a setting; where the others reach the first one's start."""
     first, found = next(iter(pools.values())), voids(cfg, pools)
     attackers = [
@@ -108,7 +113,7 @@ def composition_figure(cfg: RunConfig, pools: Pools) -> Figure:
         axis.set(title=IN_PRINT.get(attacker, attacker), xscale="log", xticks=ks, xticklabels=ks, ylim=(0, 1))
         axis.minorticks_off()
         axis.set_xlabel("photographs pooled", fontsize=7)
-    axes[0, 0].set_ylabel(f"rank-1 of {first['gallery']}\n← better")
+    axes[0, 0].set_ylabel(f"rank-1 of {first['gallery']} (better ↓)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 

@@ -1,8 +1,8 @@
 """The ledger of factors: what Z says of each thing that a drawing is made of, beside what the labels alone say of it.
 
 On drawings the truth is known. A factor is several numbers (`arl.faces.FACTORS`): each is standardised on X2, and all are turned into their
-principal directions there. R² is the share of what X2's mean has wrong of them on T that `reader.smooth_reading` has right, at people it
-has not met.
+principal directions there. R² is the share of what a guess without Z, the mean, has wrong of them on T that `reader.smooth_reading` has
+right, at people it has not met.
 """
 
 from collections.abc import Callable
@@ -108,9 +108,9 @@ def measured_reading(of: Sample, asked: Asked, reading: Reading, cfg: RunConfig)
     people, truth = of.people[test], asked.target[test]
     found = {}
     for factor, columns in asked.factors.items():
-        y, says = truth[:, columns], reading.says[:, columns]
-        r2 = over_people(explained(np.square(says - y).sum(1), y), people, cfg)
-        each = 1 - np.square(says - y).sum(0) / np.maximum(np.square(y).sum(0), 1e-12)
+        wrong, without = (np.square(each[:, columns] - truth[:, columns]) for each in (reading.says, reading.guess))
+        r2 = over_people(explained(wrong.sum(1), without.sum(1)), people, cfg)
+        each = 1 - wrong.sum(0) / np.maximum(without.sum(0), 1e-12)
         each = np.where(reading.held_out[columns] > 0, np.clip(each, -1, 1 - 1e-6), 0)
         found[factor] = {"r2": r2, "bits": float(-0.5 * np.log2(1 - each).sum()), "read": reading.choice[factor]}
         found[factor]["traits"] = {}
@@ -125,14 +125,14 @@ def measured_reading(of: Sample, asked: Asked, reading: Reading, cfg: RunConfig)
     return found
 
 
-def explained(error: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """R², of counts (B, n): 1 − squared errors (n,) / those of guessing 0, X2's mean, for all of `y` (n, k). Saying nothing has 0."""
-    return lambda n: 1 - n @ error / (n @ np.square(y).sum(1))
+def explained(error: np.ndarray, without: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """R², of counts (B, n): 1 − squared errors / those `without` features, both (n,). Who says nothing has 0."""
+    return lambda n: 1 - n @ error / (n @ without)
 
 
-def gained(error: np.ndarray, floor: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def gained(error: np.ndarray, floor: np.ndarray, without: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """By how much the R² of `error` (n,) is above that of `floor` (n,), of counts (B, n): the same images in both."""
-    return lambda n: n @ (floor - error) / (n @ np.square(y).sum(1))
+    return lambda n: n @ (floor - error) / (n @ without)
 
 
 def log_gain(says: np.ndarray, y: np.ndarray, rate: float) -> np.ndarray:
@@ -187,7 +187,7 @@ def _of_faces(cfg: RunConfig, experiment: Experiment) -> Run:
             reading = smooth_reading(of, asked.target, asked.factors | asked.traits, cfg.seed)
             read[name] = measured_reading(of, asked, reading, cfg)
             if name == "labels":
-                run.save({factor: torch.from_numpy(e) for factor, e in _errors(of, asked, reading).items()})
+                run.save({factor: torch.from_numpy(e) for factor, e in _errors(of, asked, reading.says).items()})
         return {"checkpoint": True, "read": read}
 
     return obtain(spec | {"attributes": list(experiment.attribute_names)}, make)
@@ -206,17 +206,16 @@ def _of_encoder(cfg: RunConfig, experiment: Experiment, floor: dict[str, Tensor]
         found[name] = measured_reading(of, asked, reading, cfg)
         if name == "shuffled Z":
             continue
-        for factor, error in _errors(of, asked, reading).items():
-            y = asked.target[~of.learn][:, asked.factors[factor]]
-            found[name][factor]["excess"] = over_people(
-                gained(error, floor[factor].numpy(), y), of.people[~of.learn], cfg
-            )
+        without = _errors(of, asked, reading.guess)
+        for factor, error in _errors(of, asked, reading.says).items():
+            gain = gained(error, floor[factor].numpy(), without[factor])
+            found[name][factor]["excess"] = over_people(gain, of.people[~of.learn], cfg)
     return found
 
 
-def _errors(of: Sample, asked: Asked, reading: Reading) -> dict[str, np.ndarray]:
-    """By factor, the squared error of each image of T, (n,)."""
-    wrong = np.square(reading.says - asked.target[~of.learn])
+def _errors(of: Sample, asked: Asked, says: np.ndarray) -> dict[str, np.ndarray]:
+    """By factor, the squared error of each image of T, (n,), where `says` (n, k) is what is said."""
+    wrong = np.square(says - asked.target[~of.learn])
     return {factor: wrong[:, columns].sum(1) for factor, columns in asked.factors.items()}
 
 

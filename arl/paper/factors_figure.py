@@ -17,35 +17,38 @@ Ledgers = Mapping[str, Mapping[str, Mapping[str, Any]]]  # by a setting's name, 
 NO_TRUTH = (
     "factors: these faces are photographs, and of a photograph nobody knows what made it; data=rendered has the ledger"
 )
-SHOWN_AS = {
-    "Z": "Z",
-    "answers": "f's answers",
-    "labels": "the labels",
-    "X": "the picture X",
-    "C": "C's embedding",
-    "shuffled Z": "shuffled Z",
-}
+SHOWN_AS = {"answers": "f's answers", "X": "picture X", "C": "C's embedding", "shuffled Z": "shuffled Z"}
 
 
 def factors_text(ledgers: Ledgers) -> str:
-    """R² of each factor by source, a setting below the other; what each Z says beyond the labels; what changed from first to last."""
+    """R² of each factor by source, and what each Z says beyond the labels; floors and bits; traits; what changed from first to last."""
     if not all(ledgers.values()):
         return NO_TRUTH
-    names, first = list(ledgers), next(iter(ledgers.values()))
-    factors = ordered(ledgers)
-    wide = max(map(len, (*names, "for every setting"))) + 2
-    lines = [f"{'R², of 1':{wide}}{'from':16}" + "".join(f"{factor:>20}" for factor in factors)]
-    for name, sources in [*ledgers.items(), ("for every setting", first)]:
-        mine = ("labels", "X", "C") if name == "for every setting" else ("Z", "answers", "shuffled Z")
-        for source in (s for s in mine if s in sources):
-            lines.append(_line(name, SHOWN_AS[source], [sources[source][f]["r2"] for f in factors], wide))
-    lines += ["", f"{'Z beyond labels':{wide + 16}}" + "".join(f"{factor:>20}" for factor in factors)]
-    lines += [_line(name, "", [of["Z"][f]["excess"] for f in factors], wide) for name, of in ledgers.items()]
-    lines += ["", f"{'bits':{wide}}{'':16}" + "".join(f"{factor:>20}" for factor in factors)]
+    factors, first = ordered(ledgers), next(iter(ledgers.values()))
+    r2 = {"labels": [first["labels"][f]["r2"] for f in factors]}
+    r2 |= {f"Z, {name}": [of["Z"][f]["r2"] for f in factors] for name, of in ledgers.items()}
+    r2 |= {f"beyond labels, {name}": [of["Z"][f]["excess"] for f in factors] for name, of in ledgers.items()}
+    r2 |= {SHOWN_AS[source]: [first[source][f]["r2"] for f in factors] for source in ("X", "C")}
+    floors: dict[str, Sequence[Any]] = {}
     for name, of in ledgers.items():
-        lines.append(f"{name:{wide}}{'Z':16}" + "".join(f"{of['Z'][f]['bits']:>20.2f}" for f in factors))
-    lines += ["", *_traits(ledgers, wide), "", *_changes(ledgers, factors)]
-    return "\n".join(line.rstrip() for line in lines)
+        floors |= {
+            f"{SHOWN_AS[s]}, {name}": [of[s][f]["r2"] for f in factors] for s in ("answers", "shuffled Z") if s in of
+        }
+    floors |= {f"bits of Z, {name}": [f"{of['Z'][f]['bits']:.2f}" for f in factors] for name, of in ledgers.items()}
+    lines = [*_table("R², 1 is all", factors, r2), "", *_table("floors", factors, floors)]
+    return "\n".join([*lines, "", *_traits(ledgers), "", *_changes(ledgers, factors)]).rstrip()
+
+
+def _table(title: str, factors: Sequence[str], columns: Mapping[str, Sequence[Interval | str]]) -> list[str]:
+    """A line a factor; a column's name takes two lines where it has a comma."""
+    lines = []
+    for part in (0, 1):
+        heads = [[*name.split(", ", 1), ""][:2] for name in columns]
+        lines.append(f"{title if part else '':14}" + "".join(f"{head[part]:>21}" for head in heads))
+    for i, factor in enumerate(factors):
+        cells = [values[i] if isinstance(values[i], str) else said(values[i]) for values in columns.values()]
+        lines.append(f"{factor:14}" + "".join(f"{cell:>21}" for cell in cells))
+    return [line.rstrip() for line in lines]
 
 
 def ordered(ledgers: Ledgers) -> list[str]:
@@ -54,20 +57,17 @@ def ordered(ledgers: Ledgers) -> list[str]:
     return sorted(z, key=lambda factor: -(z[factor]["excess"]["value"] or 0))
 
 
-def _line(name: str, source: str, values: Sequence[Interval], wide: int) -> str:
-    return f"{name:{wide}}{source:16}" + "".join(f"{said(value):>20}" for value in values)
-
-
-def _traits(ledgers: Ledgers, wide: int) -> list[str]:
+def _traits(ledgers: Ledgers) -> list[str]:
     """What each Z says of the yes-or-no traits: a line a trait."""
     first = next(iter(ledgers.values()))["Z"]
-    lines = [f"{'AUC (½ is guessing) and bits':32}" + "".join(f"{name:>30}" for name in ledgers)]
+    lines = [f"{'AUC (½ is guessing), bits':28}" + "".join(f"{name:>32}" for name in ledgers)]
     for factor, found in first.items():
         for trait in found["traits"]:
             each = [of["Z"][factor]["traits"][trait] for of in ledgers.values()]
-            cells = "".join(f"{said(t['auc']):>20}{t['bits']['value']:>6.2f} bit" for t in each)
-            lines.append(f"{f'{trait} ({factor})':32}{cells}")
-    return lines
+            words = [f"{said(t['auc'])}, {t['bits']['value']:.2f} bit".replace("-", "−") for t in each]
+            cells = "".join(f"{cell:>32}" for cell in words)
+            lines.append(f"{f'{trait} ({factor})':28}{cells}")
+    return lines if len(lines) > 1 else []
 
 
 def _changes(ledgers: Ledgers, factors: Sequence[str]) -> list[str]:
@@ -82,7 +82,7 @@ def _changes(ledgers: Ledgers, factors: Sequence[str]) -> list[str]:
 
 
 @themed
-def factors_figure(ledgers: Ledgers) -> Figure:
+def factor_dots(ledgers: Ledgers) -> Figure:
     """A line a factor: what Z says of it in each setting, joined; a tick where the labels alone get; a bar to what the picture says."""
     factors, colours = ordered(ledgers)[::-1], (COLOURS[1], COLOURS[0], *COLOURS[2:])
     figure, axis = plt.subplots(figsize=(WIDTH, 0.9 + 0.25 * len(factors)), layout="constrained")
@@ -130,4 +130,4 @@ def save_factors(ledgers: Ledgers, rows: Sequence[Row], name: str) -> Saved | No
     if not all(ledgers.values()):
         say(NO_TRUTH)
         return None
-    return save_figure(factors_figure(ledgers), name, rows, dict(ledgers))
+    return save_figure(factor_dots(ledgers), name, rows, dict(ledgers))

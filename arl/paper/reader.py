@@ -1,7 +1,7 @@
 """A strong reader: what the best smooth function of features says of numbers, for people whom it has not met.
 
 Everything is chosen on X2, for each group of numbers by itself: features standardised or whitened, linear or Gaussians of a width, the
-penalty, or saying nothing at all. Choices are made on a fifth of X2's people, after learning from the others; T is looked at once.
+penalty, or saying nothing at all. Each fifth of X2's people is judged by what was learned from the others; T is looked at once.
 """
 
 from collections.abc import Mapping
@@ -22,39 +22,53 @@ STANDS_ON, TRIED_ON = (
     1000,
     500,
 )  # Gaussians that a reader stands on (Nyström; Williams and Seeger, 2001), and while its width is chosen
-DIRECTIONS = 512  # principal directions of the features, at most, that it sees
+DIRECTIONS = 512  # principal directions of the features, at most, that it sees; no more than a quarter of X2's images
 SHRUNK = 1e-6  # variance, beside the mean, below which whitening blows up no direction
 REACHES = (0.0, 0.5, 1.0, 2.0, 8.0)  # widths, times the median distance; 0: linear
 WEIGHTS = (*(10.0**power for power in range(-7, 2)), np.inf)  # penalties an image; the last says nothing
 
 
 class Reading(NamedTuple):
-    """`says` (n, k): of the images of T, in order; `held_out` (k,): R² on the people of X2 that it was chosen by; `choice`: in words."""
+    """Of T's images, in order, what is said, `says` (n, k), and what would be without features, `guess` (n, k): the mean.
+
+    `held_out` (k,): R² on X2, whose people are read as those of T are; `choice`: of each group, in words.
+    """
 
     says: np.ndarray
+    guess: np.ndarray
     held_out: np.ndarray
     choice: dict[str, str]
 
 
 def smooth_reading(of: Sample, target: np.ndarray, groups: Mapping[str, slice], seed: int) -> Reading:
     """What can be read of `target` (n, k) from `of.values` (n, d); `groups`: columns that share one choice. Raises `ConfigError`."""
-    views, y, fold = _views(of), torch.from_numpy(np.asarray(target, np.float64)), folds(of, seed)
-    learn, held = of.learn & (fold != 0), of.learn & (fold == 0)
-    chosen = _choose(views, y, learn, held, groups, seed)
-    says, test = np.zeros((np.count_nonzero(~of.learn), y.shape[1])), np.flatnonzero(~of.learn)
-    for k in np.unique(fold[test]):
-        here = fold[test] == k
-        says[here] = _said(views, y, of.learn & (fold != k), test[here], chosen, groups, seed)
-    rest = y[held] - y[learn].mean(0)
-    wrong = y[held] - torch.from_numpy(_said(views, y, learn, np.flatnonzero(held), chosen, groups, seed))
-    held_out = 1 - wrong.square().sum(0) / rest.square().sum(0).clamp(min=1e-12)
-    words = {
-        name: "nothing"
-        if gamma == np.inf
-        else f"{view}, {f'{width:g} × median' if width else 'linear'}, penalty {gamma:.0e}"
-        for name, (view, width, gamma) in chosen.items()
-    }
-    return Reading(says, held_out.numpy(), words)
+    views, fold = _views(of), folds(of, seed)
+    task = _Task(views, torch.from_numpy(np.asarray(target, np.float64)), of.learn, fold, groups, seed)
+    ways = {name: () for name in groups}
+    best = dict.fromkeys(groups, np.inf)
+    for way in ((view, width) for view in views for width in REACHES):
+        for name, errors in task.errors(task.fits(way, TRIED_ON)).items():
+            if min(errors) < best[name]:
+                ways[name], best[name] = way, min(errors)
+    says, words = task.guess.clone(), {}
+    for way in sorted(set(ways.values())):
+        fits = task.fits(way, STANDS_ON)
+        errors = task.errors(fits)
+        for name in (name for name, mine in ways.items() if mine == way):
+            weight = WEIGHTS[int(np.argmin(errors[name]))]
+            task.say(fits, weight, groups[name], says)
+            words[name] = _words(*way, weight)
+    wrong, rest = ((each - task.y)[of.learn].square().sum(0) for each in (says, task.guess))
+    held_out = 1 - wrong / rest.clamp(min=1e-12)
+    return Reading(says[~of.learn].numpy(), task.guess[~of.learn].numpy(), held_out.numpy(), words)
+
+
+def _words(view: str, width: float, weight: float) -> str:
+    return (
+        "nothing"
+        if weight == np.inf
+        else f"{view}, {f'{width:g} × median' if width else 'linear'}, penalty {weight:.0e}"
+    )
 
 
 def folds(of: Sample, seed: int) -> np.ndarray:
@@ -70,7 +84,9 @@ def folds(of: Sample, seed: int) -> np.ndarray:
 def _views(of: Sample) -> dict[str, Tensor]:
     """The features in their principal directions on X2: as they are once each element is standardised, and whitened."""
     values = StandardScaler().fit(of.values[of.learn]).transform(of.values)
-    most = min(DIRECTIONS, *values[of.learn].shape)
+    most = max(
+        1, min(DIRECTIONS, values.shape[1], of.learn.sum() // 4)
+    )  # whitening by few images blows up what they do not show
     exact = "covariance_eigh" if values.shape[1] <= DIRECTIONS else "randomized"
     with np.errstate(invalid="ignore"):  # features that never vary
         pca = PCA(most, svd_solver=exact, random_state=0).fit(values[of.learn])
@@ -89,7 +105,9 @@ class _Fit:
         self.basis = None
         if width:
             stand = x[torch.randperm(len(x), generator=generator(seed, 90))[:centres]]
-            self.basis = Basis(stand, (width * torch.cdist(stand, stand).median()).clamp(min=1e-9))
+            median = torch.cdist(stand, stand).median()  # 0 where most features are the same
+            reach = torch.maximum(median, 0.1 * self.scale) if self.scale > 1e-9 else torch.ones_like(median)
+            self.basis = Basis(stand, width * reach)
         phi = self.functions(x)
         self.gram, self.right = phi.T @ phi, phi.T @ (y - self.offset)
 
@@ -104,45 +122,49 @@ class _Fit:
         return phi @ torch.cholesky_solve(self.right[:, columns], factor) + self.offset[columns]
 
 
-Choice = dict[str, tuple[str, float, float]]  # by group: the view, the width, the penalty
+Fits = dict[
+    int, tuple[_Fit, np.ndarray, Tensor]
+]  # by fold: what others' people taught, its images, the functions of these
 
 
-def _choose(
-    views: dict[str, Tensor], y: Tensor, learn: np.ndarray, held: np.ndarray, groups: Mapping[str, slice], seed: int
-) -> Choice:
-    """What is least wrong on the images `held`; the penalty once more with all Gaussians."""
+class _Task:
+    """What is to be read, `y` (n, k), and by whom: a fold's images of X2 and of T are read by what the other folds of X2 taught."""
 
-    def tried(ways: set[tuple[str, float]], centres: int) -> dict[str, list[tuple[float, tuple[str, float, float]]]]:
-        errors: dict[str, list[tuple[float, tuple[str, float, float]]]] = {name: [] for name in groups}
-        for view, width in sorted(ways):
-            fit = _Fit(views[view][learn], y[learn], width, centres, seed)
-            phi = fit.functions(views[view][held])
-            for weight in WEIGHTS:
-                wrong = (fit(phi, weight) - y[held]).square().sum(0)
-                for name, columns in groups.items():
-                    errors[name].append((float(wrong[columns].sum()), (view, width, weight)))
-        return errors
+    def __init__(
+        self,
+        views: dict[str, Tensor],
+        y: Tensor,
+        learn: np.ndarray,
+        fold: np.ndarray,
+        groups: Mapping[str, slice],
+        seed: int,
+    ):
+        self.views, self.y, self.learn, self.fold, self.groups, self.seed = views, y, learn, fold, groups, seed
+        self.guess = torch.zeros_like(y)  # without features
+        for k in np.unique(fold):
+            self.guess[fold == k] = y[learn & (fold != k)].mean(0)
 
-    first = {name: min(each)[1] for name, each in tried({(v, w) for v in views for w in REACHES}, TRIED_ON).items()}
-    again = tried({way[:2] for way in first.values()}, STANDS_ON)
-    return {name: min(e for e in again[name] if e[1][:2] == way[:2])[1] for name, way in first.items()}
+    def fits(self, way: tuple[str, float], centres: int) -> Fits:
+        (view, width), found = way, {}
+        for k in np.unique(self.fold).tolist():
+            x, learn, here = self.views[view], self.learn & (self.fold != k), np.flatnonzero(self.fold == k)
+            fit = _Fit(x[learn], self.y[learn], width, centres, self.seed)
+            found[k] = fit, here, fit.functions(x[here])
+        return found
 
+    def errors(self, fits: Fits) -> dict[str, list[float]]:
+        """By group, the squared error over the images of X2 with each of `WEIGHTS`."""
+        found: dict[str, list[float]] = {name: [] for name in self.groups}
+        for weight in WEIGHTS:
+            total = torch.zeros(self.y.shape[1], dtype=torch.float64)
+            for fit, here, phi in fits.values():
+                known = self.learn[here]
+                total += (fit(phi[known], weight) - self.y[here[known]]).square().sum(0)
+            for name, columns in self.groups.items():
+                found[name].append(float(total[columns].sum()))
+        return found
 
-def _said(
-    views: dict[str, Tensor],
-    y: Tensor,
-    learn: np.ndarray,
-    rows: np.ndarray,
-    chosen: Choice,
-    groups: Mapping[str, slice],
-    seed: int,
-) -> np.ndarray:
-    """What the `chosen` readers, after learning from the images `learn`, say of the images `rows`: (rows, k)."""
-    says = y[learn].mean(0).expand(len(rows), -1).clone()
-    for view, width in sorted({way[:2] for way in chosen.values() if way[2] != np.inf}):
-        fit = _Fit(views[view][learn], y[learn], width, STANDS_ON, seed)
-        phi = fit.functions(views[view][rows])
-        for name, (mine, my_width, weight) in chosen.items():
-            if (mine, my_width) == (view, width) and weight != np.inf:
-                says[:, groups[name]] = fit(phi, weight, groups[name])
-    return says.numpy()
+    def say(self, fits: Fits, weight: float, columns: slice, into: Tensor) -> None:
+        """Write what is said of `columns` of every image into `into` (n, k)."""
+        for fit, here, phi in fits.values():
+            into[here, columns] = fit(phi, weight, columns)
