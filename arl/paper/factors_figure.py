@@ -116,7 +116,7 @@ def factor_dots(ledgers: Ledgers) -> Figure:
     axis.set(
         yticks=list(places),
         yticklabels=factors,
-        xlim=(0, 1),
+        xlim=(-0.015, 1),
         xlabel="share of the factor that can be read (R²)   ← better for the user",
     )
     axis.tick_params(axis="y", length=0, labelsize=8)
