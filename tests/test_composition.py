@@ -1,5 +1,7 @@
 """Photographs pooled, against what is known without it: copies with independent noise, a bias that no mean removes, curves by hand."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,6 @@ import torch
 from arl import experiment, faces
 from arl.config import RunConfig
 from arl.data import open_data, open_rendered, split
-from arl.messages import ConfigError
 from arl.paper import composition, composition_figure
 
 TINY = RunConfig.preset("tiny")
@@ -89,12 +90,17 @@ def test_of_photographs_there_are_as_many_as_there_are(shared_store):
     data = open_data(cfg)
     t = split(data, cfg).t
     found = composition.shots(data, t, 0)
-    assert found.images.shape[1] - 1 in composition.sizes(32) and len(found.who) >= composition.FEWEST_PEOPLE
+    assert found.images.shape[1] - 1 in composition.powers(32) and len(found.who) >= composition.FEWEST_PEOPLE
     for person, images in zip(found.who, found.images, strict=True):
         mine = {image.tobytes() for image in data.images[t[data.identities[t] == person]]}
         assert {image.tobytes() for image in images} <= mine
-    with pytest.raises(ConfigError, match="^composition: found 1 people of T"):
-        composition.shots(data, t[data.identities[t] == found.who[0]], 0)
+    assert composition.shots(data, t[data.identities[t] == found.who[0]], 0) is None
+
+
+def test_where_there_is_nothing_to_pool_one_line_says_so(capsys):
+    assert composition_figure.pooling_text(TINY, {"a": {}, "b": {}}) == composition_figure.TOO_FEW
+    assert composition_figure.save_pooling(TINY, {"a": {}}, [], "13_composition") is None
+    assert capsys.readouterr().err == composition_figure.TOO_FEW + "\n"
 
 
 def test_a_row_is_pooled_once(shared_store, tmp_path, monkeypatch):
@@ -114,6 +120,11 @@ def test_a_row_is_pooled_once(shared_store, tmp_path, monkeypatch):
     text = composition_figure.pooling_text(TINY, pools)
     assert "to Z itself: 1.0 photograph (1.0–1.0)" in text and f"gallery of {found['gallery']}, chance" in text
     assert len(composition_figure.pooling_curves(TINY, pools).axes) == 4
-    assert composition_figure.pooling_numbers(TINY, pools)["void_at"]["the same"]["Z"]["value"] == 1
+    saved = composition_figure.save_pooling(TINY, pools, [row], "13_composition")
+    numbers = json.loads(saved.path.with_suffix(".json").read_text())["numbers"]
+    assert (
+        numbers["void_at"]["the same"]["Z"]["value"] == 1
+        and numbers["rank1"]["the same"]["gallery"] == found["gallery"]
+    )
     found["rank1"]["decoder"][0]["low"] = 0.0
     assert "Dec^a: not asked: one photograph" in composition_figure.pooling_text(TINY, pools)

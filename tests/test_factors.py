@@ -151,10 +151,10 @@ def test_one_person_is_too_few():
 
 def test_explained_and_gained_by_hand():
     error, without, ones = np.array([1.0, 1, 0]), np.array([0.0, 4, 16]), np.ones((1, 3))
-    assert factors.explained(error, without)(ones)[0] == pytest.approx(1 - 2 / 20)
-    assert factors.explained(without, without)(ones)[0] == 0, "saying nothing"
-    assert factors.gained(error, 2 * error, without)(ones)[0] == pytest.approx(2 / 20)
-    assert factors.explained(error, without)(np.array([[2.0, 1, 0]]))[0] == pytest.approx(1 - 3 / 4)
+    assert factors.share_read(error, without)(ones)[0] == pytest.approx(1 - 2 / 20)
+    assert factors.share_read(without, without)(ones)[0] == 0, "saying nothing"
+    assert factors.share_gained(error, 2 * error, without)(ones)[0] == pytest.approx(2 / 20)
+    assert factors.share_read(error, without)(np.array([[2.0, 1, 0]]))[0] == pytest.approx(1 - 3 / 4)
 
 
 def test_bits_of_a_trait_are_no_more_than_its_entropy():
@@ -181,7 +181,7 @@ def test_the_labels_as_features_have_no_excess_and_more_than_they_have_some(draw
         without = factors._errors(a_sample(values, people, learn), asked, reading.guess)
         floor = floor or errors
         for factor in asked.factors:
-            gain = factors.gained(errors[factor], floor[factor], without[factor])
+            gain = factors.share_gained(errors[factor], floor[factor], without[factor])
             excess[name, factor] = over_people(gain, people[test], TINY)
     assert all(abs(excess["in another order", factor]["value"]) < 1e-3 for factor in truth)
     assert all(excess["turned", factor]["low"] < 0.01 for factor in truth), "nothing that the labels do not say"

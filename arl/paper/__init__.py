@@ -8,7 +8,7 @@ NAMES = {
     "claims": ("CLAIMS", "Claim", "ledger", "ledger_text"),
     "claims_figure": ("ledger_figure",),
     "composition": ("pooled",),
-    "composition_figure": ("pooling_curves", "pooling_numbers", "pooling_text"),
+    "composition_figure": ("pooling_text", "save_pooling"),
     "factors": ("factor_ledger",),
     "factors_figure": ("factors_text", "save_factors"),
     "figures": ("compare", "reconstruction_grid", "training_curves", "wall"),

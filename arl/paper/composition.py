@@ -18,13 +18,12 @@ from arl.config import RunConfig
 from arl.data import FaceData, batches
 from arl.experiment import Experiment
 from arl.judges import embed_all
-from arl.messages import ConfigError
 from arl.metrics import Interval
 from arl.row import Row
 from arl.store import Run, obtain
 from arl.training import initialised, precision
 
-MOST = 32  # photographs of one person that are pooled, at most
+MOST_POOLED = 32  # photographs of one person that are pooled, at most
 PEOPLE = 100  # of T, at most: the gallery
 FEWEST_PEOPLE = 10  # who must have so many photographs, where they cannot be drawn
 
@@ -37,21 +36,22 @@ class Shots(NamedTuple):
     words: str
 
 
-def shots(data: FaceData, t: np.ndarray, seed: int) -> Shots:
-    """Photographs of people of T (`t`, rows of `data`). Raises `ConfigError` where too few of them have two."""
+def shots(data: FaceData, t: np.ndarray, seed: int) -> Shots | None:
+    """Photographs of people of T (`t`, rows of `data`); None where fewer than `FEWEST_PEOPLE` have two."""
     people = np.random.default_rng([seed, 92]).permutation(np.unique(data.identities[t]))
     spec = data.spec
     if spec["kind"] == "rendered":
         people = np.sort(people[:PEOPLE])
         seed, first = spec["people"]["seed"], spec["per_identity"]  # photographs from there on are in no set
         images = drawn_shots(seed, spec["domain"], tuple(people.tolist()), data.images.shape[-1], first)
-        return Shots(images, people, f"{MOST} + 1 photographs, drawn for this, of each of {len(people)} people of T")
+        return Shots(
+            images, people, f"{MOST_POOLED} + 1 photographs, drawn for this, of each of {len(people)} people of T"
+        )
     rows = [np.flatnonzero(data.identities[t] == person) for person in people]
     counts = np.array([len(mine) for mine in rows])
-    most = max((k for k in sizes(MOST) if (counts > k).sum() >= FEWEST_PEOPLE), default=0)
+    most = max((k for k in powers(MOST_POOLED) if (counts > k).sum() >= FEWEST_PEOPLE), default=0)
     if not most:
-        found = f"{(counts > 1).sum()} people of T with two photographs ({data.title})"
-        raise ConfigError(f"composition: found {found}, accepted: {FEWEST_PEOPLE} or more")
+        return None
     kept = np.flatnonzero(counts > most)[:PEOPLE]
     images = np.stack([data.images[t[rows[i][: most + 1]]] for i in kept])
     return Shots(
@@ -61,16 +61,16 @@ def shots(data: FaceData, t: np.ndarray, seed: int) -> Shots:
 
 @lru_cache(maxsize=1)
 def drawn_shots(seed: int, domain: str, people: tuple[int, ...], size: int, first: int) -> np.ndarray:
-    """Photographs `first` to `first` + `MOST` of each of `people`, uint8 (P, `MOST` + 1, 3, size, size)."""
-    who, photo = np.repeat(people, MOST + 1), np.tile(np.arange(MOST + 1), len(people)) + first
+    """Photographs `first` to `first` + `MOST_POOLED` of each of `people`, uint8 (P, `MOST_POOLED` + 1, 3, size, size)."""
+    who, photo = np.repeat(people, MOST_POOLED + 1), np.tile(np.arange(MOST_POOLED + 1), len(people)) + first
     images = [
         faces.render_params(seed, who[i : i + 256], photo[i : i + 256], size, domain=domain)[0]
         for i in range(0, len(who), 256)
     ]
-    return np.concatenate(images).reshape(len(people), MOST + 1, 3, size, size)
+    return np.concatenate(images).reshape(len(people), MOST_POOLED + 1, 3, size, size)
 
 
-def sizes(most: int) -> list[int]:
+def powers(most: int) -> list[int]:
     """1, 2, 4, … up to `most`."""
     return [1 << i for i in range(most.bit_length()) if 1 << i <= most]
 
@@ -94,20 +94,24 @@ def pooled_hits(each: Tensor, gallery: Tensor, ks: Sequence[int]) -> np.ndarray:
 
 
 def pooled(cfg: RunConfig, row: Row) -> dict[str, Any]:
-    """What pooling brings each attacker of `row`. Kept in the store.
+    """What pooling brings each attacker of `row`; {} where T has too few photographs of anybody (`shots`). Kept in the store.
 
     `ks`; `rank1`, by attacker an interval a k; `hits`, by attacker how often each person was the first, (P, len(ks)); `gallery`, its
     people; `words`. Attackers: those of `cfg` that make an embedding, or a picture, which C looks at; `Z`, standardised, and `answers`,
     f's, both among those of the gallery's photographs; `originals`, C of the photographs themselves.
     """
     run = obtain({"kind": "composition", "version": 1, "row": row.id}, lambda run: _pool(cfg, row, run))
+    if not run.result["pooled"]:
+        return {}
     return run.result["pooled"] | {"hits": {name: t.numpy() for name, t in run.load()[0].items()}}
 
 
 def _pool(cfg: RunConfig, row: Row, run: Run) -> dict[str, Any]:
     experiment = row.experiment
     shown = shots(experiment.data, experiment.split.t, cfg.seed)
-    ks = sizes(shown.images.shape[1] - 1)
+    if shown is None:
+        return {"checkpoint": False, "pooled": {}}
+    ks = powers(shown.images.shape[1] - 1)
     made = _made(experiment, shown.images)
     judged = made["originals"][:, -1]
     own = ("Z", "answers")  # compared with the same of the gallery's photographs; the others with what C makes of these

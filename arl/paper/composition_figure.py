@@ -8,10 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from arl.config import RunConfig
+from arl.messages import say
 from arl.metrics import Interval
-from arl.paper.composition import void_at
+from arl.paper.composition import FEWEST_PEOPLE, void_at
 from arl.paper.probes import said
+from arl.paper.saved import Saved, save_figure
 from arl.paper.style import COLOURS, INK, WIDTH, themed
+from arl.row import Row
 
 Pools = Mapping[
     str, Mapping[str, Any]
@@ -25,6 +28,9 @@ IN_PRINT = {
     FLOOR: "f's answers",
     YARDSTICK: "photographs",
 }
+
+
+TOO_FEW = f"composition: fewer than {FEWEST_PEOPLE} people have two photographs in T, so there is nothing to pool"
 
 
 def voids(cfg: RunConfig, pools: Pools) -> dict[str, dict[str, Interval]]:
@@ -45,6 +51,8 @@ def voids(cfg: RunConfig, pools: Pools) -> dict[str, dict[str, Interval]]:
 
 def pooling_text(cfg: RunConfig, pools: Pools) -> str:
     """Rank-1 of each attacker by the number of pooled photographs; at how many each protection is void."""
+    if not all(pools.values()):
+        return TOO_FEW
     first = next(iter(pools.values()))
     wide = max(map(len, pools)) + 2
     lines = [f"{'rank-1 from photographs':{wide + 16}}" + "".join(f"{k:>19}" for k in first["ks"])]
@@ -122,3 +130,11 @@ def _curve(axis: Axes, ks: Sequence[int], values: Sequence[Interval], colour: st
     low, mean, high = ([v[end] for v in values] for end in ("low", "value", "high"))
     axis.plot(ks, mean, color=colour, marker="o", markersize=3, label=name)
     axis.fill_between(ks, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def save_pooling(cfg: RunConfig, pools: Pools, rows: Sequence[Row], name: str) -> Saved | None:
+    """Write the figure NAME with every number as JSON; where there was nothing to pool, nothing, which is said. `rows`: the settings'."""
+    if not all(pools.values()):
+        say(TOO_FEW)
+        return None
+    return save_figure(pooling_curves(cfg, pools), name, rows, pooling_numbers(cfg, pools))

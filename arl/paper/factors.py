@@ -20,14 +20,14 @@ from arl.judges.known import recognised
 from arl.messages import ConfigError
 from arl.metrics import Interval
 from arl.paper.probes import Sample, area_under_roc, features, over_people, photographs
-from arl.paper.reader import Reading, smooth_reading
+from arl.paper.reader import SmoothReading, smooth_reading
 from arl.row import Row
 from arl.store import Run, obtain
 from arl.training import initialised, precision
 
 LEAST_SHARE = 1e-3  # of a factor's mean variance, that a principal direction has at least
 SURE = 0.02  # how near to 0 and 1 the probability of a trait may come
-FEWEST = 10  # images of X2 and of T that must have a trait, and lack it, so that it is asked for
+FEWEST_WITH = 10  # images of X2 and of T that must have a trait, and lack it, so that it is asked for
 
 
 def factors_of(data: FaceData, index: np.ndarray) -> dict[str, np.ndarray]:
@@ -76,7 +76,7 @@ def asked_of(truth: dict[str, np.ndarray], learn: np.ndarray) -> Asked:
         for name, column in zip(columns_of(factor), values.T, strict=True):
             if (
                 np.isin(column, (0, 1)).all()
-                and min(np.bincount(column[m] > 0, minlength=2).min() for m in (learn, ~learn)) >= FEWEST
+                and min(np.bincount(column[m] > 0, minlength=2).min() for m in (learn, ~learn)) >= FEWEST_WITH
             ):
                 add(found.traits, f"{factor}, {name}", column[:, None])
     return found._replace(target=np.concatenate(parts, 1))
@@ -96,7 +96,7 @@ def _directions(values: np.ndarray, learn: np.ndarray) -> np.ndarray:
 # -- what was read ----------------------------------------------------------------------------------------------------
 
 
-def measured_reading(of: Sample, asked: Asked, reading: Reading, cfg: RunConfig) -> dict[str, dict[str, Any]]:
+def measured_reading(of: Sample, asked: Asked, reading: SmoothReading, cfg: RunConfig) -> dict[str, dict[str, Any]]:
     """By factor: `r2` with its interval over people; `bits`; how it was `read`; `traits`, the yes-or-no ones among it.
 
     `bits`: −½ log2(1 − R²) of a principal direction, summed over those of which the reader said something on held-out people of X2. It is
@@ -109,7 +109,7 @@ def measured_reading(of: Sample, asked: Asked, reading: Reading, cfg: RunConfig)
     found = {}
     for factor, columns in asked.factors.items():
         wrong, without = (np.square(each[:, columns] - truth[:, columns]) for each in (reading.says, reading.guess))
-        r2 = over_people(explained(wrong.sum(1), without.sum(1)), people, cfg)
+        r2 = over_people(share_read(wrong.sum(1), without.sum(1)), people, cfg)
         each = 1 - wrong.sum(0) / np.maximum(without.sum(0), 1e-12)
         each = np.where(reading.held_out[columns] > 0, np.clip(each, -1, 1 - 1e-6), 0)
         found[factor] = {"r2": r2, "bits": float(-0.5 * np.log2(1 - each).sum()), "read": reading.choice[factor]}
@@ -125,12 +125,12 @@ def measured_reading(of: Sample, asked: Asked, reading: Reading, cfg: RunConfig)
     return found
 
 
-def explained(error: np.ndarray, without: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def share_read(error: np.ndarray, without: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """R², of counts (B, n): 1 − squared errors / those `without` features, both (n,). Who says nothing has 0."""
     return lambda n: 1 - n @ error / (n @ without)
 
 
-def gained(error: np.ndarray, floor: np.ndarray, without: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def share_gained(error: np.ndarray, floor: np.ndarray, without: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """By how much the R² of `error` (n,) is above that of `floor` (n,), of counts (B, n): the same images in both."""
     return lambda n: n @ (floor - error) / (n @ without)
 
@@ -208,7 +208,7 @@ def _of_encoder(cfg: RunConfig, experiment: Experiment, floor: dict[str, Tensor]
             continue
         without = _errors(of, asked, reading.guess)
         for factor, error in _errors(of, asked, reading.says).items():
-            gain = gained(error, floor[factor].numpy(), without[factor])
+            gain = share_gained(error, floor[factor].numpy(), without[factor])
             found[name][factor]["excess"] = over_people(gain, of.people[~of.learn], cfg)
     return found
 

@@ -28,7 +28,7 @@ REACHES = (0.0, 0.5, 1.0, 2.0, 8.0)  # widths, times the median distance; 0: lin
 WEIGHTS = (*(10.0**power for power in range(-7, 2)), np.inf)  # penalties an image; the last says nothing
 
 
-class Reading(NamedTuple):
+class SmoothReading(NamedTuple):
     """Of T's images, in order, what is said, `says` (n, k), and what would be without features, `guess` (n, k): the mean.
 
     `held_out` (k,): R² on X2, whose people are read as those of T are; `choice`: of each group, in words.
@@ -40,7 +40,7 @@ class Reading(NamedTuple):
     choice: dict[str, str]
 
 
-def smooth_reading(of: Sample, target: np.ndarray, groups: Mapping[str, slice], seed: int) -> Reading:
+def smooth_reading(of: Sample, target: np.ndarray, groups: Mapping[str, slice], seed: int) -> SmoothReading:
     """What can be read of `target` (n, k) from `of.values` (n, d); `groups`: columns that share one choice. Raises `ConfigError`."""
     views, fold = _views(of), folds(of, seed)
     task = _Task(views, torch.from_numpy(np.asarray(target, np.float64)), of.learn, fold, groups, seed)
@@ -60,7 +60,7 @@ def smooth_reading(of: Sample, target: np.ndarray, groups: Mapping[str, slice], 
             words[name] = _words(*way, weight)
     wrong, rest = ((each - task.y)[of.learn].square().sum(0) for each in (says, task.guess))
     held_out = 1 - wrong / rest.clamp(min=1e-12)
-    return Reading(says[~of.learn].numpy(), task.guess[~of.learn].numpy(), held_out.numpy(), words)
+    return SmoothReading(says[~of.learn].numpy(), task.guess[~of.learn].numpy(), held_out.numpy(), words)
 
 
 def _words(view: str, width: float, weight: float) -> str:
