@@ -14,7 +14,7 @@ from arl.paper import factors, factors_figure, reader
 from arl.paper.probes import Sample, over_people
 
 TINY = RunConfig.preset("tiny")
-IMAGES, PEOPLE = 900, 90
+IMAGES, PEOPLE = 500, 50
 
 
 def a_sample(values, people, learn):
@@ -26,7 +26,7 @@ def a_sample(values, people, learn):
 
 @pytest.fixture(scope="module")
 def drawn():
-    """Truth by factor of 90 people × 10, those of the last 30 in T alone; who they are; the images of X2."""
+    """Truth by factor of 50 people × 10, those of the last 17 in T alone; who they are; the images of X2."""
     people, photos = np.divmod(np.arange(IMAGES), IMAGES // PEOPLE)
     return faces.factors(5, people, photos), people, people < 2 * PEOPLE // 3
 
@@ -106,8 +106,8 @@ def test_half_noise_is_half_read(drawn):
     truth, people, learn = drawn
     pose = (truth["pose"] - truth["pose"].mean(0)) / truth["pose"].std(0)
     found = r2_of(pose + np.random.default_rng(1).standard_normal(pose.shape), truth, people, learn, "pose")
-    assert found["r2"]["low"] < 0.5 < found["r2"]["high"]
-    assert found["bits"] == pytest.approx(3 * 0.5 * math.log2(2), abs=0.25)
+    assert found["r2"]["value"] == pytest.approx(0.5, abs=0.1), found
+    assert found["bits"] == pytest.approx(3 * 0.5 * math.log2(2), abs=0.4), found
 
 
 def test_noise_says_nothing(drawn):
@@ -122,12 +122,12 @@ def test_noise_says_nothing(drawn):
 
 def test_who_it_is_does_not_tell_what_is_the_person_s():
     """Features that name the person: of people whom the reader has not met it learns nothing about their faces."""
-    people = np.arange(600) % 60
-    truth, learn = faces.factors(5, people, 0), np.arange(600) < 400  # every person in X2 and T
-    found = r2_of(np.eye(60)[people], truth, people, learn, "geometry")
+    people = np.arange(400) % 40
+    truth, learn = faces.factors(5, people, 0), np.arange(400) < 280  # every person in X2 and T
+    found = r2_of(np.eye(40)[people], truth, people, learn, "geometry")
     assert found["r2"]["value"] < 0.1
-    told = reader.folds(a_sample(np.zeros((600, 1)), people, learn), 0)
-    assert told.min() == 0 and all(len(set(told[people == p])) == 1 for p in range(60))
+    told = reader.folds(a_sample(np.zeros((400, 1)), people, learn), 0)
+    assert told.min() == 0 and all(len(set(told[people == p])) == 1 for p in range(40))
 
 
 def test_a_faint_direction_is_found(drawn):
