@@ -99,7 +99,7 @@ def test_of_photographs_there_are_as_many_as_there_are(shared_store):
 
 def test_where_there_is_nothing_to_pool_one_line_says_so(capsys):
     assert composition_figure.pooling_text(TINY, {"a": {}, "b": {}}) == composition_figure.TOO_FEW
-    assert composition_figure.save_pooling(TINY, {"a": {}}, [], "13_composition") is None
+    assert composition_figure.save_pooling(TINY, {"a": {}}, [], "14_composition") is None
     assert capsys.readouterr().err == composition_figure.TOO_FEW + "\n"
 
 
@@ -120,7 +120,7 @@ def test_a_row_is_pooled_once(shared_store, tmp_path, monkeypatch):
     text = composition_figure.pooling_text(TINY, pools)
     assert "to Z itself: 1.0 photograph (1.0–1.0)" in text and f"gallery of {found['gallery']}, chance" in text
     assert len(composition_figure.pooling_curves(TINY, pools).axes) == 4
-    saved = composition_figure.save_pooling(TINY, pools, [row], "13_composition")
+    saved = composition_figure.save_pooling(TINY, pools, [row], "14_composition")
     numbers = json.loads(saved.path.with_suffix(".json").read_text())["numbers"]
     assert (
         numbers["void_at"]["the same"]["Z"]["value"] == 1
