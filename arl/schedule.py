@@ -59,13 +59,13 @@ def _executor(workers: int | None, client: "Client | None") -> Iterator[Executor
         gate.main_guard()
         yield Pool(workers or machine.workers())
         return
-    from arl import cluster
+    from arl.cluster.client import Cluster, connected
 
     if client is not None:
-        yield cluster.Cluster(client)
+        yield Cluster(client)
         return
-    with cluster.connected(address) as own:
-        yield cluster.Cluster(own)
+    with connected(address) as own:
+        yield Cluster(own)
 
 
 def _of_this_process(cfg: RunConfig) -> bool:

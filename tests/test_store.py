@@ -432,6 +432,25 @@ with locked(Path({str(tmp_path / run_id(SPEC))!r})):
     assert obtain(SPEC, make, root=tmp_path).result["loss"] == 0.5
 
 
+def test_an_owner_on_another_machine_is_followed_when_it_no_longer_says_that_it_is_there(tmp_path, monkeypatch, capsys):
+    """Only who is dead says nothing: the lease of who is at work is renewed, and nobody takes it."""
+    without_locks(monkeypatch, errno.ENOLCK)
+    monkeypatch.setattr(files, "LEASE", 3.0)
+    owner = tmp_path / f".{run_id(SPEC)}.owner"
+    with locked(tmp_path / run_id(SPEC)):
+        begun = owner.stat().st_mtime_ns
+        mine = owner.read_text()
+        deadline = time.monotonic() + 60
+        while owner.stat().st_mtime_ns == begun:
+            assert time.monotonic() < deadline, "it is renewed"
+            time.sleep(0.05)
+    assert not owner.exists()
+    owner.write_text(mine.replace(socket.gethostname(), "another-machine"))
+    with files.tried(tmp_path / run_id(SPEC)) as free:
+        assert not free
+    assert obtain(SPEC, make, root=tmp_path).result["loss"] == 0.5
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EIO])
 def test_a_lock_that_cannot_be_had_is_one_line(tmp_path, monkeypatch, number):
     without_locks(monkeypatch, number) if number == errno.EIO else monkeypatch.setattr(
