@@ -6,18 +6,22 @@ import re
 import subprocess
 import sys
 import time
+import types
 from collections import Counter
 from pathlib import Path
 
+import click.testing
 import pytest
+import yaml
 from lab import ROOT, free_port
 from optional import need
 
 import arl
 from arl import machine, plugins
 from arl.cluster import client as cluster
-from arl.cluster import worker
+from arl.cluster import slurm, worker
 from arl.config import RunConfig
+from arl.machine import KEEP_MEMORY
 from arl.messages import ConfigError, UserError
 
 distributed = need("distributed")
@@ -67,7 +71,16 @@ class Machines:
             self.start("scheduler", "--host", self.address, "--no-dashboard")
         for name in ("one", "two"):
             if self.dead(name):
-                alone = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0"]
+                alone = [
+                    "--nthreads",
+                    "1",
+                    "--no-nanny",
+                    "--no-dashboard",
+                    "--memory-limit",
+                    "0",
+                    "--local-directory",
+                    ".",
+                ]
                 self.start(name, self.address, *alone)
         return self
 
@@ -174,7 +187,7 @@ def test_two_workers_make_what_one_process_makes_and_nothing_twice(machines, ser
     assert not list(beside.glob(".cluster-*")), "nothing of the sweep is left in the store"
 
 
-def test_a_worker_that_is_killed_in_the_middle_changes_nothing(machines, serial, beside, capfd):
+def test_a_worker_that_is_killed_in_the_middle_changes_nothing(machines, serial, beside):
     file, cfgs, alone = serial
     machines.up()
     with machines.client() as client:
@@ -188,7 +201,7 @@ def test_a_worker_that_is_killed_in_the_middle_changes_nothing(machines, serial,
     assert any("brittle-" in line and "goes on after epoch 2" in line for path in machines.logs for line in path.open())
 
 
-def test_a_killed_scheduler_is_one_line_and_the_same_command_goes_on(machines, serial, beside, here, capfd):
+def test_a_killed_scheduler_is_one_line_and_the_same_command_goes_on(machines, serial, beside, here):
     file, _, alone = serial
     machines.up().client().close()
     command = ["run", "--preset", "tiny", "--plugin", str(file), "--scheduler", machines.address]
@@ -291,3 +304,101 @@ def test_an_address_in_the_environment_is_the_cluster_s(monkeypatch):
     assert machine.scheduler() == "tcp://x:1"
     monkeypatch.setenv("ARL_SCHEDULER", "")
     assert machine.scheduler() is None
+
+
+# -- the files that start a cluster -------------------------------------------------------------------------------
+
+
+def of_dask(program, arguments):
+    """Whether Dask's own command takes these options."""
+    from distributed.cli import dask_scheduler, dask_worker
+
+    main = {"scheduler": dask_scheduler, "worker": dask_worker}[program].main
+    known = {name for parameter in main.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    return {each for each in arguments if each.startswith("--")} <= known
+
+
+def test_the_file_for_kubernetes_is_what_the_operator_takes():
+    """By the schema of kubernetes.dask.org/v1, and by what the parts call one another."""
+    claim, dask, job = yaml.safe_load_all((ROOT / "arl" / "cluster" / "kubernetes.yaml").read_text())
+    assert (dask["apiVersion"], dask["kind"]) == ("kubernetes.dask.org/v1", "DaskCluster")
+    made, scheduler = dask["spec"]["worker"], dask["spec"]["scheduler"]
+    assert set(made) == {"replicas", "spec"} and set(scheduler) == {"spec", "service"} and type(made["replicas"]) is int
+    (of_worker,), (of_scheduler,) = made["spec"]["containers"], scheduler["spec"]["containers"]
+    for container in (of_worker, of_scheduler):
+        assert container["args"][0] == "dask" and of_dask(container["args"][1], container["args"][2:])
+        assert container["args"][1] == container["name"]
+        assert all(type(each["value"]) is str for each in container["env"])
+    threads = of_worker["args"].index("--nthreads")
+    assert of_worker["args"][threads + 1] == "1" and "$(DASK_WORKER_NAME)" in of_worker["args"]
+    assert KEEP_MEMORY.items() <= {each["name"]: each["value"] for each in of_worker["env"]}.items()
+    service, ports = scheduler["service"], {port["name"] for port in of_scheduler["ports"]}
+    assert service["selector"] == {"dask.org/cluster-name": dask["metadata"]["name"], "dask.org/component": "scheduler"}
+    assert (
+        {port["targetPort"] for port in service["ports"]} == ports >= {of_scheduler["livenessProbe"]["httpGet"]["port"]}
+    )
+
+    pod = job["spec"]["template"]["spec"]
+    (of_client,) = pod["containers"]
+    assert len({each["image"] for each in (of_worker, of_scheduler, of_client, *pod["initContainers"])}) == 1
+    address = f"tcp://{dask['metadata']['name']}-scheduler:8786"
+    assert of_client["args"] == ["arl", "reproduce", "--scheduler", address] and address in str(pod["initContainers"])
+    for each in (made["spec"], pod):
+        (volume,), (mount,) = each["volumes"], each["containers"][0]["volumeMounts"]
+        assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+        assert mount == {"name": volume["name"], "mountPath": "/store"}
+    assert {"name": "ARL_RUNS", "value": "/store/runs"} in of_client["env"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+# What dask_jobqueue.SLURMCluster takes, by its documentation (0.9).
+OF_SLURM = """queue account walltime job_cpu cores processes memory interface worker_extra_args job_extra_directives
+    job_script_prologue log_directory python""".split()
+
+
+@pytest.mark.parametrize("gpus", [False, True])
+def test_a_slurm_job_has_a_worker_a_core_or_one_with_a_gpu(gpus):
+    found = slurm.options(16, "48GB", "08:00:00", gpus, ("--constraint=fast",), queue="long", account=None)
+    assert set(found) <= set(OF_SLURM) and found["queue"] == "long" and "account" not in found
+    assert found["cores"] == found["processes"] == (1 if gpus else 16), "one thread each"
+    assert found.get("job_cpu", found["cores"]) == 16
+    assert of_dask("worker", found["worker_extra_args"]) and found["worker_extra_args"][:2] == ["--lifetime", "475m"]
+    assert ("GPU=1" in found["worker_extra_args"]) == gpus == ("--gres=gpu:1" in found["job_extra_directives"])
+    assert "--constraint=fast" in found["job_extra_directives"]
+    for wrong in ("8h", "10:00", "1-00:00:00", "::"):
+        with pytest.raises(UserError, match=f"--walltime: found '{wrong}', accepted"):
+            slurm.options(1, "1GB", wrong, gpus)
+
+
+def test_the_program_for_slurm_gives_its_command_the_address(monkeypatch, tmp_path):
+    """With a stand-in for dask-jobqueue; what a real one would write is shown by --show."""
+    given = {}
+
+    class SLURMCluster:
+        scheduler_address = "tcp://node:1"
+
+        def __init__(self, **keywords):
+            given.update(keywords)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            given["closed"] = True
+
+        def scale(self, jobs):
+            given["jobs"] = jobs
+
+        def job_script(self):
+            return "#!/bin/sh"
+
+    run = click.testing.CliRunner().invoke
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
+    assert "pip install 'arl[cluster]' dask-jobqueue" in str(run(slurm.main, ["--show"]).exception)
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", types.SimpleNamespace(SLURMCluster=SLURMCluster))
+    assert run(slurm.main, ["--show"]).output == "#!/bin/sh\n" and "jobs" not in given
+    program = f"import os, pathlib, sys; pathlib.Path({str(tmp_path / 'said')!r}).write_text(os.environ['ARL_SCHEDULER']); sys.exit(3)"
+    ran = run(slurm.main, ["--jobs", "4", "--queue", "long", "--", sys.executable, "-c", program])
+    assert ran.exit_code == 3 and ran.output == "tcp://node:1\n" and given["jobs"] == 4 and given["closed"]
+    assert (tmp_path / "said").read_text() == "tcp://node:1"
+    assert "--walltime" in str(run(slurm.main, ["--walltime", "soon"]).exception)

@@ -32,10 +32,7 @@ HIGHEST = 1e9  # a priority above all costs
 def connected(address: str) -> "Iterator[Client]":
     """A client of the scheduler at `address`. Raises `ConfigError` where none answers within `CONNECT` seconds."""
     distributed = _distributed()
-    quiet = logging.getLogger("distributed")
-    level = quiet.level
-    quiet.setLevel(logging.CRITICAL)  # what it would say of a lost connection, the sweep says in a line
-    try:
+    with _quiet():
         try:
             client = distributed.Client(address, timeout=CONNECT, set_as_default=False, name="arl")
         except (OSError, ValueError, TypeError, ImportError) as error:
@@ -46,8 +43,20 @@ def connected(address: str) -> "Iterator[Client]":
         finally:
             with suppress(Exception):
                 client.close(timeout=CONNECT)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within, Dask says nothing: of a connection that is lost, the sweep does in a line. Its loggers have levels of their own."""
+    levels = {name: logging.getLogger(name).level for name in list(logging.root.manager.loggerDict)}
+    levels = {name: level for name, level in levels.items() if name.split(".")[0] == "distributed"}
+    try:
+        for name in levels:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        yield
     finally:
-        quiet.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _distributed() -> Any:
