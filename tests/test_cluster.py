@@ -1,6 +1,7 @@
 """A real cluster of three processes, each with its own folder: what it makes is what one process makes, whoever is killed."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -23,6 +24,7 @@ from arl.cluster import slurm, worker
 from arl.config import RunConfig
 from arl.machine import KEEP_MEMORY
 from arl.messages import ConfigError, UserError
+from arl.stages import Stage
 
 distributed = need("distributed")
 
@@ -224,6 +226,31 @@ def test_a_killed_scheduler_is_one_line_and_the_same_command_goes_on(machines, s
         for name in ("checkpoint.safetensors", "metrics.jsonl"):
             if (folder / name).exists():
                 assert (folder / name).read_bytes() == (alone / id / name).read_bytes(), f"{id}/{name}"
+
+
+def test_a_scheduler_that_goes_away_before_it_had_a_worker_is_one_line(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("ARL_RUNS", str(tmp_path / "runs"))
+    machines, follow = Machines(tmp_path), cluster.Cluster._follow
+    machines.start("scheduler", "--host", machines.address, "--no-dashboard")
+
+    def killed(self, *given):
+        machines.down()
+        return follow(self, *given)
+
+    monkeypatch.setattr(cluster.Cluster, "_follow", killed)
+    monkeypatch.setattr(cluster, "CONNECT", PATIENCE)
+    try:
+        with cluster.connected(machines.address) as client:
+            client._timeout = 1  # to find it again
+            with pytest.raises(UserError, match=rf"scheduler: found {machines.address} lost \(") as caught:
+                cluster.Cluster(client).run([Stage("C", "C", RunConfig.preset("tiny"), 1.0, math.inf)])
+            monkeypatch.setattr(cluster, "CONNECT", 1)
+    finally:
+        machines.down()
+    said = capfd.readouterr().err
+    assert "\n" not in str(caught.value)
+    assert said == f"no worker yet at {machines.address}: the stages wait for one\n", "Dask is quiet"
+    assert not list((tmp_path / "runs").glob(".cluster-*"))
 
 
 def test_a_worker_that_does_not_fit_is_one_line_before_anything_is_trained(machines, serial, beside, monkeypatch):
