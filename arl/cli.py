@@ -48,6 +48,13 @@ PLUGIN = click.option(
 )
 
 
+SCHEDULER = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Of a Dask cluster, such as tcp://host:8786, whose workers train: arl/cluster/README.md.",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
@@ -58,15 +65,16 @@ def cli() -> None:
 @PRESET
 @SET
 @PLUGIN
-def run_command(preset: str, settings: tuple[str, ...]) -> None:
+@SCHEDULER
+def run_command(preset: str, settings: tuple[str, ...], scheduler: str | None) -> None:
     """Train Enc, attack it, and print one row of Table 1 with its 95 % intervals."""
     cfg = row(preset, split_settings(settings))
-    from arl import experiment, gate  # torch is slow to import; a mistyped parameter should not wait for it
+    from arl import experiment, gate, machine, schedule  # torch is slow; a mistyped parameter should not wait for it
     from arl.paper import row_text
 
-    _settle()
+    _settle(scheduler=scheduler)
     (cfg,) = gate.ready([cfg])
-    click.echo(row_text(experiment.run(cfg)))
+    click.echo(row_text(schedule.sweep([cfg])[0] if machine.scheduler() else experiment.run(cfg)))
 
 
 @cli.command("check")
@@ -140,9 +148,12 @@ def show(id: str) -> None:
 @PRESET
 @SET
 @PLUGIN
+@SCHEDULER
 @click.option("--figures", metavar="FOLDER", help="Where figures go; by default figures/ in the store.")
 @click.argument("names", nargs=-1, metavar="[NOTEBOOK]...")
-def reproduce(preset: str, settings: tuple[str, ...], figures: str | None, names: tuple[str, ...]) -> None:
+def reproduce(
+    preset: str, settings: tuple[str, ...], scheduler: str | None, figures: str | None, names: tuple[str, ...]
+) -> None:
     """Execute the notebooks in order (or those whose names start with NOTEBOOK); executed copies go to the store."""
     parameters: dict[str, Any] = {"preset": preset, **split_settings(settings)}
     from arl import gate
@@ -151,7 +162,7 @@ def reproduce(preset: str, settings: tuple[str, ...], figures: str | None, names
     if figures is not None:
         os.environ["ARL_FIGURES"] = anchored_path("--figures", figures)
         gate.figures("--figures")
-    _settle()
+    _settle(scheduler=scheduler)
     for executed in execute_all(names, parameters):
         click.echo(executed)
 
@@ -264,15 +275,21 @@ def app(port: int) -> None:
     serve(port)
 
 
-def _settle(figures: str = "figures") -> None:
+def _settle(figures: str = "figures", scheduler: str | None = None) -> None:
     """Fix the folders of store and figures as seen from here, for this process and its children: `figures` in the store by default.
 
-    What is committed is replaced only when its folder is named.
+    What is committed is replaced only when its folder is named. `scheduler`: of the cluster that does the work, else `$ARL_SCHEDULER`;
+    it answers, and its workers fit, before anything is drawn.
     """
     from arl.store import runs_root, settle
 
     settle()
     os.environ.setdefault("ARL_FIGURES", str(runs_root() / figures))
+    if scheduler:
+        os.environ["ARL_SCHEDULER"] = scheduler
+        from arl.cluster.client import check_scheduler
+
+        check_scheduler(scheduler)
 
 
 def _terminated(number: int, frame: Any) -> NoReturn:
