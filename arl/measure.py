@@ -1,5 +1,6 @@
 """How a row is measured on T: what the attackers and the classifier make of it, as the judges see it. Opens nothing itself."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -34,10 +35,16 @@ class Judged(NamedTuple):
     answers: dict[str, Seen]
 
 
-def measure_row(row: "Run", experiment: "Experiment", attacks: "dict[str, Run]") -> dict[str, Any]:
+More = Callable[[Judged], tuple[dict[str, Any], dict[str, Tensor]]]
+
+
+def measure_row(
+    row: "Run", experiment: "Experiment", attacks: "dict[str, Run]", more: More | None = None
+) -> dict[str, Any]:
     """The result of `row`: what the attackers and the classifier make of T, beside the yardsticks. Keeps each image's figures.
 
-    Without a classifier there is no utility, and the answers are those of one that is always right.
+    Without a classifier there is no utility, and the answers are those of one that is always right. `more`: further figures of what C saw,
+    and arrays to keep.
     """
     cfg, data, t = experiment.cfg, experiment.data, experiment.split.t
     resampling = {"seed": cfg.seed, "resamples": cfg.bootstrap}
@@ -49,13 +56,14 @@ def measure_row(row: "Run", experiment: "Experiment", attacks: "dict[str, Run]")
     everyone = {"C": experiment} | experiment.beside
     judged = {name: _judged(other, made, said) for name, other in everyone.items()}
     figures, each = _by_c(judged["C"], torch.from_numpy(y))
-    result |= figures
+    further, kept = more(judged["C"]) if more is not None else ({}, {})
+    result |= figures | further
     others = {name: _by_judge(judged[name]) for name in experiment.beside}
     if others:
         result["judges"] = {name: figures for name, (figures, _) in others.items()}
         each |= {f"judges/{name}/{metric}": v for name, (_, own) in others.items() for metric, v in own.items()}
     order = ["face_similarity", "embedding_similarity", "feature_similarity", "ssim", "psnr"]
-    each = {m: each[m] for m in order if m in each} | each
+    each = {m: each[m] for m in order if m in each} | each | kept
     row.save({name: values.float() for name, values in each.items()} | {"t": torch.from_numpy(t)})
     result |= {m: result.pop(m) for m in order if m in result}
     result |= metrics.separability_intervals(z.numpy(), data.identities[t], **resampling)
