@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PASSING = 0.01  # of the scores of two strangers pass the threshold
 SHARES = {"worst_1": 0.01, "worst_5": 0.05, "median": 0.5}  # of the people reach at least what is reported
 UNION = "any"
-BESIDE = ("answers", "originals")  # what is measured by the same rule and is no attacker: a floor and a ceiling
+NO_ATTACKERS = ("answers", "originals")  # what is measured by the same rule and is no attacker: a floor and a ceiling
 
 Found = dict[str, Any]
 
@@ -85,8 +85,8 @@ def worst_case(
         "chosen": list(chosen),
         "people": len(own),
         "left_out": int((~own).sum()),
-        "attackers": {name: found for name, found in each.items() if name not in BESIDE},
-        "beside": {name: found for name, found in each.items() if name in BESIDE},
+        "attackers": {name: found for name, found in each.items() if name not in NO_ATTACKERS},
+        "beside": {name: found for name, found in each.items() if name in NO_ATTACKERS},
         UNION: union | _nearness(nearest.max(0), resampling),
         "by": dict(zip(chosen, winners.tolist(), strict=True)),
     }
@@ -167,7 +167,7 @@ def _unknown(why: str) -> Interval:
 def arrays_of(judged: "Judged") -> dict[str, Tensor]:
     """By NAME/people the scores between people, (G, G), and by NAME/nearest the largest face similarity of each person, (G,).
 
-    Of each attacker of images, and of `BESIDE` the scores; `who`, (G,): the people, in order.
+    Of each attacker of images, and of `NO_ATTACKERS` the scores; `who`, (G,): the people, in order.
     """
     experiment, x, guesses = judged.experiment, judged.x, judged.guesses
     data, sets = experiment.data, experiment.split

@@ -1,0 +1,296 @@
+"""Ten questions to an audit, each answered by a sentence, whose every figure says where in the store it lies.
+
+A figure is cited by the run that has it and by a pointer into that run's `result.json` (RFC 6901), so a machine can check the sentence.
+What was not measured is cited by the place where it would lie, and the sentence says so.
+"""
+
+import json
+from typing import Any, NamedTuple
+
+from arl.audit.suite import Audit
+from arl.audit.worst import PASSING, UNION
+
+
+class Number(NamedTuple):
+    """A figure in a sentence, the run that has it, and its place in the run's result; `value` is None where nothing was measured."""
+
+    run: str
+    key: str
+    value: Any
+    low: float | None
+    high: float | None
+    text: str
+
+
+class Answer(NamedTuple):
+    """`sentence` has the places {0}, {1}, … of `numbers`, of which the first is what was asked for."""
+
+    name: str
+    question: str
+    sentence: str
+    numbers: tuple[Number, ...]
+
+    @property
+    def text(self) -> str:
+        return self.sentence.format(*(number.text for number in self.numbers))
+
+    def as_json(self) -> dict[str, Any]:
+        """With the first figure's `run`, `key`, `value`, `low`, `high` beside the sentence."""
+        first = self.numbers[0]._asdict()
+        del first["text"]
+        each = [number._asdict() for number in self.numbers]
+        return {"name": self.name, "question": self.question, "sentence": self.text} | first | {"numbers": each}
+
+
+class Cited:
+    """The figures of one run's result, by their path in it."""
+
+    def __init__(self, run: str, result: dict[str, Any]):
+        self.run, self.result = run, result
+
+    def has(self, *path: str) -> bool:
+        found = self.at(*path)
+        return (found.get("value") if isinstance(found, dict) else found) is not None
+
+    def at(self, *path: str) -> Any:
+        found: Any = self.result
+        for part in path:
+            found = found.get(part) if isinstance(found, dict) else None
+        return found
+
+    def number(self, *path: str, form: str = "{:.3f}") -> Number:
+        """The figure at `path`, with its interval where it has one, in words by `form`, which is given what is there."""
+        found, low, high, why = self.at(*path), None, None, ""
+        if isinstance(found, dict):
+            low, high, why = found.get("low"), found.get("high"), found.get("why", "")
+            found = found.get("value")
+        key = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+        return Number(self.run, key, found, low, high, _words(found, low, high, why, form))
+
+    def share(self, *path: str) -> Number:
+        """`number` of a share, in per cent."""
+        return self.number(*path, form="{:.1%}")
+
+
+def _words(value: Any, low: float | None, high: float | None, why: str, form: str) -> str:
+    if value is None:
+        return f"not known ({why})" if why else "not measured"
+    if isinstance(value, list):
+        return ("; " if any("," in str(each) for each in value) else ", ").join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    said = form.format(value)
+    return said if low is None or high is None else f"{said} (95 %: {form.format(low)} to {form.format(high)})"
+
+
+def path_of(name: str) -> tuple[str, ...]:
+    """Where in a result the figures of the attacker of images `name` lie: those of the paper's stand by themselves."""
+    return () if name == "decoder" else ("attacks", name)
+
+
+def ten(audit: Audit) -> list[Answer]:
+    """The ten answers, in order."""
+    cited = Cited(audit.run.id, audit.result)
+    best = audit.result["strongest"]
+    asked = (_picture, _identity, _beyond, _worst, _effort, _pairs, _saturated, _controls, _utility, _not_tried)
+    return [Answer(each.__name__[1:], *each(cited, best)) for each in asked]
+
+
+def ten_text(audit: Audit) -> str:
+    """The ten answers for a terminal."""
+    found = [f"{i}. {each.question}\n   {each.text}" for i, each in enumerate(ten(audit), 1)]
+    return "\n".join([*found, f"Every figure: result.json of {audit.run.id}."])
+
+
+Said = tuple[str, str, tuple[Number, ...]]
+
+
+def _picture(cited: Cited, best: str) -> Said:
+    at = (*path_of(best), "face_similarity")
+    numbers = [cited.number(*at), cited.number("strongest"), cited.number(*at, "floors", "mean face")]
+    said = "Pictures with a face similarity of {0} to the true face (1 is the same picture) are made by {1}, the strongest attacker; "
+    said += "a mean face, which needs no features, has {2}"
+    if cited.has(*at, "ceilings", "same person"):
+        numbers.append(cited.number(*at, "ceilings", "same person"))
+        said += ", another photograph of the person {3}"
+    return "What can be recovered of a face, and how alike is it?", said + ".", tuple(numbers)
+
+
+def _identity(cited: Cited, best: str) -> Said:
+    question, of = "Who is recognised in a line-up?", ("identity", "C")
+    if not cited.has(*of, best, "rank1"):
+        said = "Whether anybody is recognised is {0}: a line-up needs several people with two photographs each."
+        return question, said, (cited.share(*of, best, "rank1"),)
+    numbers = [
+        cited.share(*of, best, "rank1"),
+        cited.number(*of, best, "gallery", form="{}"),
+        cited.number("strongest"),
+    ]
+    numbers += [cited.share(*of, "Z", "rank1"), cited.share(*of, "originals", "rank1")]
+    said = (
+        "Of {1} people the right one comes first for {0} of the pictures by {2}, for {3} of the features themselves, without "
+        "any picture, and for {4} of true photographs; chance is one of {1}"
+    )
+    judges = [name for name in cited.at("identity") if name != "C"]
+    for name in judges:
+        numbers.append(cited.share("identity", name, best, "rank1"))
+        said += f"; a further judge, {_safe(name)}, says {{{len(numbers) - 1}}} of the pictures"
+    return question, said + ("." if judges else "; one judge looked, C, and no other."), tuple(numbers)
+
+
+def _beyond(cited: Cited, best: str) -> Said:
+    question = "How much is that beyond what the answers alone give away?"
+    more, found = (
+        cited.number("excess", best, "face_similarity", form="{:+.3f}"),
+        cited.at("excess", best, "face_similarity"),
+    )
+    who = cited.number("identity", "C", best, "excess", "rank1", form="{:+.1%}")
+    if found is None:
+        return question, "{0}: the answers' own share was {0}.", (more,)
+    verb = "have {0} more face similarity" if found["low"] > 0 else "are not shown to have more face similarity: {0}"
+    said = f"Beside what follows from the answers alone, the pictures {verb}; the right person comes first in {{1}} more of them, of all."
+    return question, said, (more, who)
+
+
+def _worst(cited: Cited, best: str) -> Said:
+    question, union = "For whom is it worst?", ("worst", UNION)
+    measure = "found" if cited.has(*union, "found") else "first"
+    if not cited.has(*union, measure):
+        return question, "For whom it is worst is {0}.", (cited.share(*union, measure),)
+    rule = (
+        f"are found again by a threshold that {PASSING:.0%} of strangers pass"
+        if measure == "found"
+        else "come first in the line-up"
+    )
+    rule += ", from pictures by any one of these attackers: {4}"
+    numbers = [
+        cited.share(*union, measure),
+        cited.number("worst", "people", form="{}"),
+        cited.share(*union, measure, "chance"),
+    ]
+    numbers += [cited.share("worst", "beside", "answers", measure), cited.number("worst", "chosen")]
+    numbers += [cited.number(*union, name) for name in ("worst_1", "worst_5", "median")]
+    said = f"{{0}} of {{1}} people {rule}; strangers in their place would in {{2}}, and by the answers alone {{3}} do. "
+    said += "The most exposed 1 % of them, one at least, have a face similarity of {5} or more, 5 % have {6}, half have {7}."
+    return question, said, tuple(numbers)
+
+
+def _effort(cited: Cited, best: str) -> Said:
+    question, of = "Which attacker gets most, and with which effort?", ("effort", best)
+    if cited.at(*of) is None:
+        return question, "{0}; what it cost was not kept: {1}.", (cited.number("strongest"), cited.number(*of))
+    numbers = [cited.number("strongest"), cited.number(*of, "images", form="{:,}")]
+    numbers += [cited.number(*of, "parameters", form="{:,}"), cited.number(*of, "seconds", form="{:,.0f}")]
+    said = (
+        "{0}, chosen on faces that do not count here: it has seen {1} images with their features, holds {2} numbers, "
+    )
+    said += "and took {3} seconds to make."
+    return question, said, tuple(numbers)
+
+
+def _pairs(cited: Cited, best: str) -> Said:
+    question = "How few leaked pairs of a picture and its features suffice, and what if nobody may ask the encoder?"
+    if not cited.has("attacks", "leaked", "face_similarity"):
+        said = (
+            "Not tried: attackers with few pairs are {0} here; every attacker may encode as many pictures as it owns."
+        )
+        return question, said, (cited.number("attacks", "leaked", "face_similarity"),)
+    numbers = cited.number("attacks", "leaked", "face_similarity"), cited.number("config", "pairs", form="{:,}")
+    return (
+        question,
+        "With {1} leaked pairs the pictures have a face similarity of {0}; without any query: not tried.",
+        numbers,
+    )
+
+
+def _saturated(cited: Cited, best: str) -> Said:
+    question = "Would an attacker with more data get more?"
+    numbers = (
+        cited.number("law"),
+        cited.number("effort", best, "images", form="{:,}"),
+        cited.number("measured_on", "plateau"),
+    )
+    said = (
+        "Not known: a law of growing data was {0}, each attacker had one budget, of {1} images; every attacker trained until it "
+        "learned no more from them: {2}."
+    )
+    return question, said, numbers
+
+
+def _controls(cited: Cited, best: str) -> Said:
+    question = "Would these attackers have found a leak, had there been one?"
+    if cited.at("controls") is None:
+        said = (
+            "Positive controls were not run ({0}): this report proves nothing about silence, only about what was found."
+        )
+        return question, said, (cited.number("controls"),)
+    numbers = tuple(cited.number("controls", name) for name in ("found", "missed", "false_alarms"))
+    missed, alarms = (cited.at("controls", name) or [] for name in ("missed", "false_alarms"))
+    good = (
+        "so where they find nothing, that says something"
+        if not missed and not alarms
+        else "so this report proves nothing about silence"
+    )
+    return question, f"Planted leaks that were found: {{0}}; missed: {{1}}; false alarms: {{2}}; {good}.", numbers
+
+
+def _utility(cited: Cited, best: str) -> Said:
+    question = "What are the features still good for?"
+    if not cited.has("mean_mcc"):
+        said = "Utility is {0}: the file has no classifier, so only its owner knows what the features are good for."
+        return question, said, (cited.number("mean_mcc"),)
+    return (
+        question,
+        "The labels are told with a mean MCC of {0}; 1 is without a fault, 0 is chance.",
+        (cited.number("mean_mcc"),),
+    )
+
+
+def _not_tried(cited: Cited, best: str) -> Said:
+    question = "What was not tried?"
+    if not cited.has("not_tried"):
+        return question, "What was not tried is not kept in this audit: {0}.", (cited.number("not_tried"),)
+    return question, "{0}. Whoever does that may get more.", (cited.number("not_tried"),)
+
+
+def table_of(audit: Audit) -> tuple[list[str], list[list[Number]]]:
+    """A line an attacker, from weak to strong, then the worst case: heads, and cells of which the first is a name."""
+    cited, names = Cited(audit.run.id, audit.result), [name for name in audit.result["runs"] if name != "encoder"]
+    heads = [
+        "attacker",
+        "face similarity",
+        "right person first",
+        "people found",
+        "of the worst 1 %",
+        "images",
+        "seconds",
+    ]
+
+    def line(name: str, picture: tuple[str, ...], who: tuple[str, ...], worst: tuple[str, ...]) -> list[Number]:
+        head = Number(cited.run, "", name, None, None, name)
+        cells = [
+            cited.number(*picture),
+            cited.share(*who),
+            cited.share(*worst, "found"),
+            cited.number(*worst, "worst_1"),
+        ]
+        effort = [cited.number("effort", name, each, form="{:,.0f}") for each in ("images", "seconds")]
+        return [head, *cells, *effort]
+
+    at = {name: ((*path_of(name), "face_similarity"), ("identity", "C", name, "rank1")) for name in names}
+    lines = [line(name, *at[name], ("worst", "attackers", name)) for name in names]
+    lines.append(line("any of the chosen", ("worst", UNION, "mean"), ("worst", UNION, "first"), ("worst", UNION)))
+    answers = ("answers", "face_similarity"), ("identity", "C", "answers", "rank1"), ("worst", "beside", "answers")
+    return heads, [*lines, line("the answers alone", *answers)]
+
+
+def _safe(name: str) -> str:
+    """A name within a sentence that has places."""
+    return name.replace("{", "{{").replace("}", "}}")
+
+
+def json_of(value: Any) -> str:
+    """A figure as an attribute has it; "" where nothing was measured."""
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
