@@ -8,7 +8,7 @@ import json
 from typing import Any, NamedTuple
 
 from arl.audit.suite import Audit
-from arl.audit.worst import PASSING, UNION
+from arl.audit.worst import PASSING, SHARES, UNION
 
 
 class Number(NamedTuple):
@@ -58,23 +58,25 @@ class Cited:
             found = found.get(part) if isinstance(found, dict) else None
         return found
 
-    def number(self, *path: str, form: str = "{:.3f}") -> Number:
-        """The figure at `path`, with its interval where it has one, in words by `form`, which is given what is there."""
+    def number(self, *path: str, form: str = "{:.3f}", absent: str = "not measured") -> Number:
+        """The figure at `path`, with its interval where it has one, in words by `form`, which is given what is there, or `absent`."""
         found, low, high, why = self.at(*path), None, None, ""
         if isinstance(found, dict):
             low, high, why = found.get("low"), found.get("high"), found.get("why", "")
             found = found.get("value")
         key = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-        return Number(self.run, key, found, low, high, _words(found, low, high, why, form))
+        return Number(
+            self.run, key, found, low, high, _words(found, low, high, f"not known ({why})" if why else absent, form)
+        )
 
     def share(self, *path: str) -> Number:
         """`number` of a share, in per cent."""
         return self.number(*path, form="{:.1%}")
 
 
-def _words(value: Any, low: float | None, high: float | None, why: str, form: str) -> str:
+def _words(value: Any, low: float | None, high: float | None, absent: str, form: str) -> str:
     if value is None:
-        return f"not known ({why})" if why else "not measured"
+        return absent
     if isinstance(value, list):
         return ("; " if any("," in str(each) for each in value) else ", ").join(map(str, value)) or "none"
     if isinstance(value, bool):
@@ -141,16 +143,14 @@ def _identity(cited: Cited, best: str) -> Said:
 
 
 def _beyond(cited: Cited, best: str) -> Said:
-    question = "How much is that beyond what the answers alone give away?"
-    more, found = (
-        cited.number("excess", best, "face_similarity", form="{:+.3f}"),
-        cited.at("excess", best, "face_similarity"),
-    )
+    question, at = "How much is that beyond what the answers alone give away?", ("excess", best, "face_similarity")
+    more = cited.number(*at, form="{:+.3f}")
+    if not cited.has(*at):
+        return question, "What is beyond the answers is {0}.", (more,)
     who = cited.number("identity", "C", best, "excess", "rank1", form="{:+.1%}")
-    if found is None:
-        return question, "{0}: the answers' own share was {0}.", (more,)
-    verb = "have {0} more face similarity" if found["low"] > 0 else "are not shown to have more face similarity: {0}"
-    said = f"Beside what follows from the answers alone, the pictures {verb}; the right person comes first in {{1}} more of them, of all."
+    verb = "are more alike" if cited.at(*at, "low") > 0 else "are not shown to be more alike"
+    said = f"Than what follows from the answers alone, the pictures {verb}: face similarity differs by {{0}}, "
+    said += "the share of pictures for which the right person comes first by {1}."
     return question, said, (more, who)
 
 
@@ -159,81 +159,63 @@ def _worst(cited: Cited, best: str) -> Said:
     measure = "found" if cited.has(*union, "found") else "first"
     if not cited.has(*union, measure):
         return question, "For whom it is worst is {0}.", (cited.share(*union, measure),)
-    rule = (
-        f"are found again by a threshold that {PASSING:.0%} of strangers pass"
-        if measure == "found"
-        else "come first in the line-up"
-    )
-    rule += ", from pictures by any one of these attackers: {4}"
-    numbers = [
-        cited.share(*union, measure),
-        cited.number("worst", "people", form="{}"),
-        cited.share(*union, measure, "chance"),
-    ]
-    numbers += [cited.share("worst", "beside", "answers", measure), cited.number("worst", "chosen")]
-    numbers += [cited.number(*union, name) for name in ("worst_1", "worst_5", "median")]
-    said = f"{{0}} of {{1}} people {rule}; strangers in their place would in {{2}}, and by the answers alone {{3}} do. "
+    first = "come first in the line-up"
+    rule = f"are found again by a threshold that {PASSING:.0%} of strangers pass" if measure == "found" else first
+    rule += ", in a picture by any of these attackers: {4}"
+    numbers = [cited.share(*union, measure), cited.number("worst", "people", form="{}")]
+    numbers += [cited.share(*union, measure, "chance"), cited.share("worst", "beside", "answers", measure)]
+    numbers += [cited.number("worst", "chosen"), *(cited.number(*union, name) for name in SHARES)]
+    said = f"{{0}} of {{1}} people {rule}; by chance it would be {{2}}, and by the answers alone it is {{3}}. "
     said += "The most exposed 1 % of them, one at least, have a face similarity of {5} or more, 5 % have {6}, half have {7}."
     return question, said, tuple(numbers)
 
 
 def _effort(cited: Cited, best: str) -> Said:
     question, of = "Which attacker gets most, and with which effort?", ("effort", best)
-    if cited.at(*of) is None:
-        return question, "{0}; what it cost was not kept: {1}.", (cited.number("strongest"), cited.number(*of))
     numbers = [cited.number("strongest"), cited.number(*of, "images", form="{:,}")]
-    numbers += [cited.number(*of, "parameters", form="{:,}"), cited.number(*of, "seconds", form="{:,.0f}")]
+    numbers += [cited.number(*of, "parameters", form="{:,}"), cited.number(*of, "seconds", form="{:,.1f}")]
     said = (
-        "{0}, chosen on faces that do not count here: it has seen {1} images with their features, holds {2} numbers, "
+        "{0}, which was chosen on faces that do not count here. Images with their features that it learned from: {1}; "
     )
-    said += "and took {3} seconds to make."
+    said += "numbers that it holds: {2}; seconds that it took: {3}."
     return question, said, tuple(numbers)
 
 
 def _pairs(cited: Cited, best: str) -> Said:
     question = "How few leaked pairs of a picture and its features suffice, and what if nobody may ask the encoder?"
-    if not cited.has("attacks", "leaked", "face_similarity"):
+    few = cited.number("attacks", "leaked", "face_similarity", absent="not tried")
+    if few.value is None:
         said = (
-            "Not tried: attackers with few pairs are {0} here; every attacker may encode as many pictures as it owns."
+            "Attackers with few pairs, and without any query: {0}. Each here may encode all the pictures that it owns."
         )
-        return question, said, (cited.number("attacks", "leaked", "face_similarity"),)
-    numbers = cited.number("attacks", "leaked", "face_similarity"), cited.number("config", "pairs", form="{:,}")
-    return (
-        question,
-        "With {1} leaked pairs the pictures have a face similarity of {0}; without any query: not tried.",
-        numbers,
-    )
+        return question, said, (few,)
+    said = "With {1} leaked pairs the pictures have a face similarity of {0}; without any query: not tried."
+    return question, said, (few, cited.number("config", "pairs", form="{:,}"))
 
 
 def _saturated(cited: Cited, best: str) -> Said:
     question = "Would an attacker with more data get more?"
-    numbers = (
-        cited.number("law"),
-        cited.number("effort", best, "images", form="{:,}"),
-        cited.number("measured_on", "plateau"),
-    )
-    said = (
-        "Not known: a law of growing data was {0}, each attacker had one budget, of {1} images; every attacker trained until it "
-        "learned no more from them: {2}."
-    )
-    return question, said, numbers
+    numbers = [cited.number("law", absent="not tried"), cited.number("effort", best, "images", form="{:,}")]
+    numbers.append(cited.number("measured_on", "plateau"))
+    said = "Not known. More and more data: {0}; each attacker had one budget, of {1} images. "
+    said += "All trained until they learned no more from these: {2}."
+    return question, said, tuple(numbers)
 
 
 def _controls(cited: Cited, best: str) -> Said:
-    question = "Would these attackers have found a leak, had there been one?"
-    if cited.at("controls") is None:
+    question, of = "Would these attackers have found a leak, had there been one?", "controls"
+    if cited.at(of) is None:
         said = (
-            "Positive controls were not run ({0}): this report proves nothing about silence, only about what was found."
+            "Planted leaks, as a control: {0}. So this report proves nothing about silence, only about what was found."
         )
-        return question, said, (cited.number("controls"),)
-    numbers = tuple(cited.number("controls", name) for name in ("found", "missed", "false_alarms"))
-    missed, alarms = (cited.at("controls", name) or [] for name in ("missed", "false_alarms"))
-    good = (
-        "so where they find nothing, that says something"
-        if not missed and not alarms
-        else "so this report proves nothing about silence"
-    )
-    return question, f"Planted leaks that were found: {{0}}; missed: {{1}}; false alarms: {{2}}; {good}.", numbers
+        return question, said, (cited.number(of, absent="not run"),)
+    planted = "planted" if cited.has(of, "planted") else "found"
+    numbers = [cited.number(of, name, form="{}") for name in (planted, "missed", "false_alarms")]
+    said = "Planted leaks: {0}" if planted == "planted" else "Planted leaks that were found: {0}"
+    silence = "where these attackers find nothing, that says something"
+    if numbers[1].value != [] or numbers[2].value != []:
+        silence = "this report proves nothing about silence, only about what was found"
+    return question, said + f"; missed: {{1}}; false alarms on safe encoders: {{2}}. So {silence}.", tuple(numbers)
 
 
 def _utility(cited: Cited, best: str) -> Said:
@@ -276,7 +258,9 @@ def table_of(audit: Audit) -> tuple[list[str], list[list[Number]]]:
             cited.share(*worst, "found"),
             cited.number(*worst, "worst_1"),
         ]
-        effort = [cited.number("effort", name, each, form="{:,.0f}") for each in ("images", "seconds")]
+        effort = [
+            cited.number("effort", name, each, form=form) for each, form in (("images", "{:,}"), ("seconds", "{:,.1f}"))
+        ]
         return [head, *cells, *effort]
 
     at = {name: ((*path_of(name), "face_similarity"), ("identity", "C", name, "rank1")) for name in names}

@@ -6,7 +6,7 @@ from typing import Any
 NAMES = {
     "architecture": ("figure6", "players"),
     "audit_pages": ("audit_html", "audit_pdf", "write_report"),
-    "audited": ("attackers_figure",),
+    "audited": ("attackers_figure", "audit_numbers"),
     "claims": ("CLAIMS", "Claim", "ledger", "ledger_text"),
     "claims_figure": ("ledger_figure",),
     "figures": ("compare", "reconstruction_grid", "training_curves", "wall"),

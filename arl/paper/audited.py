@@ -7,12 +7,16 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from arl.audit import Audit
+from arl.audit import Audit, audit_json
 from arl.audit.questions import Cited, path_of
 from arl.audit.worst import UNION
 from arl.paper.style import COLOURS, INK, WIDTH, themed
 
 MARKS = "osD^vP"
+LAST = {
+    "the answers alone": ("beside", "answers"),
+    "any of the chosen": (UNION,),
+}  # lines below the attackers, and where they lie
 LINES = {"mean face": ":", "stranger": "-.", "same person": "--"}  # what could stand for a picture
 
 
@@ -24,16 +28,17 @@ def attackers_figure(audits: Mapping[str, Audit]) -> Figure:
     of the audits, the share is of those who come first in the line-up.
     """
     names = {name: None for each in audits.values() for name in each.result["held_out"]}
-    rows = [*names, "any of the chosen"]
+    rows = [*names, *LAST]
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(WIDTH, 1.2 + 0.3 * len(rows)), sharey=True, layout="constrained"
     )
-    measure = "found" if all(_worst(each, UNION, "found") for each in audits.values()) else "first"
+    measure = "found" if all(_worst(each, (UNION,), "found") for each in audits.values()) else "first"
     for i, (title, each) in enumerate(audits.items()):
         look: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKS[i % len(MARKS)], "label": title}
         beside = (i - (len(audits) - 1) / 2) * 0.5 / len(audits)
         _similarities(left, each, list(names), beside, look)
         _people(right, each, rows, beside, look, measure)
+    _yardsticks(left, next(iter(audits.values())))
     left.set(
         yticks=range(len(rows)), yticklabels=rows, xlabel="face similarity (worse →)", ylim=(len(rows) - 0.5, -0.5)
     )
@@ -65,21 +70,25 @@ def _yardsticks(axis: Axes, audit: Audit) -> None:
 
 
 def _people(axis: Axes, audit: Audit, rows: list[str], beside: float, look: dict[str, Any], measure: str) -> None:
-    """The share that each attacker finds, and any of the chosen; a tick where chance is."""
+    """The share that each attacker finds, and the answers alone, and any of the chosen; a tick where chance is."""
     for place, name in enumerate(rows):
-        figure = _worst(audit, UNION if place == len(rows) - 1 else name, measure)
+        figure = _worst(audit, LAST.get(name, ("attackers", name)), measure)
         if figure is not None:
             _dot(axis, figure, place + beside, 100.0, look)
             chance = axis.plot(100 * figure["chance"], place + beside, "|", color="0.4", markersize=6)
             chance[0].set_label("chance" if not place else "_")
 
 
-def _worst(audit: Audit, name: str, measure: str) -> dict[str, Any] | None:
-    """The share of people, if it is known."""
-    worst = audit.result.get("worst", {})
-    found = (worst.get(UNION) if name == UNION else worst.get("attackers", {}).get(name)) or {}
-    figure = found.get(measure)
-    return None if figure is None or figure["value"] is None else figure
+def _worst(audit: Audit, place: tuple[str, ...], measure: str) -> dict[str, Any] | None:
+    """The share of people at `place` of the worst case, if it is known."""
+    cited = Cited(audit.run.id, audit.result)
+    at = ("worst", *place, measure)
+    return cited.at(*at) if cited.has(*at) else None
+
+
+def audit_numbers(audits: Mapping[str, Audit]) -> dict[str, Any]:
+    """What `attackers_figure` shows, by the ids of the audits."""
+    return {each.run.id: audit_json(each) for each in audits.values()}
 
 
 def _dot(axis: Axes, figure: dict[str, Any], place: float, scale: float, look: dict[str, Any]) -> None:
