@@ -182,7 +182,7 @@ def test_another_kind_of_report_is_refused_before_anything_is_done(here, tmp_pat
 
 def test_the_command_writes_what_was_asked_for(here, of_row, shared_store, monkeypatch, tmp_path):
     monkeypatch.setenv("ARL_RUNS", str(shared_store))
-    status, out, err = here(
+    status, _, err = here(
         "audit", "--report", "in/a.html", "--report", "a.pdf", "--json", "b.json", of_row.run.spec["encoder"]
     )
     assert status == 0, err
@@ -195,7 +195,7 @@ def test_the_figure_has_a_line_an_attacker_and_its_numbers(of_row, shared_store)
     figure = paper.attackers_figure({"one": of_row, "two": of_row})
     left, right = figure.axes
     names = [text.get_text() for text in left.get_yticklabels()]
-    assert names == [*of_row.result["held_out"], "the answers alone", "any of the chosen"]
+    assert names == [*of_row.result["held_out"], "Z itself", "the answers alone", "any of the chosen"]
     drawn = {float(line.get_xdata()[0]) for line in left.lines if line.get_marker() in ("o", "s")}
     attacks = of_row.result["attacks"]
     assert {attacks[name]["face_similarity"]["value"] for name in attacks} <= drawn

@@ -100,8 +100,18 @@ def test_too_few_strangers_decide_nothing_and_people_with_one_photograph_are_lef
     assert found["left_out"] == 30 and found["any"]["found"]["value"] == found["any"]["first"]["value"] == 10 / 50
 
 
-def test_attackers_are_chosen_by_what_they_have_above_the_mean_face_on_held_out_faces():
+def test_attackers_are_chosen_by_what_they_have_above_a_constant_on_held_out_faces():
     held = {name: {"face_similarity": value} for name, value in {"mean": 0.3, "a": 0.2, "b": 0.4, "c": 0.5}.items()}
-    assert worst.choose_attackers(held) == ["c", "b"]
-    assert worst.choose_attackers({n: held[n] for n in ("mean", "a")}) == ["mean"], "one at least"
-    assert worst.choose_attackers({n: held[n] for n in ("a", "b")}) == ["b", "a"], "no floor was tried"
+    assert worst.choose_attackers(held) == ["c", "b", "Z"]
+    assert worst.choose_attackers({n: held[n] for n in ("mean", "a")}) == ["mean", "Z"], "one of pictures at least"
+    assert worst.choose_attackers({n: held[n] for n in ("a", "b")}) == ["b", "a", "Z"], "no floor was tried"
+    held |= {"m": {"embedding_similarity": 0.6, "constant": 0.5}, "n": {"embedding_similarity": 0.4, "constant": 0.5}}
+    assert worst.choose_attackers(held) == ["c", "b", "m", "Z"]
+
+
+def test_who_makes_no_pictures_finds_people_and_comes_near_to_nobody():
+    rng = np.random.default_rng(6)
+    scores = {"a": knowing(rng, range(10)), "Z": knowing(rng, range(5, 30))}
+    found = worst.worst_case(scores, {"a": near(rng)}, ["a", "Z"], resamples=50)
+    assert found["any"]["found"]["value"] == 30 / G and found["by"] == {"a": G}
+    assert set(found["attackers"]["Z"]) == {"found", "first"} and "median" in found["any"]

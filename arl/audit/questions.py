@@ -265,6 +265,8 @@ def table_of(audit: Audit) -> tuple[list[str], list[list[Number]]]:
 
     at = {name: ((*path_of(name), "face_similarity"), ("identity", "C", name, "rank1")) for name in names}
     lines = [line(name, *at[name], ("worst", "attackers", name)) for name in names]
+    z = ("attacks", "Z", "face_similarity"), ("identity", "C", "Z", "rank1"), ("worst", "attackers", "Z")
+    lines.append(line("Z itself", *z))
     lines.append(line("any of the chosen", ("worst", UNION, "mean"), ("worst", UNION, "first"), ("worst", UNION)))
     answers = ("answers", "face_similarity"), ("identity", "C", "answers", "rank1"), ("worst", "beside", "answers")
     return heads, [*lines, line("the answers alone", *answers)]

@@ -17,6 +17,7 @@ from arl.config import PRESETS, RunConfig
 from arl.data import batches
 from arl.experiment import Experiment
 from arl.judges import embed_all
+from arl.lineup import Lineup
 from arl.measure import Judged, measure_row
 from arl.messages import ConfigError, say
 from arl.metrics import cosine, psnr
@@ -181,8 +182,8 @@ def _measured(run: Run, experiment: Experiment, attacks: dict[str, Run], about: 
     held = _on_held_out(experiment)
     chosen = choose_attackers(held)
 
-    def worst(judged: Judged) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-        arrays = arrays_of(judged)
+    def worst(judged: Judged, line: Lineup, alike: np.ndarray | None) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        arrays = arrays_of(judged, line, alike)
         figures = of_arrays(arrays, chosen, seed=experiment.cfg.seed, resamples=experiment.cfg.bootstrap)
         return {"worst": figures}, {f"worst/{name}": each for name, each in arrays.items()}
 
@@ -192,7 +193,7 @@ def _measured(run: Run, experiment: Experiment, attacks: dict[str, Run], about: 
         on["test_set"] = on["test_set"].replace("unseen by Enc and attackers", "unseen by attackers")
         shape = "×".join(map(str, about["target"]["shape"]))
         on["setting"] = f"{about['target']['format']} {about['target']['sha256'][:12]}, Z of {shape}"
-    strongest = max(held, key=lambda name: held[name]["face_similarity"])
+    strongest = max(held, key=lambda name: held[name].get("face_similarity", -2.0))
     tried = {
         "effort": {name: _effort(experiment, each) for name, each in attacks.items()},
         "not_tried": _not_tried(attacks),
@@ -213,20 +214,29 @@ def _not_tried(attacks: dict[str, Run]) -> list[str]:
 
 
 def _on_held_out(experiment: Experiment) -> dict[str, dict[str, float]]:
-    """What each attacker of images brings back of the faces of X2 that it did not learn from: by C's middle layer, and PSNR in dB."""
+    """What each attacker tells of the faces of X2 that it did not learn from.
+
+    Of images: face similarity, by C's middle layer, and PSNR in dB; of embeddings: their similarity to C's, and what the best constant has.
+    """
     owned, judge, device = experiment.owned, experiment.judge, experiment.device
     images, index = owned.data.images, owned.held_out
-    _, middle = embed_all(judge, images, index, device)
+    embedding, middle = embed_all(judge, images, index, device)
     x = torch.from_numpy(images[index]).float() / 255
-    names = [attack.name() for attack in experiment.cfg.attacks if attack.target == "image"]
-    made: dict[str, list[torch.Tensor]] = {name: [] for name in names}
+    attacks = [attack for attack in experiment.cfg.attacks if attack.target != "label"]
+    made: dict[str, list[torch.Tensor]] = {attack.name(): [] for attack in attacks}
     with torch.no_grad(), precision(device), initialised(experiment.cfg.seed, 9):
         for _, shown in batches(images, index, 256, device=device):
             z = experiment.networks[0](shown).float()
-            for name in names:
+            for name in made:
                 made[name].append(experiment.attacker(name)(z).float().cpu())
     found = {}
-    for name, guess in ((name, torch.cat(parts)) for name, parts in made.items()):
+    for attack in attacks:
+        guess = torch.cat(made[attack.name()])
+        if attack.target == "embedding":
+            pairs = {"embedding_similarity": guess, "constant": embedding.mean(0, keepdim=True)}
+            found[attack.name()] = {key: cosine(each, embedding).mean().item() for key, each in pairs.items()}
+            continue
         _, seen = embed_all(judge, (guess * 255).round().byte().numpy(), np.arange(len(guess)), device)
-        found[name] = {"face_similarity": cosine(seen, middle).mean().item(), "psnr": psnr(guess, x).mean().item()}
+        similar, near = cosine(seen, middle).mean().item(), psnr(guess, x).mean().item()
+        found[attack.name()] = {"face_similarity": similar, "psnr": near}
     return found

@@ -4,9 +4,10 @@ A mean hides the people for whom it is worst, and one attacker hides those whom 
 attacker finds them. Which attackers take part is decided on held-out faces of X2, never on T.
 
 *Found*: the score of two people is how alike, to C, any picture of the one is to any photograph of the other, never the very photograph;
-the largest of all. A person is found if their score with themselves passes the threshold that 1 % of the scores of two strangers pass,
-each attacker by its own threshold. *First*: with nobody else in the gallery do they score as high. Both are taken of many pictures, so
-chance is measured and not assumed: `chance` is how often a stranger passes for the person by the same rule, over the same attackers.
+the largest of all. In place of a picture there may be an embedding that an attacker made, or Z itself, compared with the others' Z. A
+person is found if their score with themselves passes the threshold that 1 % of the scores of two strangers pass, each attacker by its own
+threshold. *First*: with nobody else in the gallery do they score as high. Both are taken of many pictures, so chance is measured and not
+assumed: `chance` is how often a stranger passes for the person by the same rule, over the same attackers.
 
 Intervals are over the people of T; thresholds and gallery stay. `UNION` is any attacker of `chosen`. From arrays that the audit keeps.
 """
@@ -22,7 +23,7 @@ from torch import Tensor
 from arl import metrics
 from arl.identity import DECIDING, cosines
 from arl.judges.known import recognised
-from arl.lineup import lineup
+from arl.lineup import Lineup
 from arl.metrics import Interval
 from arl.store import Run
 
@@ -38,10 +39,20 @@ Found = dict[str, Any]
 
 
 def choose_attackers(held_out: Mapping[str, Mapping[str, float]], floor: str = "mean") -> list[str]:
-    """Those with more face similarity than the `floor` on held-out faces of X2, the strongest first; where none has, the strongest."""
-    by_strength = sorted(held_out, key=lambda name: -held_out[name]["face_similarity"])
-    least = held_out[floor]["face_similarity"] if floor in held_out else -np.inf
-    return [name for name in by_strength if held_out[name]["face_similarity"] > least] or by_strength[:1]
+    """Those that tell more of held-out faces of X2 than a constant does, and Z itself, which learned nothing that could mislead it.
+
+    Of pictures: more face similarity than the attacker `floor`, the strongest first; where none has, the strongest. Of embeddings: more
+    similarity than the best constant.
+    """
+    drawn = {name: each["face_similarity"] for name, each in held_out.items() if "face_similarity" in each}
+    by_strength = sorted(drawn, key=lambda name: -drawn[name])
+    pictures = [name for name in by_strength if drawn[name] > drawn.get(floor, -np.inf)] or by_strength[:1]
+    others = [
+        name
+        for name in held_out
+        if name not in drawn and held_out[name]["embedding_similarity"] > held_out[name]["constant"]
+    ]
+    return [*pictures, *others, "Z"]
 
 
 def between_people(scores: np.ndarray, who_probe: np.ndarray, who_gallery: np.ndarray) -> np.ndarray:
@@ -65,11 +76,11 @@ def worst_case(
     seed: int = 0,
     resamples: int = 1000,
 ) -> Found:
-    """From `between_people` of each attacker, (G, G), and the largest face similarity of each person's pictures, (G,).
+    """From `between_people` of each attacker, (G, G), and of those that make pictures the largest face similarity of each person's, (G,).
 
     `attackers`: of each, and `UNION`: of any that was `chosen`; `beside`: of what is no attacker. Each has `found` and `first`, shares of
-    the people with `chance`, and the face similarity that so many people reach, by `SHARES`, and its `mean`. `by`: how many people
-    each of `chosen` came nearest to. `people`: all; `left_out`: those of whom there is no other photograph, who are in no share.
+    the people with `chance`, and of pictures the face similarity that so many people reach, by `SHARES`, and its `mean`. `by`: to how
+    many people the pictures of each came nearest. `people`: all; `left_out`: those without another photograph, who are in no share.
     """
     resampling = {"seed": seed, "resamples": resamples}
     passed = {name: _passed(each) for name, each in scores.items()}
@@ -78,9 +89,10 @@ def worst_case(
         name: _shares({name: passed[name]}, scores, own, resampling) | _nearness(similar.get(name), resampling)
         for name in scores
     }
-    nearest = np.stack([similar[name] for name in chosen])
+    drawing = [name for name in chosen if name in similar]
+    nearest = np.stack([similar[name] for name in drawing])
     union = _shares({name: passed[name] for name in chosen}, scores, own, resampling)
-    winners = np.bincount(nearest.argmax(0), minlength=len(chosen))
+    winners = np.bincount(nearest.argmax(0), minlength=len(drawing))
     return {
         "chosen": list(chosen),
         "people": len(own),
@@ -88,7 +100,7 @@ def worst_case(
         "attackers": {name: found for name, found in each.items() if name not in NO_ATTACKERS},
         "beside": {name: found for name, found in each.items() if name in NO_ATTACKERS},
         UNION: union | _nearness(nearest.max(0), resampling),
-        "by": dict(zip(chosen, winners.tolist(), strict=True)),
+        "by": dict(zip(drawing, winners.tolist(), strict=True)),
     }
 
 
@@ -164,23 +176,24 @@ def _unknown(why: str) -> Interval:
 # -- an audit's arrays ------------------------------------------------------------------------------------------------
 
 
-def arrays_of(judged: "Judged") -> dict[str, Tensor]:
+def arrays_of(judged: "Judged", line: Lineup, alike: np.ndarray | None) -> dict[str, Tensor]:
     """By NAME/people the scores between people, (G, G), and by NAME/nearest the largest face similarity of each person, (G,).
 
-    Of each attacker of images, and of `NO_ATTACKERS` the scores; `who`, (G,): the people, in order.
+    Of each attacker of pictures, of embeddings the scores, as of `Z` by `alike`, (n, m), and of `NO_ATTACKERS`; `who`, (G,): the people.
     """
     experiment, x, guesses = judged.experiment, judged.x, judged.guesses
-    data, sets = experiment.data, experiment.split
-    line = lineup(data.identities, sets, experiment.cfg.seed)
-    known = np.sort(np.concatenate(sets[1:]))
-    embedding, _ = recognised(data, known, experiment.judge)
+    known = np.sort(np.concatenate(experiment.split[1:]))
+    embedding, _ = recognised(experiment.data, known, experiment.judge)
     gallery = embedding[np.searchsorted(known, line.gallery)]
-    shown = {attack.name(): guesses[attack.name()] for attack in experiment.cfg.attacks if attack.target == "image"}
+    shown = {attack.name(): guesses[attack.name()] for attack in experiment.cfg.attacks if attack.target != "label"}
+    shown |= {"answers": judged.answers["image"], "originals": x}
     found = {"who": torch.from_numpy(np.unique(line.who[0]))}
-    for name, seen in (shown | {"answers": judged.answers["image"], "originals": x}).items():
-        alike = line.apart(cosines(seen.embedding[line.probes], gallery))
-        found[f"{name}/people"] = torch.from_numpy(between_people(alike, *line.who))
-        if name != "originals":
+    if alike is not None:
+        found["Z/people"] = torch.from_numpy(between_people(alike, *line.who))
+    for name, seen in shown.items():
+        scores = line.apart(cosines(seen.embedding[line.probes], gallery))
+        found[f"{name}/people"] = torch.from_numpy(between_people(scores, *line.who))
+        if name != "originals" and seen.middle is not None:
             near = metrics.cosine(seen.middle, x.middle).numpy()[line.probes]
             found[f"{name}/nearest"] = torch.from_numpy(_largest(near, line.who[0]))
     return found

@@ -44,9 +44,10 @@ READING = {
     "Line-up": "C is shown a picture and a gallery of one photograph a person; is the right one first?",
     "The answers alone": "what an attacker makes of the labels that the features are meant for, without the features. What is above "
     "it is what the features say beyond their purpose.",
-    "Worst case": "a person counts as found if any of the chosen attackers finds them by any of their pictures. The threshold of each "
-    "attacker is what 1 % of the pairs of strangers pass; how often a stranger passes for the person by the same rule, over the same "
-    "attackers, stands beside it. Attackers are chosen by faces that do not count here.",
+    "Worst case": "a person counts as found if any of the chosen attackers finds them by any of their photographs: by a picture, by an "
+    "embedding (features), or by Z itself, the features compared with other features, without any attacker. The threshold of each is "
+    "what 1 % of the pairs of strangers pass; how often a stranger passes for the person by the same rule, over the same attackers, "
+    "stands beside it. Attackers are chosen by faces that do not count here.",
     "Intervals": "95 %, over people or images of T, of one audit with one seed. Another encoder, other faces or better attackers are "
     "not in them.",
 }  # fmt: skip

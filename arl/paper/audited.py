@@ -14,6 +14,7 @@ from arl.paper.style import COLOURS, INK, WIDTH, themed
 
 MARKS = "osD^vP"
 LAST = {
+    "Z itself": ("attackers", "Z"),
     "the answers alone": ("beside", "answers"),
     "any of the chosen": (UNION,),
 }  # lines below the attackers, and where they lie
