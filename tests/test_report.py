@@ -100,7 +100,10 @@ def test_a_machine_finds_all_ten_answers_of_the_page_in_the_store(of_row, shared
     run = of_row.run.id
     assert {each["data-run"] for each in answers} == {run}
     values = {each["data-question"]: each["data-value"] for each in answers}
-    assert [name for name in NAMES if not values[name]] == ["pairs", "saturated", "controls"], "not measured here"
+    assert [name for name in NAMES if not values[name] and name != "controls"] == ["pairs", "saturated"], (
+        "not measured here"
+    )
+    assert bool(values["controls"]) == ("controls" in of_row.result)
     found = json.loads(beside.read_text())
     assert found == json.loads(json.dumps(audit_json(of_row))) and [each["name"] for each in found["answers"]] == NAMES
     for each, said in zip(answers, found["answers"], strict=True):
@@ -149,15 +152,41 @@ def test_of_a_file_what_was_not_measured_is_said(of_file, shared_store):
 @pytest.mark.parametrize(
     ("controls", "found", "silence"),
     [
+        (None, "as a control: not run", "proves nothing"),
         ({"found": ["a", "b"], "missed": [], "false_alarms": []}, "found: a, b; missed: none", "says something"),
         ({"planted": 6, "missed": ["b"], "false_alarms": []}, "leaks: 6; missed: b;", "proves nothing"),
         ({"found": ["a"], "missed": [], "false_alarms": ["c"]}, "safe encoders: c.", "proves nothing"),
     ],
 )
 def test_controls_decide_what_silence_is_worth(of_file, controls, found, silence):
-    other = Audit(SimpleNamespace(id="audit-1"), of_file.config, of_file.result | {"controls": controls})
-    said = {each.name: each.text for each in ten(other)}["controls"]
+    said = answers_of(of_file, controls=controls)["controls"]
     assert found in said and silence in said
+
+
+def answers_of(found, **changed):
+    """The ten sentences of another result than the store has: without what is None in `changed`."""
+    result = {name: value for name, value in (found.result | changed).items() if value is not None}
+    return {each.name: each.text for each in ten(Audit(SimpleNamespace(id="audit-1"), found.config, result))}
+
+
+def test_what_was_tried_or_is_not_kept_is_said_as_it_is(of_row):
+    leaked = {"leaked": {"face_similarity": {"value": 0.25, "low": 0.2, "high": 0.3}}}
+    said = answers_of(
+        of_row, attacks=of_row.result["attacks"] | leaked, config=of_row.result["config"] | {"pairs": 1000}
+    )
+    assert (
+        "With 1,000 leaked pairs the pictures have a face similarity of 0.250 (95 %: 0.200 to 0.300)" in said["pairs"]
+    )
+    older = answers_of(of_row, worst=None, effort=None, not_tried=None)  # an audit of an earlier arl
+    assert older["worst"] == "For whom it is worst is not measured." and "not measured" in older["effort"]
+    assert "not measured" in older["not_tried"]
+    few = {"value": None, "low": None, "high": None, "why": "too few people"}
+    identity = {"C": {name: each | {"rank1": few} for name, each in of_row.result["identity"]["C"].items()}}
+    assert "not known (too few people)" in answers_of(of_row, identity=identity)["identity"]
+    sure = {"found": {"value": 0.4, "low": 0.3, "high": 0.5, "chance": 0.02}}
+    worst = of_row.result["worst"] | {"any": of_row.result["worst"]["any"] | sure}
+    assert "40.0% (95 %: 30.0% to 50.0%) of " in answers_of(of_row, worst=worst)["worst"]
+    assert "found again by a threshold" in answers_of(of_row, worst=worst)["worst"]
 
 
 def test_a_figure_with_a_strange_name_is_found_by_its_pointer():
