@@ -351,6 +351,7 @@ def test_a_stored_row_is_audited_on_its_own_faces(shared_store):
     assert [run.id for run in stored() if run.spec["kind"] == "audit"] == [found.run.id]
     assert worst_again(found.run) == found.result["worst"], "from what is kept, without a face or a network"
     assert worst_again(found.run, ["mean", "ridge"])["chosen"] == ["mean", "ridge"]
+    assert found.result["worst"]["chosen"][-1] == "Z" and {"Z", "features"} <= set(found.result["worst"]["attackers"])
     with pytest.raises(UserError, match="lambda1: found with a stored run"):
         audit(row.id, {"lambda1": 1})
 

@@ -92,7 +92,10 @@ def test_too_few_strangers_decide_nothing_and_people_with_one_photograph_are_lef
     rng = np.random.default_rng(5)
     small = {"a": strangers(rng, 20)}
     found = worst.worst_case(small, {"a": rng.random(20)}, ["a"], resamples=10)["any"]
-    assert found["found"]["value"] is None and "3 decide, 30 are needed" in found["found"]["why"]
+    assert (
+        found["found"]["value"] is found["found"]["chance"] is None
+        and "3 decide, 30 are needed" in found["found"]["why"]
+    )
     assert found["first"]["value"] is not None
     scores = knowing(rng, range(40))
     scores[range(30), range(30)] = np.nan
@@ -107,6 +110,23 @@ def test_attackers_are_chosen_by_what_they_have_above_a_constant_on_held_out_fac
     assert worst.choose_attackers({n: held[n] for n in ("a", "b")}) == ["b", "a", "Z"], "no floor was tried"
     held |= {"m": {"embedding_similarity": 0.6, "constant": 0.5}, "n": {"embedding_similarity": 0.4, "constant": 0.5}}
     assert worst.choose_attackers(held) == ["c", "b", "m", "Z"]
+
+
+def test_more_people_than_by_the_answers_is_person_by_person_and_beyond_chance():
+    rng = np.random.default_rng(7)
+    scores = {"a": knowing(rng, range(30)), "b": knowing(rng, range(20, 40)), "answers": knowing(rng, range(15))}
+    found = worst.worst_case(scores, dict.fromkeys(scores, near(rng)), ["a", "b"], resamples=400)
+    for measure in ("found", "first"):
+        union, answers = found["any"][measure], found["beside"]["answers"][measure]
+        more = (union["value"] - union["chance"]) - (answers["value"] - answers["chance"])
+        assert union["value"] - answers["value"] == 25 / G and union["chance"] > answers["chance"]
+        assert found["excess"][measure]["value"] == pytest.approx(more)
+        width = found["excess"][measure]["high"] - found["excess"][measure]["low"]
+        paired, apart = np.sqrt(25 / G * 55 / G / G), np.sqrt((40 * 40 + 15 * 65) / G**3)
+        assert width == pytest.approx(2 * 1.96 * paired, rel=0.15) and width < 2 * 1.96 * apart, "of the same people"
+    nobody = dict.fromkeys("ab", scores["answers"]) | {"answers": scores["answers"]}
+    same = worst.worst_case(nobody, dict.fromkeys(nobody, near(rng)), ["a", "b"], resamples=20)["excess"]
+    assert same["found"]["value"] == same["found"]["low"] == same["first"]["high"] == 0, "the same attacker again"
 
 
 def test_who_makes_no_pictures_finds_people_and_comes_near_to_nobody():

@@ -161,12 +161,14 @@ def _worst(cited: Cited, best: str) -> Said:
         return question, "For whom it is worst is {0}.", (cited.share(*union, measure),)
     first = "come first in the line-up"
     rule = f"are found again by a threshold that {PASSING:.0%} of strangers pass" if measure == "found" else first
-    rule += ", in a picture by any of these attackers: {4}"
+    rule += ", by any of these: {4}"
     numbers = [cited.share(*union, measure), cited.number("worst", "people", form="{}")]
     numbers += [cited.share(*union, measure, "chance"), cited.share("worst", "beside", "answers", measure)]
     numbers += [cited.number("worst", "chosen"), *(cited.number(*union, name) for name in SHARES)]
-    said = f"{{0}} of {{1}} people {rule}; by chance it would be {{2}}, and by the answers alone it is {{3}}. "
-    said += "The most exposed 1 % of them, one at least, have a face similarity of {5} or more, 5 % have {6}, half have {7}."
+    numbers.append(cited.number("worst", "excess", measure, form="{:+.1%}"))
+    said = f"{{0}} of {{1}} people {rule}; by chance it would be {{2}}, and by the answers alone it is {{3}}, so beyond these and "
+    said += "beyond chance it is {8}. In pictures, the most exposed 1 % of them, one at least, have a face similarity of {5} or more, "
+    said += "5 % have {6}, half have {7}."
     return question, said, tuple(numbers)
 
 

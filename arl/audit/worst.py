@@ -79,27 +79,36 @@ def worst_case(
     """From `between_people` of each attacker, (G, G), and of those that make pictures the largest face similarity of each person's, (G,).
 
     `attackers`: of each, and `UNION`: of any that was `chosen`; `beside`: of what is no attacker. Each has `found` and `first`, shares of
-    the people with `chance`, and of pictures the face similarity that so many people reach, by `SHARES`, and its `mean`. `by`: to how
-    many people the pictures of each came nearest. `people`: all; `left_out`: those without another photograph, who are in no share.
+    the people with `chance`, and of pictures the face similarity that so many people reach, by `SHARES`, and its `mean`. `excess`: how
+    many more people any of `chosen` finds than the answers do, each beyond its own chance. `by`: to how many people the pictures of each
+    came nearest. `people`: all; `left_out`: those without another photograph, who are in no share.
     """
     resampling = {"seed": seed, "resamples": resamples}
     passed = {name: _passed(each) for name, each in scores.items()}
     own = ~np.isnan(np.diag(next(iter(scores.values()))))
-    each = {
-        name: _shares({name: passed[name]}, scores, own, resampling) | _nearness(similar.get(name), resampling)
-        for name in scores
-    }
+
+    def hits(names: Sequence[str]) -> dict[str, Hits]:
+        return {
+            "found": _found([passed[n] for n in names], scores[names[0]], own),
+            "first": _first([scores[n] for n in names], own),
+        }
+
+    def shares(names: Sequence[str]) -> dict[str, Interval]:
+        return {measure: _share(each, resampling) for measure, each in hits(names).items()}
+
+    each = {name: shares([name]) | _nearness(similar.get(name), resampling) for name in scores}
     drawing = [name for name in chosen if name in similar]
     nearest = np.stack([similar[name] for name in drawing])
-    union = _shares({name: passed[name] for name in chosen}, scores, own, resampling)
     winners = np.bincount(nearest.argmax(0), minlength=len(drawing))
+    any_hit, floor = hits(chosen), hits(["answers"]) if "answers" in scores else {}
     return {
         "chosen": list(chosen),
         "people": len(own),
         "left_out": int((~own).sum()),
         "attackers": {name: found for name, found in each.items() if name not in NO_ATTACKERS},
         "beside": {name: found for name, found in each.items() if name in NO_ATTACKERS},
-        UNION: union | _nearness(nearest.max(0), resampling),
+        UNION: shares(chosen) | _nearness(nearest.max(0), resampling),
+        "excess": {measure: _more(any_hit[measure], below, resampling) for measure, below in floor.items()},
         "by": dict(zip(drawing, winners.tolist(), strict=True)),
     }
 
@@ -114,45 +123,47 @@ def _passed(scores: np.ndarray) -> np.ndarray | str:
     return scores > np.partition(strangers, -count - 1)[-count - 1]  # so that `count` pass, where none are equal
 
 
-def _shares(
-    passed: Mapping[str, np.ndarray | str],
-    scores: Mapping[str, np.ndarray],
-    own: np.ndarray,
-    resampling: dict[str, int],
-) -> dict[str, Interval]:
-    """`found` and `first`, by any attacker of `passed`, among the people who can be: `own` (G,)."""
-    return {
-        "found": _found(passed, scores, own, resampling),
-        "first": _first([scores[n] for n in passed], own, resampling),
-    }
+Hits = (
+    tuple[np.ndarray, float] | str
+)  # of the people who can be found whether they are, and chance; or why that is not known
 
 
-def _found(
-    passed: Mapping[str, np.ndarray | str],
-    scores: Mapping[str, np.ndarray],
-    own: np.ndarray,
-    resampling: dict[str, int],
-) -> Interval:
-    if refused := [why for why in passed.values() if isinstance(why, str)]:
-        return _unknown(refused[0])
+def _found(passed: Sequence[np.ndarray | str], scores: np.ndarray, own: np.ndarray) -> Hits:
+    """By any of `passed`, (G, G); `own`, (G,): who has another photograph."""
+    if refused := [why for why in passed if isinstance(why, str)]:
+        return refused[0]
     if not own.any():
-        return _unknown("needs people with two photographs")
-    by_any = np.any(list(passed.values()), axis=0)
-    compared = ~np.isnan(next(iter(scores.values()))) & ~np.eye(len(own), dtype=bool)
-    found = metrics.interval(np.diag(by_any)[own], **resampling)
-    return found | {"chance": float(by_any[compared].mean())}
+        return "needs people with two photographs"
+    by_any = np.any(passed, axis=0)
+    strangers = ~np.isnan(scores) & ~np.eye(len(own), dtype=bool)
+    return np.diag(by_any)[own], float(by_any[strangers].mean())
 
 
-def _first(scores: Sequence[np.ndarray], own: np.ndarray, resampling: dict[str, int]) -> Interval:
+def _first(scores: Sequence[np.ndarray], own: np.ndarray) -> Hits:
+    """By any of `scores`, (G, G)."""
     if not own.any() or len(own) < 2:
-        return _unknown("needs two people, with two photographs each")
+        return "needs two people, with two photographs each"
     hits, heads = [], []
     for each in scores:
         others = np.where(np.eye(len(own), dtype=bool) | np.isnan(each), -np.inf, each)
         hits.append(np.diag(each) > others.max(1))
         heads.append(np.where(np.isnan(each), -np.inf, each).argmax(1))
     different = [len(set(column)) for column in np.stack(heads).T[own]]  # guesses at a person: as many chances
-    return metrics.interval(np.any(hits, axis=0)[own], **resampling) | {"chance": float(np.mean(different) / len(own))}
+    return np.any(hits, axis=0)[own], float(np.mean(different) / len(own))
+
+
+def _share(hits: Hits, resampling: dict[str, int]) -> Interval:
+    if isinstance(hits, str):
+        return _unknown(hits) | {"chance": None}
+    return metrics.interval(hits[0], **resampling) | {"chance": hits[1]}
+
+
+def _more(hits: Hits, floor: Hits, resampling: dict[str, int]) -> Interval:
+    """How many more people are hit than by `floor`, person by person, less what chance does for the one and not for the other."""
+    if refused := [why for why in (hits, floor) if isinstance(why, str)]:
+        return _unknown(refused[0])
+    (found, chance), (below, its_chance) = hits, floor
+    return metrics.interval(found.astype(float) - below - (chance - its_chance), **resampling)
 
 
 def _nearness(similar: np.ndarray | None, resampling: dict[str, int]) -> dict[str, Interval]:
@@ -170,7 +181,7 @@ def _nearness(similar: np.ndarray | None, resampling: dict[str, int]) -> dict[st
 
 
 def _unknown(why: str) -> Interval:
-    return {"value": None, "low": None, "high": None, "chance": None, "why": why}
+    return {"value": None, "low": None, "high": None, "why": why}
 
 
 # -- an audit's arrays ------------------------------------------------------------------------------------------------
