@@ -25,6 +25,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "switched": (0, 2**31 - 1),
     "seed": (0, 2**62 - 1),
     "least_mcc": (-1, 1),
+    "fitted": (1, 1_000_000_000),
+    "tolerance": (0, 1),
 }
 TYPES = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
 # Values of path-like fields that name something built in, whatever lies in the current folder.

@@ -8,6 +8,7 @@ from torch import nn
 
 import arl
 from arl import attacks, evaluate, faces, listing, metrics, paper, plateau
+from arl.attacks import kernelridge
 from arl.attacks.attention import Attention, PatchDecoder
 from arl.attacks.boosted import Boosted
 from arl.attacks.decoder import Decoder
@@ -104,6 +105,24 @@ def test_kernel_ridge_reads_what_a_linear_reader_cannot():
     known = channel(x, torch.sin(25 * (x.flatten(1)[:, :2] - 0.5) @ w))
     linear, smooth = (known.error(guess(fit(attack, known)[0], known)) for attack in (Ridge(), KernelRidge()))
     assert smooth < 0.5 * linear < 0.5 * known.variance
+
+
+def test_kernel_ridge_is_the_same_however_many_images_it_works_on_at_once(monkeypatch):
+    x = gaussian(500, falling())
+    known = channel(x, torch.tanh(3 * x.flatten(1)[:, :12]))
+    whole, state = fit(KernelRidge(centres=50), known)
+    monkeypatch.setattr(kernelridge, "ROWS", 90)
+    parts, _ = fit(KernelRidge(centres=50), known)
+    assert state["images"] == 50 and len(whole.centres) == 50
+    assert torch.allclose(guess(whole, known), guess(parts, known), atol=1e-6)
+
+
+def test_more_centres_are_another_attack_and_2_000_the_one_that_is_stored():
+    assert KernelRidge().spec() == KernelRidge(centres=2000).spec() == {"attack": "kernelridge", "version": 1}
+    assert KernelRidge(centres=300).spec() == {"attack": "kernelridge", "version": 1, "centres": 300}
+    assert KernelRidge().describe() == "kernelridge" and KernelRidge(centres=300).describe() == "kernelridge m=300"
+    with pytest.raises(ConfigError, match="centres: found 0, accepted: greater than or equal to 1"):
+        RunConfig(attacks="kernelridge", centres=0)
 
 
 def test_a_row_with_another_attack_keeps_the_papers_figures_and_adds_its_own(shared_store):

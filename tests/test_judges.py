@@ -397,6 +397,40 @@ def test_onnx_metadata_says_which_window_of_the_face_the_file_takes(tmp_path):
     assert torch.allclose(whole.embed(x)[0], torch.tensor(0.25), atol=0.01)
 
 
+def test_a_file_that_says_where_it_wants_the_eyes_has_a_window_for_each_source(tmp_path):
+    need("onnxruntime")
+    path = onnx_file(tmp_path / "arcface.onnx", eyes="0.342,0.462,0.657,0.46", mean="0", std="1")
+    told = {
+        source: recogniser(RunConfig(data=source, data_root=".", recogniser=str(path)), CPU) for source in eyes.EYES_OF
+    }
+    for source, c in told.items():
+        where = eyes.EYES_OF[source]
+        assert (where.x_left - c.window.left) / c.window.side == pytest.approx(0.342, abs=0.002)
+        assert (where.y_right - c.window.top) / c.window.side == pytest.approx(0.460, abs=0.01)
+        assert c.spec["window"] == list(c.window) and c.spec["sha256"] == told["orl"].spec["sha256"]
+    assert len({c.window for c in told.values()}) == 3
+    plain = onnx_file(tmp_path / "plain.onnx")
+    assert "window" not in judge_spec(RunConfig(recogniser=str(plain))), "a file that says nothing keeps its runs"
+
+
+def test_of_a_folder_a_files_window_is_found_by_the_eyes(shared_store, tmp_path):
+    need("onnxruntime"), need("dlib"), need("face_recognition_models")
+    drawn = open_rendered(6, 4, 96, 5, progress=False)
+    path = onnx_file(tmp_path / "c.onnx", eyes=",".join(map(str, eyes.CHIP_OF_DLIB)))
+    cfg = photographs(tmp_path / "drawn", drawn.images[:12], drawn.identities[:12]).replace(recogniser=str(path))
+    assert recogniser(cfg, CPU).window == pytest.approx((0.244, 0.284, 0.511), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"eyes": "0.3,0.4,0.7"}, {"eyes": "38,51,73,51"}, {"eyes": "0.6,0.4,0.3,0.4"},
+                 {"eyes": "0.3,0.4,0.7,0.4", "window": "0,0,1"}, {"eyes": "here"}],
+)  # fmt: skip
+def test_eyes_that_are_none_are_one_line(tmp_path, metadata):
+    need("onnxruntime")
+    with pytest.raises(ConfigError, match=r"c\.onnx has eyes '.*accepted: without a window, 'x_left"):
+        OnnxRecogniser(onnx_file(tmp_path / "c.onnx", **metadata))
+
+
 def test_onnx_in_capitals_is_a_file_like_any_other(tmp_path):
     need("onnxruntime")
     c = recogniser(TINY.replace(recogniser=str(onnx_file(tmp_path / "FACE.ONNX"))), CPU)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, its usual name
 
 from arl.config import RunConfig
-from arl.data import FaceData, some_pictures
+from arl.data import FaceData, some_pictures, unopened
 from arl.judges.base import Window
 from arl.messages import ConfigError, UserError, say
 from arl.store import Run, obtain, run_id, runs_root
@@ -28,6 +28,12 @@ class EyePair(NamedTuple):
 
 
 CHIP_OF_DLIB = EyePair(0.325, 0.31, 0.675, 0.31)
+# The median of what `eyes_on` finds on 200 images of each source (on 180, 196 and 195 of them).
+EYES_OF = {
+    "celeba": EyePair(0.389, 0.522, 0.609, 0.523),
+    "orl": EyePair(0.318, 0.426, 0.686, 0.434),
+    "rendered": EyePair(0.404, 0.438, 0.592, 0.440),
+}
 
 
 def window_onto(eyes: EyePair, chip: EyePair) -> Window:
@@ -37,6 +43,13 @@ def window_onto(eyes: EyePair, chip: EyePair) -> Window:
     left = x - across * (chip.x_left + chip.x_right) / 2
     top = y - across * (chip.y_left + chip.y_right) / 2
     return Window(*(round(float(part), 3) for part in (left, top, across)))
+
+
+def window_by_eyes(cfg: RunConfig, data: FaceData | None, chip: EyePair) -> Window | None:
+    """The window through which the eyes of `cfg`'s faces come to lie where `chip` has them; of a folder as `window_of_folder`."""
+    if cfg.data in EYES_OF:
+        return window_onto(EYES_OF[cfg.data], chip)
+    return window_of_folder(cfg, data or unopened(cfg), chip)
 
 
 def window_of_folder(cfg: RunConfig, data: FaceData, chip: EyePair) -> Window | None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from arl.judges.base import WHOLE, Window, look
+from arl.judges.eyes import EyePair
 from arl.messages import ConfigError, first_line
 from arl.store import file_sha256
 
@@ -21,8 +22,9 @@ class OnnxRecogniser:
     Input: one float tensor, NCHW or NHWC with 3 channels, of the graph's own size (112 where it is open). It gets RGB as (x − mean) / std
     of x in [0, 1], both 0.5, so [−1, 1], unless the file's metadata holds other numbers as `mean` and `std`; and of the image the square
     that the metadata's `window` says, "left,top,side" in parts of the image's side, by default all of it (a
-    `window` in other words is somebody else's note). First output: the embedding;
-    second output, where there is one of more than one number a face: the middle layer.
+    `window` in other words is somebody else's note). In place of a window the metadata may say where the network wants the `eyes` in
+    its input, "x_left,y_left,x_right,y_right" in parts of its sides: each source of faces then has its own window (`look_through`).
+    First output: the embedding; second output, where there is one of more than one number a face: the middle layer.
     """
 
     slow = False
@@ -34,7 +36,7 @@ class OnnxRecogniser:
         self.mean, self.std = _number(path, meta, "mean"), _number(path, meta, "std")
         if self.std == 0:
             raise ConfigError(f"recogniser: {path} has std '0' in its metadata, accepted: a number other than 0")
-        self.window = _window(path, meta)
+        self.window, self.eyes = _window(path, meta), _eyes(path, meta)
         self._read_input()
         try:  # a graph may still refuse its batch or its size: now, not after hours of training
             found = self.outputs(torch.zeros(2, 3, 32, 32))
@@ -66,6 +68,11 @@ class OnnxRecogniser:
         sides = shape[1:3] if self.channels_last else shape[2:]
         self.size = tuple(side if isinstance(side, int) else 112 for side in sides)
         self.one_by_one = shape[0] == 1
+
+    def look_through(self, window: Window) -> None:
+        """Of each image look at `window`, which becomes part of the `spec`: it depends on the faces, not on the file alone."""
+        self.window = window
+        self.spec["window"] = list(window)
 
     def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         found = self.outputs(x)
@@ -126,6 +133,23 @@ def _window(path: Path, meta: dict[str, str]) -> Window:
             "accepted: 'left,top,side' in parts of the image's side, such as 0.17,0.32,0.65"
         )
     return window
+
+
+def _eyes(path: Path, meta: dict[str, str]) -> EyePair | None:
+    """Where the file wants the eyes; None where it does not say."""
+    if "eyes" not in meta:
+        return None
+    try:
+        eyes = EyePair(*map(float, meta["eyes"].split(",")))
+    except (TypeError, ValueError):
+        eyes = EyePair(0, 0, 0, 0)
+    if "window" in meta or not all(0 < part < 1 for part in eyes) or eyes.x_right - eyes.x_left < 0.05:
+        also = f" and window {meta['window']!r}" if "window" in meta else ""
+        raise ConfigError(
+            f"recogniser: {path} has eyes {meta['eyes']!r}{also} in its metadata, accepted: without a window, "
+            "'x_left,y_left,x_right,y_right' in parts of the input's sides, such as 0.34,0.46,0.66,0.46"
+        )
+    return eyes
 
 
 def _middle(found: list[Tensor], types: list[str]) -> tuple[int, str]:
