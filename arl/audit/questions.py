@@ -11,7 +11,7 @@ from arl.audit.suite import Audit
 from arl.audit.worst import PASSING, SHARES, UNION
 
 
-class Number(NamedTuple):
+class CitedNumber(NamedTuple):
     """A figure in a sentence, the run that has it, and its place in the run's result; `value` is None where nothing was measured."""
 
     run: str
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
     name: str
     question: str
     sentence: str
-    numbers: tuple[Number, ...]
+    numbers: tuple[CitedNumber, ...]
 
     @property
     def text(self) -> str:
@@ -58,18 +58,18 @@ class Cited:
             found = found.get(part) if isinstance(found, dict) else None
         return found
 
-    def number(self, *path: str, form: str = "{:.3f}", absent: str = "not measured") -> Number:
+    def number(self, *path: str, form: str = "{:.3f}", absent: str = "not measured") -> CitedNumber:
         """The figure at `path`, with its interval where it has one, in words by `form`, which is given what is there, or `absent`."""
         found, low, high, why = self.at(*path), None, None, ""
         if isinstance(found, dict):
             low, high, why = found.get("low"), found.get("high"), found.get("why", "")
             found = found.get("value")
         key = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-        return Number(
+        return CitedNumber(
             self.run, key, found, low, high, _words(found, low, high, f"not known ({why})" if why else absent, form)
         )
 
-    def share(self, *path: str) -> Number:
+    def share(self, *path: str) -> CitedNumber:
         """`number` of a share, in per cent."""
         return self.number(*path, form="{:.1%}")
 
@@ -106,7 +106,7 @@ def ten_text(audit: Audit) -> str:
     return "\n".join([*found, f"Every figure: result.json of {audit.run.id}."])
 
 
-Said = tuple[str, str, tuple[Number, ...]]
+Said = tuple[str, str, tuple[CitedNumber, ...]]
 
 
 def _picture(cited: Cited, best: str) -> Said:
@@ -239,7 +239,7 @@ def _not_tried(cited: Cited, best: str) -> Said:
     return question, "{0}. Whoever does that may get more.", (cited.number("not_tried"),)
 
 
-def table_of(audit: Audit) -> tuple[list[str], list[list[Number]]]:
+def table_of(audit: Audit) -> tuple[list[str], list[list[CitedNumber]]]:
     """A line an attacker, from weak to strong, then the worst case: heads, and cells of which the first is a name."""
     cited, names = Cited(audit.run.id, audit.result), [name for name in audit.result["runs"] if name != "encoder"]
     heads = [
@@ -252,8 +252,8 @@ def table_of(audit: Audit) -> tuple[list[str], list[list[Number]]]:
         "seconds",
     ]
 
-    def line(name: str, picture: tuple[str, ...], who: tuple[str, ...], worst: tuple[str, ...]) -> list[Number]:
-        head = Number(cited.run, "", name, None, None, name)
+    def line(name: str, picture: tuple[str, ...], who: tuple[str, ...], worst: tuple[str, ...]) -> list[CitedNumber]:
+        head = CitedNumber(cited.run, "", name, None, None, name)
         cells = [
             cited.number(*picture),
             cited.share(*who),

@@ -35,8 +35,6 @@ SHARES = {"worst_1": 0.01, "worst_5": 0.05, "median": 0.5}  # of the people reac
 UNION = "any"
 NO_ATTACKERS = ("answers", "originals")  # what is measured by the same rule and is no attacker: a floor and a ceiling
 
-Found = dict[str, Any]
-
 
 def choose_attackers(held_out: Mapping[str, Mapping[str, float]], floor: str = "mean") -> list[str]:
     """Those that tell more of held-out faces of X2 than a constant does, and Z itself, which learned nothing that could mislead it.
@@ -75,7 +73,7 @@ def worst_case(
     *,
     seed: int = 0,
     resamples: int = 1000,
-) -> Found:
+) -> dict[str, Any]:
     """From `between_people` of each attacker, (G, G), and of those that make pictures the largest face similarity of each person's, (G,).
 
     `attackers`: of each, and `UNION`: of any that was `chosen`; `beside`: of what is no attacker. Each has `found` and `first`, shares of
@@ -217,7 +215,7 @@ def _largest(values: np.ndarray, who: np.ndarray) -> np.ndarray:
     return np.maximum.reduceat(values[order], starts)
 
 
-def of_arrays(arrays: Mapping[str, Tensor], chosen: Sequence[str], **resampling: int) -> Found:
+def of_arrays(arrays: Mapping[str, Tensor], chosen: Sequence[str], **resampling: int) -> dict[str, Any]:
     """`worst_case` of `arrays_of`."""
     parts = {
         kind: {n.rpartition("/")[0]: t.numpy() for n, t in arrays.items() if n.endswith(kind)}
@@ -226,7 +224,7 @@ def of_arrays(arrays: Mapping[str, Tensor], chosen: Sequence[str], **resampling:
     return worst_case(parts["/people"], parts["/nearest"], chosen, **resampling)
 
 
-def worst_again(audit: Run, chosen: Sequence[str] = ()) -> Found:
+def worst_again(audit: Run, chosen: Sequence[str] = ()) -> dict[str, Any]:
     """The worst case of a stored audit, from its arrays alone, over `chosen` attackers; over those of the audit, if none are named."""
     result = audit.result
     kept = {name.removeprefix("worst/"): each for name, each in audit.load()[0].items() if name.startswith("worst/")}

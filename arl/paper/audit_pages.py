@@ -18,7 +18,7 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 from arl.audit import Audit, audit_json
-from arl.audit.questions import Answer, Number, json_of, table_of, ten
+from arl.audit.questions import Answer, CitedNumber, json_of, table_of, ten
 from arl.audit.report import report_path
 from arl.paper.audited import attackers_figure
 from arl.paper.style import INK, theme
@@ -118,13 +118,13 @@ def _section(place: int, answer: Answer) -> str:
     )
 
 
-def _data(number: Number) -> str:
+def _data(number: CitedNumber) -> str:
     """The attributes by which a machine finds a figure in the store."""
     kept = {"run": number.run, "key": number.key} | {n: json_of(getattr(number, n)) for n in ("value", "low", "high")}
     return " ".join(f'data-{name}="{escape(value)}"' for name, value in kept.items())
 
 
-def _span(number: Number, text: str = "") -> str:
+def _span(number: CitedNumber, text: str = "") -> str:
     return f'<span class="n" {_data(number)}>{escape(text or number.text)}</span>'
 
 
@@ -136,7 +136,7 @@ def _table(audit: Audit) -> str:
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
-def _cell(number: Number) -> str:
+def _cell(number: CitedNumber) -> str:
     return number.text.replace(" (95 %: ", " (") if number.value is not None else "–"
 
 
