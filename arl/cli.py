@@ -234,25 +234,38 @@ def _figure_folders() -> list[Path]:
 @click.option("--size", default="", metavar="PIXELS", help="Side of the encoder's images, or height,width.")
 @click.option("--mean", default="", metavar="NUMBER", help="Subtracted from RGB in [0, 1]; one number or three.")
 @click.option("--std", default="", metavar="NUMBER", help="What is divided by then; one number or three.")
-@click.option("--json", "report", metavar="FILE", help="Write all figures there, for a machine.")
+@click.option("--json", "as_json", metavar="FILE", help="Write all figures there, for a machine.")
+@click.option(
+    "--report", "reports", multiple=True, metavar="FILE", help="Ten answers for people: .html or .pdf; repeatable."
+)
 @click.argument("target", metavar="TARGET")
-def audit_command(preset: str, settings: tuple[str, ...], report: str | None, target: str, **options: str) -> None:
+def audit_command(
+    preset: str, settings: tuple[str, ...], as_json: str | None, reports: tuple[str, ...], target: str, **options: str
+) -> None:
     """Attack an encoder with the fixed suite of attackers, and say what its features give away.
 
     TARGET is the id of a stored row or encoder, or a file: TorchScript, torch.export (.pt2) or ONNX. Killed, the same command goes on.
     """
-    given, to = split_settings(settings), report and Path(anchored_path("--json", report))
+    given, to = split_settings(settings), as_json and Path(anchored_path("--json", as_json))
     from arl import gate
     from arl.audit import audit, audit_json, audit_text
-    from arl.store import write_json
+    from arl.audit.report import report_path
+    from arl.store import make_folder, write_json
 
-    if to:
-        gate.writable(to.parent, "--json")
+    pages = [report_path(anchored_path("--report", each)) for each in reports]
+    for path, option in [(to, "--json")] * bool(to) + [(each, "--report") for each in pages]:
+        gate.writable(path.parent, option)
     _settle()
     found = audit(target, given, preset=preset, **options)
     click.echo(audit_text(found))
     if to:
+        make_folder(to.parent)
         write_json(to, audit_json(found))
+    if pages:
+        from arl.paper import write_report
+
+        for each in pages:
+            write_report(found, each)
 
 
 @cli.command("notebooks")

@@ -34,6 +34,7 @@ BUILT_IN = {
     "perceptual": ("random", "imagenet", "efficientnet", "none"),
     "recogniser": ("rendered", "dlib"),
     "extra_source": (*DOMAINS, "reserved"),
+    "target": (),  # but an id of a run
 }
 PLAYERS = ("defence", "attacks")
 PATHS = ("data_root", "photographs", *BUILT_IN)
@@ -353,6 +354,12 @@ def _photographs(name: str, text: str) -> str:
     return text
 
 
+def _target(name: str, text: str) -> str:
+    if text and _is_path(name, text) and not Path(anchored_path(name, text)).is_file():
+        raise ConfigError(f"{name}: found no file {text!r}, accepted: a file, or a run's id from `arl runs`")
+    return text
+
+
 def _preset(name: str, text: str) -> str:
     if not text.isidentifier():  # it is the name of a folder of figures
         raise ConfigError(f"{name}: found {text!r}, accepted: the name of a preset, such as quick")
@@ -366,6 +373,7 @@ TEXTS = {
     "layers": _layers,
     "choose": _choose,
     "photographs": _photographs,
+    "target": _target,
     "ours": _preset,
     "drawn": _preset,
 }

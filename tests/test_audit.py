@@ -21,6 +21,7 @@ from arl.attacks import Attack
 from arl.audit import Foreign, audit, audit_json, audit_text, load_target
 from arl.audit.shapes import as_features, shape_of
 from arl.audit.suite import ATTACKERS, budget, experiment_of, of_experiment
+from arl.audit.worst import worst_again
 from arl.config import RunConfig
 from arl.data import open_data
 from arl.messages import UserError
@@ -350,6 +351,9 @@ def test_a_stored_row_is_audited_on_its_own_faces(shared_store):
     assert audit(row.runs["encoder"].id).run.id == found.run.id
     assert audit_json(found)["verdicts"][0] in audit_text(found)
     assert [run.id for run in stored() if run.spec["kind"] == "audit"] == [found.run.id]
+    assert worst_again(found.run) == found.result["worst"], "from what is kept, without a face or a network"
+    assert worst_again(found.run, ["mean", "ridge"])["chosen"] == ["mean", "ridge"]
+    assert found.result["worst"]["chosen"][-1] == "Z" and {"Z", "features"} <= set(found.result["worst"]["attackers"])
     with pytest.raises(UserError, match="lambda1: found with a stored run"):
         audit(row.id, {"lambda1": 1})
 

@@ -1,8 +1,11 @@
 """An audit in words and as JSON: a line an attacker, floors, who is recognised, and a sentence a verdict."""
 
+from pathlib import Path
 from typing import Any
 
+from arl.audit.questions import ten
 from arl.audit.suite import Audit
+from arl.messages import ConfigError
 from arl.metrics import Interval
 
 PICTURE = (
@@ -12,6 +15,13 @@ PICTURE = (
     ("label_mcc", "label MCC", 3),
 )
 WHO = (("rank1", "rank-1", 3), ("eer", "EER", 3))
+
+
+def report_path(text: str) -> Path:
+    """Where a report for people goes. Raises `ConfigError` for a name that says neither kind."""
+    if Path(text).suffix not in (".html", ".pdf"):
+        raise ConfigError(f"--report: found {text!r}, accepted: a name that ends in .html or .pdf")
+    return Path(text)
 
 
 def audit_json(audit: Audit) -> dict[str, Any]:
@@ -29,8 +39,9 @@ def audit_json(audit: Audit) -> dict[str, Any]:
         ],
         "identity": {shown: _who(who[shown]) for shown in ("Z", "originals", "mean face", "stranger", "answers")},
         "strongest": result["strongest"],
-        "controls": result["controls"],
         "verdicts": sentences(audit),
+        "answers": [answer.as_json() for answer in ten(audit)],
+        **{key: result[key] for key in ("worst", "effort", "not_tried", "controls") if key in result},
         "config": result["config"],
         "made_with": result["made_with"],
     }

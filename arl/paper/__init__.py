@@ -5,6 +5,8 @@ from typing import Any
 
 NAMES = {
     "architecture": ("figure6", "players"),
+    "audit_pages": ("audit_html", "audit_pdf", "write_report"),
+    "audited": ("attackers_figure", "audit_numbers"),
     "budgets": ("AXES", "BudgetCurve", "budget_curves", "budget_settings", "budget_text"),
     "budgets_figure": ("budget_figure", "save_budget"),
     "claims": ("CLAIMS", "Claim", "ledger", "ledger_text"),
