@@ -211,13 +211,12 @@ def _controls(cited: Cited, best: str) -> Said:
             "Planted leaks, as a control: {0}. So this report proves nothing about silence, only about what was found."
         )
         return question, said, (cited.number(of, absent="not run"),)
-    planted = "planted" if cited.has(of, "planted") else "found"
-    numbers = [cited.number(of, name, form="{}") for name in (planted, "missed", "false_alarms")]
-    said = "Planted leaks: {0}" if planted == "planted" else "Planted leaks that were found: {0}"
+    numbers = [cited.number(of, name, form="{}") for name in ("planted", "missed", "false_alarms", "safe")]
     silence = "where these attackers find nothing, that says something"
     if numbers[1].value != [] or numbers[2].value != []:
         silence = "this report proves nothing about silence, only about what was found"
-    return question, said + f"; missed: {{1}}; false alarms on safe encoders: {{2}}. So {silence}.", tuple(numbers)
+    said = f"Planted leaks: {{0}}; missed: {{1}}. Safe encoders: {{3}}; false alarms: {{2}}. So {silence}."
+    return question, said, tuple(numbers)
 
 
 def _utility(cited: Cited, best: str) -> Said:
