@@ -61,12 +61,14 @@ def cli() -> None:
 def run_command(preset: str, settings: tuple[str, ...]) -> None:
     """Train Enc, attack it, and print one row of Table 1 with its 95 % intervals."""
     cfg = row(preset, split_settings(settings))
-    from arl import experiment, gate  # torch is slow to import; a mistyped parameter should not wait for it
+    from arl import devices, experiment, gate  # torch is slow to import; a mistyped parameter should not wait for it
     from arl.paper import row_text
 
     _settle()
+    devices.serve_if_called()
     (cfg,) = gate.ready([cfg])
-    click.echo(row_text(experiment.run(cfg)))
+    with devices.started():
+        click.echo(row_text(experiment.run(cfg)))
 
 
 @cli.command("check")
@@ -145,9 +147,10 @@ def show(id: str) -> None:
 def reproduce(preset: str, settings: tuple[str, ...], figures: str | None, names: tuple[str, ...]) -> None:
     """Execute the notebooks in order (or those whose names start with NOTEBOOK); executed copies go to the store."""
     parameters: dict[str, Any] = {"preset": preset, **split_settings(settings)}
-    from arl import gate
+    from arl import devices, gate
     from arl.workbook.notebooks import execute_all
 
+    devices.only_one("arl reproduce")
     if figures is not None:
         os.environ["ARL_FIGURES"] = anchored_path("--figures", figures)
         gate.figures("--figures")
@@ -231,10 +234,11 @@ def audit_command(preset: str, settings: tuple[str, ...], report: str | None, ta
     TARGET is the id of a stored row or encoder, or a file: TorchScript, torch.export (.pt2) or ONNX. Killed, the same command goes on.
     """
     given, to = split_settings(settings), report and Path(anchored_path("--json", report))
-    from arl import gate
+    from arl import devices, gate
     from arl.audit import audit, audit_json, audit_text
     from arl.store import write_json
 
+    devices.only_one("arl audit")
     if to:
         gate.writable(to.parent, "--json")
     _settle()

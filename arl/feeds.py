@@ -11,6 +11,7 @@ from arl.attacks import Attack, Public
 from arl.config import RunConfig
 from arl.data import FaceData, batches, full_batches, stack, targets
 from arl.data.augment import crops
+from arl.parallel import team
 from arl.plateau import StandardisedFeatures
 from arl.protect import Feed
 from arl.training import generator
@@ -101,4 +102,5 @@ def _shuffled(
     flip: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     size, images = cfg.batch_size, data.images
-    return batches(images, index, size, device=device, generator=shuffled, flip=flip, drop_last=True)
+    mine = team().share
+    return batches(images, index, size, device=device, generator=shuffled, flip=flip, drop_last=True, share=mine)

@@ -17,12 +17,13 @@ def batches(
     generator: torch.Generator | None = None,
     flip: bool = False,
     drop_last: bool = False,
+    share: Callable[[np.ndarray], np.ndarray] = lambda part: part,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Once through `images[index]`: (positions, faces), int64 (B,) positions in `index` and float32 (B, 3, S, S).
 
     `images` is uint8 (N, 3, S, S); faces are in [0, 1], channels_last, on `device`. With a `generator` (on the CPU) the
     order is shuffled; `flip` mirrors a random half. Both are drawn at once, not while the batches are read, so the
-    generator's state afterwards does not depend on how many of them were.
+    generator's state afterwards does not depend on how many of them were. `share` says which of a batch are read.
     """
     if flip and generator is None:
         raise ValueError("generator: found None with flip=True, accepted: a torch.Generator")
@@ -33,6 +34,7 @@ def batches(
     parts = [order[i : i + batch_size] for i in range(0, n - n % batch_size if drop_last else n, batch_size)]
     if generator is not None:  # within a batch any order will do: that of the file reads fastest
         parts = [part[np.argsort(index[part])] for part in parts]
+    parts = [share(part) for part in parts]
 
     def read(part: np.ndarray) -> Tensor:
         rows, m = images[index[part]], mirrored[part]  # a copy

@@ -46,9 +46,14 @@ def settle() -> None:
 
 @cache
 def made_with() -> dict[str, str]:
-    """The checkout's commit ("+" where files differ from it, "unknown" outside a checkout) and the versions at work."""
+    """The checkout's commit ("+" where files differ from it, "unknown" outside a checkout) and the versions at work.
+
+    Beside them what changes the last digits of a result: several devices, compiled networks.
+    """
     versions = {"arl": arl.__version__} | {name: version(name) for name in ("torch", "torchvision")}
-    return {"commit": _commit(checkout()), **versions, "python": platform.python_version()}
+    more = {"devices": str(machine.devices())} if machine.devices() > 1 else {}
+    more |= {"compiled": "torch.compile"} if machine.compiled() else {}
+    return {"commit": _commit(checkout()), **versions, "python": platform.python_version(), **more}
 
 
 def _commit(root: Path | None) -> str:
