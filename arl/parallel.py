@@ -66,7 +66,9 @@ class Team(Alone):
 
     def average(self, parameters: Sequence[nn.Parameter]) -> None:
         gradients = [p.grad for p in parameters if p.grad is not None]
-        whole = self.mean(torch.cat([g.flatten() for g in gradients]))  # one message: many small ones wait for each other
+        whole = self.mean(
+            torch.cat([g.flatten() for g in gradients])
+        )  # one message: many small ones wait for each other
         for g, mean in zip(gradients, whole.split([g.numel() for g in gradients]), strict=True):
             g.copy_(mean.view_as(g))
 
