@@ -1,4 +1,4 @@
-"""What test_parallel.py lets two processes do: `ARL_DEVICES=2 python tests/ranks.py FILE` trains each case, and writes FILE.0 and FILE.1."""
+"""What test_parallel.py lets two processes do: `ARL_DEVICES=2 python tests/ranks.py FILE` trains each case, writes FILE.0 and FILE.1."""
 
 import sys
 from contextlib import ExitStack
