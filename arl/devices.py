@@ -12,11 +12,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from arl import machine
 from arl.config import RunConfig
 from arl.messages import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from arl.parallel import Team
 
 PATIENCE = timedelta(days=7)  # that a process waits for another: the first one judges and measures alone
 
@@ -40,6 +45,12 @@ def only_one(what: str) -> None:
     """Raise `ConfigError` where `what`, which uses one device, is asked for with several."""
     if (n := machine.devices()) > 1:
         raise ConfigError(f"ARL_DEVICES: found {n} with {what}, accepted: 1, or `arl run`")
+
+
+def compiled(*networks: "nn.Module") -> None:
+    """Let torch.compile see to networks before they learn, where `$ARL_COMPILE` asks for it; in place, as they are called."""
+    for network in networks if machine.compiled() else ():
+        network.compile()
 
 
 @contextmanager
@@ -78,7 +89,7 @@ def _serve() -> NoReturn:
     sys.exit(0)
 
 
-def _team():
+def _team() -> "Team":
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments import LightningEnvironment
     from lightning_fabric.strategies import DDPStrategy

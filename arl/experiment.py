@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from arl import feeds, judges, losses, machine, models, parallel, plateau
+from arl import devices, feeds, judges, losses, machine, models, parallel, plateau
 from arl.adversary import Distance
 from arl.attacks import Attack, Player, Schedule, Shapes
 from arl.config import RunConfig
@@ -34,13 +34,11 @@ from arl.judges.beside import trained_beside
 from arl.judges.known import recognised
 from arl.measure import measure_row
 from arl.messages import ConfigError, UserError, first_line, say
-from arl.metrics import best_cuts, mean_mcc
 from arl.protect import Halves, TrainingSchedule, halves, protect
 from arl.row import Row
 from arl.store import Continued, Run, obtain, pack, run_id, run_of, sound, unpack
 from arl.training import Journal, initialised, precision
-
-WATCHED = 1000  # images of X2 on which utility is watched while Enc learns; it never learns from them
+from arl.watched import Watched
 
 
 def run(cfg: RunConfig) -> Row:
@@ -241,7 +239,7 @@ class Experiment:
         model = self.protected(journal, defence)
         line = run.metrics[-1]
         if cfg.cuts == "mcc":
-            line = line | self._cut(model)
+            line = line | Watched(self).cut(model)
         if abs(line["mcc"]) < 0.02:
             say(f"{run.id}  utility has collapsed (mean MCC {line['mcc']:.3f}): a weaker defence keeps more of it")
         g = self.g.name if defence.perceptual_weight else "none"
@@ -272,9 +270,10 @@ class Experiment:
             model = self.halves(defence, cfg.encoder_weights)
             z = models.tap_shape(model.sent, cfg.image_size)
             adversary = self._player(attack, z, perceptual) if attack is not None else None
+        devices.compiled(model.sent, model.classifier, *([] if adversary is None else [adversary.net]))
         schedule = TrainingSchedule(cfg.epochs, cfg.lr, cfg.seed, cfg.weight_decay, cfg.lr_again, cfg.warm_epochs)
         feed = feeds.of_protector(data, x1, x2, cfg, self.device)
-        with_g = {"perceptual": perceptual, "watch": self._watch, "until": until}
+        with_g = {"perceptual": perceptual, "watch": Watched(self).mcc, "until": until}
         protect(model, defence, adversary, feed, schedule, journal, **with_g)
         return model
 
@@ -308,6 +307,7 @@ class Experiment:
         perceptual = self._perceptual(owned.data, owned.learns) if attack.perceptual_weight else None
         with initialised(cfg.seed, attack.stream()):
             player = self._player(attack, features.shape, perceptual, 0 if known is None else known.shape[1])
+        devices.compiled(player.net)
         wanted = targets(owned.data, cfg) if attack.target == "label" else known
         public = feeds.of_attacker(attack, features, owned, wanted, cfg, self.device)
         schedule = Schedule(cfg.attack_epochs, cfg.attack_lr, cfg.attack_patience)
@@ -338,27 +338,6 @@ class Experiment:
         if self.extra is None:
             return rows
         return torch.cat([rows, recognised(self.extra, np.arange(len(self.extra.images)), self.judge)[0]])
-
-    def _watch(self, predict: nn.Module) -> dict[str, float]:
-        """Mean MCC on images that Enc never learns from."""
-        logits, y = self._watched(predict)
-        return {"mcc": mean_mcc(logits > 0, y)}
-
-    @torch.no_grad()
-    def _watched(self, predict: nn.Module) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (n, A) and bool labels (n, A) of images that Enc never learns from."""
-        watched = self.split.x2[:WATCHED]
-        y = targets(self.data, self.cfg)[watched].numpy() > 0.5
-        logits = [predict(x).float().cpu() for _, x in batches(self.data.images, watched, 512, device=self.device)]
-        return torch.cat(logits).numpy(), y
-
-    def _cut(self, model: Halves) -> dict[str, float]:
-        """Shift f's last bias so that a logit above 0 means yes where the MCC of the watched images is highest; their mean MCC then."""
-        logits, y = self._watched(model.predict.eval())
-        cuts = best_cuts(logits, y)
-        with torch.no_grad():
-            model.net.head[-1].bias -= torch.from_numpy(cuts).to(model.net.head[-1].bias)
-        return {"mcc": mean_mcc(logits > cuts, y)}
 
     # -- what is stored, loaded ---------------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "arl"
 CORE = {"losses", "models", "adversary", "protect", "evaluate", "metrics", "training", "plateau", "parameters", "names"}
 CORE |= {"parallel", "identity", "answers", "defences", "attacks"}
 # From the ground up: a room may import those before it, and the core.
-ROOMS = """messages watch machine store config inputs listing faces data judges feeds row lineup measure experiment unopened
-    plugins devices gate schedule audit paper workbook check cli""".split()
+ROOMS = """messages watch machine store config inputs listing faces data judges feeds row lineup measure watched devices experiment unopened
+    plugins gate schedule audit paper workbook check cli""".split()
 
 
 def room(module: str) -> str:
