@@ -322,7 +322,8 @@ def text(a: argparse.Namespace) -> str:
     game = Game(RunConfig.preset("paper", data_root="data"))
     parts = [of_operations(game), of_time(game, CELEBA, a), of_memory(game, a), of_ten_million(game, a)]
     assumed = "; ".join(f"`--{name} {getattr(a, name):g}` {why}" for name, (_, why) in ASSUMED.items())
-    return "\n\n".join(["\n".join(part) for part in parts] + [f"Assumed: {assumed}."])
+    counted_with = f"Counted with torch {torch.__version__.partition('+')[0]}. Assumed: {assumed}."
+    return "\n\n".join(["\n".join(part) for part in parts] + [counted_with])
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -143,6 +143,28 @@ def test_what_is_no_mean_over_rows_is_not_shared():
     assert not any(parallel.by_rows(of) for of in (NoPeek(), own(), Whitened(), Ridge()))
 
 
+# -- compiled -------------------------------------------------------------------------------------------------------
+
+
+def test_compiled_networks_have_the_same_ids_and_say_so(shared_store, monkeypatch):
+    """By torch's tracing alone: to compile for a CPU takes a minute and gains nothing (facts of the house); what the code does is the same."""
+    cfg, calls, own = TINY.replace(lambda1=1, attacks="decoder"), [], torch.nn.Module.compile
+    plain = Experiment(cfg)
+    expected = plain.encoder.metrics, plain.attack(cfg.attacks[0]).metrics
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda m: calls.append(m) or own(m, backend="eager"))
+    monkeypatch.setenv("ARL_RUNS", str(shared_store / "compiled"))
+    monkeypatch.setenv("ARL_COMPILE", "1")
+    again = Experiment(cfg)
+    runs = again.encoder, again.attack(cfg.attacks[0])
+    assert len(calls) == 2 + 3 + 1, "Enc and f in the warm epochs, with Dec after, Dec^a"
+    for run, before, metrics in zip(runs, (plain.encoder, plain.attack(cfg.attacks[0])), expected, strict=True):
+        assert (
+            run.id == before.id and run.result["made_with"]["compiled"] and "compiled" not in before.result["made_with"]
+        )
+        for mine, theirs in zip(run.metrics, metrics, strict=True):
+            assert mine == pytest.approx(theirs, rel=1e-3)
+
+
 # -- how it is started ----------------------------------------------------------------------------------------------
 
 
@@ -187,7 +209,7 @@ def test_commands_for_one_device_refuse_several(here, monkeypatch, command):
 
 
 def test_a_row_of_two_devices_is_stored_once_and_says_so(shared_store):
-    """The command of the README; what it stores is found by one device, and killed it goes on."""
+    """The command of the README; what it stores is found by one device."""
     need("lightning_fabric")
     cfg = TINY.replace(lambda1=1, lr=1e-4)
     env = {

@@ -11,8 +11,8 @@ from arl.experiment import Experiment
 from arl.messages import ConfigError
 from arl.protect import TrainingSchedule
 from arl.training import one_cycle
-from arl.workbook.weights import protects
 from arl.watched import Watched
+from arl.workbook.weights import protects
 
 TINY = RunConfig.preset("tiny")
 LATER = {"augmentation": "crops", "dropout": 0.2, "weight_decay": 0.01, "cuts": "mcc", "lr_again": 1e-3}
