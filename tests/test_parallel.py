@@ -147,21 +147,20 @@ def test_what_is_no_mean_over_rows_is_not_shared():
 
 
 def test_compiled_networks_have_the_same_ids_and_say_so(shared_store, monkeypatch):
-    """By torch's tracing alone: to compile for a CPU takes a minute and gains nothing (facts of the house); what the code does is the same."""
+    """By torch's tracing alone: to compile for a CPU takes a minute and gains nothing; what this code does is the same."""
     cfg, calls, own = TINY.replace(lambda1=1, attacks="decoder"), [], torch.nn.Module.compile
     plain = Experiment(cfg)
-    expected = plain.encoder.metrics, plain.attack(cfg.attacks[0]).metrics
+    before = plain.encoder, plain.attack(cfg.attacks[0])
     monkeypatch.setattr(torch.nn.Module, "compile", lambda m: calls.append(m) or own(m, backend="eager"))
     monkeypatch.setenv("ARL_RUNS", str(shared_store / "compiled"))
     monkeypatch.setenv("ARL_COMPILE", "1")
     again = Experiment(cfg)
     runs = again.encoder, again.attack(cfg.attacks[0])
     assert len(calls) == 2 + 3 + 1, "Enc and f in the warm epochs, with Dec after, Dec^a"
-    for run, before, metrics in zip(runs, (plain.encoder, plain.attack(cfg.attacks[0])), expected, strict=True):
-        assert (
-            run.id == before.id and run.result["made_with"]["compiled"] and "compiled" not in before.result["made_with"]
-        )
-        for mine, theirs in zip(run.metrics, metrics, strict=True):
+    for run, own_run in zip(runs, before, strict=True):
+        assert run.id == own_run.id and run.result["made_with"]["compiled"]
+        assert "compiled" not in own_run.result["made_with"]
+        for mine, theirs in zip(run.metrics, own_run.metrics, strict=True):
             assert mine == pytest.approx(theirs, rel=1e-3)
 
 
