@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from arl import data, gate, judges, machine, schedule
+from arl import data, gate, judges, machine, stages
 from arl.config import RunConfig, setting
 from arl.data import FaceData
 from arl.messages import ConfigError, UserError
@@ -170,9 +170,9 @@ def _work(look: _Look) -> list[str]:
     lines.append(f"encoders: {len(encoders)} needed for them, {len(to_train)} to be trained")
     if (unit := seconds_a_unit(missing[0])) is None:
         return [*lines, "time: no idea yet, as nothing like it is stored"]
-    cost = sum(map(schedule.encoder_cost, to_train.values())) + sum(map(schedule.row_cost, missing))
+    cost = sum(map(stages.encoder_cost, to_train.values())) + sum(map(stages.row_cost, missing))
     workers = min(machine.workers(), len(missing))
-    return [*lines, f"time: about {schedule.minutes(unit * cost / workers)}, as the stored rows of this size took"]
+    return [*lines, f"time: about {stages.minutes(unit * cost / workers)}, as the stored rows of this size took"]
 
 
 def seconds_a_unit(cfg: RunConfig) -> float | None:
@@ -188,5 +188,5 @@ def seconds_a_unit(cfg: RunConfig) -> float | None:
         if all(getattr(other, name) == getattr(cfg, name) for name in ALIKE):
             row = Row(run, other, result)
             seconds = sum(part.seconds for part in [run, *row.runs.values()])
-            found.append(seconds / (schedule.encoder_cost(other) + schedule.row_cost(other)))
+            found.append(seconds / (stages.encoder_cost(other) + stages.row_cost(other)))
     return statistics.median(found) if found else None

@@ -48,6 +48,13 @@ PLUGIN = click.option(
 )
 
 
+SCHEDULER = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Of a Dask cluster, such as tcp://host:8786, whose workers train: arl/cluster/README.md.",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
@@ -58,17 +65,20 @@ def cli() -> None:
 @PRESET
 @SET
 @PLUGIN
-def run_command(preset: str, settings: tuple[str, ...]) -> None:
+@SCHEDULER
+def run_command(preset: str, settings: tuple[str, ...], scheduler: str | None) -> None:
     """Train Enc, attack it, and print one row of Table 1 with its 95 % intervals."""
     cfg = row(preset, split_settings(settings))
-    from arl import devices, experiment, gate  # torch is slow to import; a mistyped parameter should not wait for it
+    from arl import devices, experiment, gate, machine, schedule  # torch is slow; a slip should not wait
     from arl.paper import row_text
 
-    _settle()
+    _settle(scheduler=scheduler)
+    if machine.scheduler():
+        devices.only_one("a scheduler")  # whose workers train a row each
     devices.serve_if_called()
     (cfg,) = gate.ready([cfg])
     with devices.started():
-        click.echo(row_text(experiment.run(cfg)))
+        click.echo(row_text(schedule.sweep([cfg])[0] if machine.scheduler() else experiment.run(cfg)))
 
 
 @cli.command("check")
@@ -142,9 +152,12 @@ def show(id: str) -> None:
 @PRESET
 @SET
 @PLUGIN
+@SCHEDULER
 @click.option("--figures", metavar="FOLDER", help="Where figures go; by default figures/ in the store.")
 @click.argument("names", nargs=-1, metavar="[NOTEBOOK]...")
-def reproduce(preset: str, settings: tuple[str, ...], figures: str | None, names: tuple[str, ...]) -> None:
+def reproduce(
+    preset: str, settings: tuple[str, ...], scheduler: str | None, figures: str | None, names: tuple[str, ...]
+) -> None:
     """Execute the notebooks in order (or those whose names start with NOTEBOOK); executed copies go to the store."""
     parameters: dict[str, Any] = {"preset": preset, **split_settings(settings)}
     from arl import devices, gate
@@ -154,7 +167,7 @@ def reproduce(preset: str, settings: tuple[str, ...], figures: str | None, names
     if figures is not None:
         os.environ["ARL_FIGURES"] = anchored_path("--figures", figures)
         gate.figures("--figures")
-    _settle()
+    _settle(scheduler=scheduler)
     for executed in execute_all(names, parameters):
         click.echo(executed)
 
@@ -226,26 +239,39 @@ def _figure_folders() -> list[Path]:
 @click.option("--size", default="", metavar="PIXELS", help="Side of the encoder's images, or height,width.")
 @click.option("--mean", default="", metavar="NUMBER", help="Subtracted from RGB in [0, 1]; one number or three.")
 @click.option("--std", default="", metavar="NUMBER", help="What is divided by then; one number or three.")
-@click.option("--json", "report", metavar="FILE", help="Write all figures there, for a machine.")
+@click.option("--json", "as_json", metavar="FILE", help="Write all figures there, for a machine.")
+@click.option(
+    "--report", "reports", multiple=True, metavar="FILE", help="Ten answers for people: .html or .pdf; repeatable."
+)
 @click.argument("target", metavar="TARGET")
-def audit_command(preset: str, settings: tuple[str, ...], report: str | None, target: str, **options: str) -> None:
+def audit_command(
+    preset: str, settings: tuple[str, ...], as_json: str | None, reports: tuple[str, ...], target: str, **options: str
+) -> None:
     """Attack an encoder with the fixed suite of attackers, and say what its features give away.
 
     TARGET is the id of a stored row or encoder, or a file: TorchScript, torch.export (.pt2) or ONNX. Killed, the same command goes on.
     """
-    given, to = split_settings(settings), report and Path(anchored_path("--json", report))
+    given, to = split_settings(settings), as_json and Path(anchored_path("--json", as_json))
     from arl import devices, gate
     from arl.audit import audit, audit_json, audit_text
-    from arl.store import write_json
+    from arl.audit.report import report_path
+    from arl.store import make_folder, write_json
 
     devices.only_one("arl audit")
-    if to:
-        gate.writable(to.parent, "--json")
+    pages = [report_path(anchored_path("--report", each)) for each in reports]
+    for path, option in [(to, "--json")] * bool(to) + [(each, "--report") for each in pages]:
+        gate.writable(path.parent, option)
     _settle()
     found = audit(target, given, preset=preset, **options)
     click.echo(audit_text(found))
     if to:
+        make_folder(to.parent)
         write_json(to, audit_json(found))
+    if pages:
+        from arl.paper import write_report
+
+        for each in pages:
+            write_report(found, each)
 
 
 @cli.command("notebooks")
@@ -268,15 +294,21 @@ def app(port: int) -> None:
     serve(port)
 
 
-def _settle(figures: str = "figures") -> None:
+def _settle(figures: str = "figures", scheduler: str | None = None) -> None:
     """Fix the folders of store and figures as seen from here, for this process and its children: `figures` in the store by default.
 
-    What is committed is replaced only when its folder is named.
+    What is committed is replaced only when its folder is named. `scheduler`: of the cluster that does the work, else `$ARL_SCHEDULER`;
+    it answers, and its workers fit, before anything is drawn.
     """
     from arl.store import runs_root, settle
 
     settle()
     os.environ.setdefault("ARL_FIGURES", str(runs_root() / figures))
+    if scheduler:
+        os.environ["ARL_SCHEDULER"] = scheduler
+        from arl.cluster.client import check_scheduler
+
+        check_scheduler(scheduler)
 
 
 def _terminated(number: int, frame: Any) -> NoReturn:

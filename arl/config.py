@@ -54,6 +54,9 @@ class RunConfig(BaseModel):
     x1: Fraction = 0.65  # private set: a fraction below 1, else a count
     x2: Fraction = 0.25  # the adversary's set; the rest is T
     split: Literal["image", "identity"] = "image"
+    held_out: Literal["image", "identity"] = (
+        "image"  # X2's tenth by which attackers stop and are chosen; identity: whole people
+    )
     reserved: Reserved = (
         0  # images, of whole people, kept out of X1, X2 and T: extra data of the same set; `x1`, `x2` are of the rest
     )
@@ -271,6 +274,7 @@ class RunConfig(BaseModel):
         fields += ["reserved"] if self.reserved else []
         fields += ["extra_images"] if self.extra != "none" else []
         fields += ["extra"] if self.extra == "instead" else []
+        fields += ["held_out"] if self.held_out != "image" else []
         return self._pick(fields) | attack.spec()
 
     def _pick(self, fields: list[str]) -> dict[str, Any]:

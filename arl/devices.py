@@ -44,7 +44,7 @@ def check(cfgs: Sequence[RunConfig] = ()) -> None:
 def only_one(what: str) -> None:
     """Raise `ConfigError` where `what`, which uses one device, is asked for with several."""
     if (n := machine.devices()) > 1:
-        raise ConfigError(f"ARL_DEVICES: found {n} with {what}, accepted: 1, or `arl run`")
+        raise ConfigError(f"ARL_DEVICES: found {n} with {what}, accepted: 1, or `arl run` without a scheduler")
 
 
 def compiled(*networks: "nn.Module") -> None:

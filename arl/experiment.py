@@ -212,6 +212,11 @@ class Experiment:
         return attacks
 
     @cached_property
+    def warm(self) -> Run:
+        """The stored run of the first epochs."""
+        return obtain(self.warm_spec, self._warm)
+
+    @cached_property
     def encoder(self) -> Run:
         """The stored run of Enc and f."""
         return self._made.get("encoder") or obtain(self.encoder_spec, self._train)
@@ -235,7 +240,7 @@ class Experiment:
 
     def _train(self, run: Run) -> dict[str, Any]:
         cfg, defence = self.cfg, self.defence
-        journal = Continued(run, obtain(self.warm_spec, self._warm), cfg.warm_epochs) if cfg.warm_epochs else run
+        journal = Continued(run, self.warm, cfg.warm_epochs) if cfg.warm_epochs else run
         model = self.protected(journal, defence)
         line = run.metrics[-1]
         if cfg.cuts == "mcc":

@@ -29,12 +29,18 @@ class Owned(NamedTuple):
 
     @classmethod
     def of(cls, data: FaceData, extra: FaceData | None, x2: np.ndarray, cfg: RunConfig) -> "Owned":
-        """The tenth is drawn by the seed."""
+        """The tenth is drawn by the seed: images, or by `cfg.held_out` whole people until they have as many."""
         data, added = stack(data, extra) if extra is not None else (data, np.array([], np.int64))
         own, added = (added, added[:0]) if cfg.extra == "instead" else (x2, added)
         n = max(1, len(own) // 10)
-        order = torch.randperm(len(own), generator=generator(cfg.seed, 4)).numpy()
-        held_out, learns = np.sort(own[order[:n]]), np.sort(own[order[n:]])
+        if cfg.held_out == "identity":
+            people, who = np.unique(data.identities[own], return_inverse=True)
+            place = torch.randperm(len(people), generator=generator(cfg.seed, 4)).numpy()[who]
+            last = np.searchsorted(np.bincount(place).cumsum(), n)  # the person with whom they have as many
+            held_out, learns = np.sort(own[place <= last]), np.sort(own[place > last])
+        else:
+            order = torch.randperm(len(own), generator=generator(cfg.seed, 4)).numpy()
+            held_out, learns = np.sort(own[order[:n]]), np.sort(own[order[n:]])
         return cls(data, np.concatenate([learns, added]), held_out)
 
     @property
@@ -92,7 +98,7 @@ def of_attacker(
             rows = rows + len(owned.learns)
             yield features.of(rows, x), x if wanted is None else wanted[rows]
 
-    return Public(train, steps, held_out)
+    return Public(train, steps, held_out, features.standardise)
 
 
 def _shuffled(

@@ -25,6 +25,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "switched": (0, 2**31 - 1),
     "seed": (0, 2**62 - 1),
     "least_mcc": (-1, 1),
+    "fitted": (1, 1_000_000_000),
+    "tolerance": (0, 1),
 }
 TYPES = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
 # Values of path-like fields that name something built in, whatever lies in the current folder.
@@ -32,6 +34,7 @@ BUILT_IN = {
     "perceptual": ("random", "imagenet", "efficientnet", "none"),
     "recogniser": ("rendered", "dlib"),
     "extra_source": (*DOMAINS, "reserved"),
+    "target": (),  # but an id of a run
 }
 PLAYERS = ("defence", "attacks")
 PATHS = ("data_root", "photographs", *BUILT_IN)
@@ -351,6 +354,12 @@ def _photographs(name: str, text: str) -> str:
     return text
 
 
+def _target(name: str, text: str) -> str:
+    if text and _is_path(name, text) and not Path(anchored_path(name, text)).is_file():
+        raise ConfigError(f"{name}: found no file {text!r}, accepted: a file, or a run's id from `arl runs`")
+    return text
+
+
 def _preset(name: str, text: str) -> str:
     if not text.isidentifier():  # it is the name of a folder of figures
         raise ConfigError(f"{name}: found {text!r}, accepted: the name of a preset, such as quick")
@@ -364,6 +373,7 @@ TEXTS = {
     "layers": _layers,
     "choose": _choose,
     "photographs": _photographs,
+    "target": _target,
     "ours": _preset,
     "drawn": _preset,
 }

@@ -69,8 +69,8 @@ def by_embedding(
     }
 
 
-def by_features(of: Lineup, experiment: "Experiment", standardise: nn.Module, **resampling: int) -> dict[str, Any]:
-    """By the cosine of Z alone, standardised as the attackers see it: no decoder, no judge. Holds Z of the probes only."""
+def feature_scores(of: Lineup, experiment: "Experiment", standardise: nn.Module) -> np.ndarray:
+    """The cosine of Z alone, (n, m), standardised as the attackers see it: no decoder, no judge. Holds Z of the probes only."""
     encoder, device, images = experiment.networks[0], experiment.device, experiment.data.images
     with torch.no_grad(), precision(device), initialised(experiment.cfg.seed, 9):
 
@@ -79,8 +79,7 @@ def by_features(of: Lineup, experiment: "Experiment", standardise: nn.Module, **
             return (nn.functional.normalize(z.flatten(1).float()) for z in found)
 
         probes = torch.cat(list(features(experiment.split.t[of.probes])))
-        scores = torch.cat([(probes @ z.T).cpu() for z in features(of.gallery)], dim=1).numpy()
-    return identity.recognition(of.apart(scores), *of.who, **resampling)
+        return of.apart(torch.cat([(probes @ z.T).cpu() for z in features(of.gallery)], dim=1).numpy())
 
 
 def agreements(of: Lineup, similar: dict[str, dict[str, Tensor]], **resampling: int) -> dict[str, Any]:

@@ -95,6 +95,11 @@ def compiled() -> bool:
     return text == "1"
 
 
+def scheduler() -> str | None:
+    """The address in `$ARL_SCHEDULER`, of a Dask cluster whose workers do the stages of sweeps; None where it is unset or empty."""
+    return os.environ.get("ARL_SCHEDULER") or None
+
+
 def device() -> "torch.device":
     """The device to compute on: `$ARL_DEVICE`, or CUDA, Apple's MPS, the CPU, whichever is there; of several CUDA ones this process's."""
     import torch

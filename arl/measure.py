@@ -1,19 +1,20 @@
 """How a row is measured on T: what the attackers and the classifier make of it, as the judges see it. Opens nothing itself."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from arl import evaluate, metrics
+from arl import evaluate, identity, metrics
 from arl.answers import from_answers
 from arl.config import setting
 from arl.data import FaceData, batches, pictures, targets
 from arl.evaluate import Score, Seen, Yardsticks
 from arl.judges import Checked, check, embed_all
 from arl.judges.known import recognised
-from arl.lineup import Lineup, agreements, by_embedding, by_features, lineup
+from arl.lineup import Lineup, agreements, by_embedding, feature_scores, lineup
 from arl.training import initialised, precision
 
 if TYPE_CHECKING:
@@ -34,10 +35,16 @@ class Judged(NamedTuple):
     answers: dict[str, Seen]
 
 
-def measure_row(row: "Run", experiment: "Experiment", attacks: "dict[str, Run]") -> dict[str, Any]:
+More = Callable[[Judged, Lineup, np.ndarray | None], tuple[dict[str, Any], dict[str, Tensor]]]
+
+
+def measure_row(
+    row: "Run", experiment: "Experiment", attacks: "dict[str, Run]", more: More | None = None
+) -> dict[str, Any]:
     """The result of `row`: what the attackers and the classifier make of T, beside the yardsticks. Keeps each image's figures.
 
-    Without a classifier there is no utility, and the answers are those of one that is always right.
+    Without a classifier there is no utility, and the answers are those of one that is always right. `more`: further figures, and arrays to
+    keep, of what C saw, of T's line-up and of how alike Z is there, (n, m), None without attackers.
     """
     cfg, data, t = experiment.cfg, experiment.data, experiment.split.t
     resampling = {"seed": cfg.seed, "resamples": cfg.bootstrap}
@@ -49,19 +56,22 @@ def measure_row(row: "Run", experiment: "Experiment", attacks: "dict[str, Run]")
     everyone = {"C": experiment} | experiment.beside
     judged = {name: _judged(other, made, said) for name, other in everyone.items()}
     figures, each = _by_c(judged["C"], torch.from_numpy(y))
-    result |= figures
+    line = lineup(data.identities, experiment.split, cfg.seed)
+    alike = feature_scores(line, experiment, experiment.attacker(cfg.attacks[0].name())[0]) if cfg.attacks else None
+    further, kept = more(judged["C"], line, alike) if more is not None else ({}, {})
+    result |= figures | further
     others = {name: _by_judge(judged[name]) for name in experiment.beside}
     if others:
         result["judges"] = {name: figures for name, (figures, _) in others.items()}
         each |= {f"judges/{name}/{metric}": v for name, (_, own) in others.items() for metric, v in own.items()}
     order = ["face_similarity", "embedding_similarity", "feature_similarity", "ssim", "psnr"]
-    each = {m: each[m] for m in order if m in each} | each
+    each = {m: each[m] for m in order if m in each} | each | kept
     row.save({name: values.float() for name, values in each.items()} | {"t": torch.from_numpy(t)})
     result |= {m: result.pop(m) for m in order if m in result}
     result |= metrics.separability_intervals(z.numpy(), data.identities[t], **resampling)
     return (
         result
-        | _who_is_it(judged)
+        | _who_is_it(judged, line, alike)
         | {
             "measured_on": _measured_on(experiment, attacks),
             "runs": {"encoder": experiment.encoder.id} | {name: run.id for name, run in attacks.items()},
@@ -130,16 +140,14 @@ def _beyond(
     found.setdefault("excess", {})[attack] = more
 
 
-def _who_is_it(judged: dict[str, Judged]) -> dict[str, Any]:
-    """`identity`: by judge and by what was shown to it, who is recognised; `lineup`: among whom; `agreement` of several judges."""
-    experiment = judged["C"].experiment
-    cfg, data = experiment.cfg, experiment.data
-    line = lineup(data.identities, experiment.split, cfg.seed)
+def _who_is_it(judged: dict[str, Judged], line: Lineup, alike: np.ndarray | None) -> dict[str, Any]:
+    """`identity`: by judge and by what was shown to it, who is recognised; `lineup`: among whom; `agreement` of several judges.
+
+    `alike`: how alike Z is, (n, m), where there is an attacker whose standardisation it has.
+    """
+    cfg = judged["C"].experiment.cfg
     resampling = {"seed": cfg.seed, "resamples": cfg.bootstrap}
-    of_z = {}
-    if cfg.attacks:
-        standardise = experiment.attacker(cfg.attacks[0].name())[0]
-        of_z = {"Z": by_features(line, experiment, standardise, **resampling)}
+    of_z = {} if alike is None else {"Z": identity.recognition(alike, *line.who, **resampling)}
     found = {name: of_z | _recognised_by(each, line, name == "C", **resampling) for name, each in judged.items()}
     if len(judged) == 1:
         return {"identity": found, "lineup": line.words}

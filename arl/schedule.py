@@ -1,20 +1,19 @@
-"""Many rows at once: each distinct encoder is trained once, attacks follow it, a process a core.
+"""Many rows at once: each distinct encoder is trained once, attacks follow it, a process a core or the workers of a Dask cluster.
 
 One thread a process: on CPUs two such processes do more than one with two threads. A killed sweep goes on where it was, as every stage is
 a run of the store. What the workers say goes to `sweep.log` in the store; here stands one line a stage, with the time that is left.
 """
 
-import math
 import multiprocessing
 import os
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from arl import experiment, machine, plugins
 from arl.config import RunConfig, setting
@@ -22,15 +21,20 @@ from arl.experiment import Experiment
 from arl.machine import KEEP_MEMORY
 from arl.messages import UserError, open_log, say
 from arl.row import Row
-from arl.store import Run, explained, run_id, runs_root
+from arl.stages import Executor, Stage, Tally, do, graph
+from arl.store import explained, run_id, runs_root
 from arl.watch import follow
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 LOG = "sweep.log"  # in the store: what the workers say
 
 
-def sweep(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Row]:
+def sweep(cfgs: Sequence[RunConfig], workers: int | None = None, client: "Client | None" = None) -> list[Row]:
     """The row run of each configuration, in their order; found, or made by `workers` processes (default: `machine.workers()`).
 
+    `client`, of a Dask cluster: its workers make them; so do those of `$ARL_SCHEDULER`, an address, where neither is given.
     When a row fails the others are finished first; then `UserError` names it.
     """
     unique = list(dict.fromkeys(cfgs))
@@ -38,13 +42,30 @@ def sweep(cfgs: Sequence[RunConfig], workers: int | None = None) -> list[Row]:
         Experiment(cfg).check()  # and what has to be drawn or decoded is, once, here
     missing = [cfg for cfg in unique if experiment.find(cfg) is None]
     if missing:
+        with _executor(workers, client) as executor:
+            say(plan(cfgs, missing))
+            if elsewhere := [cfg for cfg in missing if not _of_this_process(cfg)]:
+                executor.run(graph(elsewhere))
+    return [experiment.run(cfg) for cfg in cfgs]
+
+
+@contextmanager
+def _executor(workers: int | None, client: "Client | None") -> Iterator[Executor]:
+    """Who does the stages."""
+    address = machine.scheduler() if workers is None else None
+    if client is None and address is None:
         from arl import gate  # which knows the rooms above
 
         gate.main_guard()
-        say(plan(cfgs, missing))
-        if elsewhere := [cfg for cfg in missing if not _of_this_process(cfg)]:
-            _Sweep(elsewhere, workers or machine.workers()).run()
-    return [experiment.run(cfg) for cfg in cfgs]
+        yield Pool(workers or machine.workers())
+        return
+    from arl.cluster.client import Cluster, connected
+
+    if client is not None:
+        yield Cluster(client)
+        return
+    with connected(address) as own:
+        yield Cluster(own)
 
 
 def _of_this_process(cfg: RunConfig) -> bool:
@@ -65,52 +86,18 @@ def plan(cfgs: Sequence[RunConfig], missing: Sequence[RunConfig]) -> str:
     return "\n".join(lines)
 
 
-class _Stage(NamedTuple):
-    """One thing that a worker does."""
+class Pool:
+    """Processes of this machine, one stage at a time each: whoever is idle begins what is ready and has most still to come."""
 
-    kind: str  # C, encoder or row
-    key: str  # of what waits for it
-    cfg: RunConfig
-    cost: float
-    ahead: float  # its cost, and that of what needs it: who has most still to come begins first
-    warm: str = ""  # the run of its first epochs, which other encoders share
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind} · {setting(self.cfg)} · seed {self.cfg.seed}" if self.kind != "C" else "recogniser C"
-
-
-class _Sweep:
-    """C first, then encoders, then the rows that wait for both."""
-
-    def __init__(self, cfgs: Sequence[RunConfig], workers: int):
+    def __init__(self, workers: int):
         self.workers = workers
-        self.waiting: dict[str, list[RunConfig]] = defaultdict(list)  # rows by the id of their encoder
-        warms: dict[str, str] = {}
-        for cfg in cfgs:
-            of = Experiment(cfg)
-            self.waiting[encoder := run_id(of.encoder_spec)].append(cfg)
-            if encoder not in warms:
-                warms[encoder] = run_id(of.warm_spec) if cfg.warm_epochs else ""
-        judges = {_judge_key(cfg): cfg for cfg in cfgs}
-        self.ready = [_Stage("C", key, cfg, 1.0, math.inf) for key, cfg in judges.items()]
-        self.made: set[str] = set()  # keys of judges and encoders
-        for encoder, rows in self.waiting.items():
-            if Run(runs_root() / encoder).result is not None:  # it costs nothing: the time left would look short
-                self.made.add(encoder)
-                continue
-            cost = encoder_cost(rows[0])
-            self.ready.append(
-                _Stage("encoder", encoder, rows[0], cost, cost + max(map(row_cost, rows)), warms[encoder])
-            )
-        self.count, self.stages = 0, len(self.ready) + len(cfgs)
-        self.done, self.total = 0.0, sum(stage.cost for stage in self.ready) + sum(map(row_cost, cfgs))
-        self.failed: list[str] = []
-        self.jobs: dict[Future, _Stage] = {}
-        self.start = time.monotonic()
+        self.waiting: list[Stage] = []
+        self.made: set[str] = set()  # keys
+        self.jobs: dict[Future, Stage] = {}
 
-    def run(self) -> None:
-        """Make all. Raises `UserError` once the others are finished where a stage failed, or where a worker died."""
+    def run(self, stages: Sequence[Stage]) -> None:
+        """As `Executor`. Raises `UserError` at once where a worker died."""
+        self.waiting, tally = list(stages), Tally(stages)
         os.environ |= KEEP_MEMORY | os.environ
         with explained(runs_root() / LOG):  # another's, perhaps
             open_log(runs_root() / LOG).close()
@@ -121,8 +108,7 @@ class _Sweep:
             self._submit(pool)
             while self.jobs:
                 for job in wait(self.jobs, return_when=FIRST_COMPLETED).done:
-                    self._finish(job)
-                self._release()
+                    self._finish(job, tally)
                 self._submit(pool)
         except BrokenProcessPool:
             found = "sweep: a worker died, perhaps for want of memory"
@@ -132,48 +118,31 @@ class _Sweep:
             if self.jobs:  # interrupted: the workers' checkpoints are on disk
                 for child in multiprocessing.active_children():
                     child.terminate()
-        if self.failed:
-            found = f"sweep: {len(self.failed)} of {self.stages} stages failed, the others are stored"
-            raise UserError(f"{found}; first: {self.failed[0]}")
+        tally.close()
 
     def _submit(self, pool: ProcessPoolExecutor) -> None:
-        """Give idle workers what has most still to come, so that none of them waits at the end."""
-        while self.ready and len(self.jobs) < self.workers:
-            stage = self._next()
-            self.jobs[pool.submit(STAGES[stage.kind], stage.cfg)] = stage
+        """Give idle workers something to do."""
+        while len(self.jobs) < self.workers and (stage := self._next()) is not None:
+            self.jobs[pool.submit(do, stage.kind, stage.cfg)] = stage
 
-    def _next(self) -> _Stage:
-        """What has most still to come. Encoders that wait for the same first epochs come after all else: they would idle."""
-        warms = {stage.warm for stage in self.jobs.values()} - {""}
-        at_work = {warm for warm in warms if Run(runs_root() / warm).result is None}
-        stage = max(self.ready, key=lambda stage: (stage.warm not in at_work, stage.ahead))
-        self.ready.remove(stage)
+    def _next(self) -> Stage | None:
+        """What is ready and has most still to come, so that nobody waits at the end; it waits no more."""
+        ready = [stage for stage in self.waiting if self.made.issuperset(stage.needs)]
+        if not ready:
+            return None
+        stage = max(ready, key=lambda stage: stage.ahead)
+        self.waiting.remove(stage)
         return stage
 
-    def _finish(self, job: Future) -> None:
-        """Say what a stage ended with, and how long the rest will take."""
+    def _finish(self, job: Future, tally: Tally) -> None:
         stage = self.jobs.pop(job)
         try:
-            what = f"{job.result()} · {stage.name}"
+            tally.made(stage, job.result())
             self.made.add(stage.key)
         except BrokenProcessPool:
             raise
         except Exception as error:  # the others are finished first
-            what = f"{stage.name} failed: {str(error) or type(error).__name__}"
-            self.failed.append(what)
-        self.done, self.count = self.done + stage.cost, self.count + 1
-        passed = time.monotonic() - self.start
-        left = "too early to say how long"
-        if self.done > 0.03 * self.total:
-            left = f"about {minutes(passed / self.done * max(self.total - self.done, 0))} left"
-        say(f"[{self.count}/{self.stages}] {minutes(passed)} gone, {left} · {what}")
-
-    def _release(self) -> None:
-        """The rows whose encoder and C are made are ready."""
-        for encoder in [encoder for encoder in self.waiting if encoder in self.made]:
-            for cfg in [cfg for cfg in self.waiting[encoder] if _judge_key(cfg) in self.made]:
-                self.waiting[encoder].remove(cfg)
-                self.ready.append(_Stage("row", "", cfg, row_cost(cfg), row_cost(cfg)))
+            tally.failed(stage, str(error) or type(error).__name__)
 
 
 def _start_worker(parent: int, store: str, own: list[str]) -> None:
@@ -182,41 +151,3 @@ def _start_worker(parent: int, store: str, own: list[str]) -> None:
     sys.stderr = open_log(Path(store) / LOG)
     for path in own:
         plugins.load(path)
-
-
-def _recogniser(cfg: RunConfig) -> str:
-    experiment = Experiment(cfg)
-    return ", ".join(each.judge.name for each in (experiment, *experiment.beside.values()))
-
-
-def _encoder(cfg: RunConfig) -> str:
-    run = Experiment(cfg).encoder
-    return f"{run.id} MCC on X2 {run.result['mcc']:.3f}"
-
-
-def _row(cfg: RunConfig) -> str:
-    row = experiment.run(cfg)
-    return f"{row.id} MCC {row.value('mean_mcc'):.3f}, face similarity {row.value('face_similarity'):.3f}"
-
-
-STAGES = {"C": _recogniser, "encoder": _encoder, "row": _row}
-
-
-def _judge_key(cfg: RunConfig) -> str:
-    return str({k: v for k, v in cfg.flat().items() if k.startswith("recogniser") or k == "image_size"})
-
-
-# Costs in units of training an unprotected encoder, as measured with the preset quick: for the order, and the estimate of the time left.
-def encoder_cost(cfg: RunConfig) -> float:
-    entered = (
-        1 - cfg.warm_epochs / cfg.epochs if cfg.protected else 0.0
-    )  # the share of the epochs that the defence sees
-    return 1.0 + entered * (cfg.defence.cost - 1.0)
-
-
-def row_cost(cfg: RunConfig) -> float:
-    return sum(attack.cost for attack in cfg.attacks) + 1.0 * cfg.layer.startswith("conv")
-
-
-def minutes(seconds: float) -> str:
-    return f"{int(seconds // 60)} min {int(seconds % 60):02d} s" if seconds >= 60 else f"{int(seconds)} s"

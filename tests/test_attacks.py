@@ -8,7 +8,9 @@ from torch import nn
 
 import arl
 from arl import attacks, evaluate, faces, listing, metrics, paper, plateau
+from arl.attacks import kernelridge
 from arl.attacks.attention import Attention, PatchDecoder
+from arl.attacks.bits import Bits
 from arl.attacks.boosted import Boosted
 from arl.attacks.decoder import Decoder
 from arl.attacks.ensemble import Ensemble, best_share
@@ -69,6 +71,33 @@ def test_the_mean_is_as_wrong_as_the_pictures_differ():
     assert guess(net, known).shape == (200, 3, 8, 8) and known.error(guess(net, known)) == pytest.approx(known.variance)
 
 
+def test_bits_reads_the_picture_below_a_grid_where_smooth_readers_see_noise():
+    x, rng = gaussian(600, falling()), torch.Generator().manual_seed(4)
+    z = (torch.randn(600, 192, generator=rng) * 5).round() / 8 + x.flatten(1) / 1024
+    scale = plateau.Standardise(z.mean(0), z.std(0))
+    known = channel(x, scale(z))
+    known = known._replace(public=known.public._replace(standardise=scale))
+    net, state = fit(Bits(), known)
+    assert 1 / 1024 < state["step"] <= 1 / 8  # any of them has the whole picture in its remainder
+    assert known.error(guess(net, known)) < 0.01 * known.variance
+    for smooth in (Ridge(), KernelRidge()):
+        assert known.error(guess(fit(smooth, known)[0], known)) > 0.95 * known.variance
+
+
+def test_bits_of_what_has_none_are_what_ridge_reads():
+    known = linear_gaussian(falling(), 2000, 40, 0.01)
+    bits, ridge = (fit(attack, known)[1]["validation"] for attack in (Bits(), Ridge()))
+    assert bits == pytest.approx(ridge, rel=0.02)
+
+
+@pytest.mark.parametrize("attack", [Ridge(), KernelRidge(), Retrieval(), Bits()])
+def test_of_a_z_that_says_nothing_the_mean_picture_is_made(attack):
+    x = gaussian(400, falling())
+    net, _ = fit(attack, channel(x, torch.zeros(400, 6)))
+    made = guess(net, channel(x, torch.zeros(400, 6)))
+    assert (made == made[:1]).all() and channel(x, torch.zeros(400, 6)).error(made) < 1.1 * channel(x, x).variance
+
+
 def test_retrieval_copies_what_it_has_seen_and_is_blind_without_z():
     x = gaussian(400, falling())
     seen = channel(torch.cat([x[:360], x[:40]]), torch.cat([x[:360], x[:40]]).flatten(1))  # asked for what it keeps
@@ -104,6 +133,24 @@ def test_kernel_ridge_reads_what_a_linear_reader_cannot():
     known = channel(x, torch.sin(25 * (x.flatten(1)[:, :2] - 0.5) @ w))
     linear, smooth = (known.error(guess(fit(attack, known)[0], known)) for attack in (Ridge(), KernelRidge()))
     assert smooth < 0.5 * linear < 0.5 * known.variance
+
+
+def test_kernel_ridge_is_the_same_however_many_images_it_works_on_at_once(monkeypatch):
+    x = gaussian(500, falling())
+    known = channel(x, torch.tanh(3 * x.flatten(1)[:, :12]))
+    whole, state = fit(KernelRidge(centres=50), known)
+    monkeypatch.setattr(kernelridge, "ROWS", 90)
+    parts, _ = fit(KernelRidge(centres=50), known)
+    assert state["images"] == 50 and len(whole.centres) == 50
+    assert torch.allclose(guess(whole, known), guess(parts, known), atol=1e-6)
+
+
+def test_more_centres_are_another_attack_and_2_000_the_one_that_is_stored():
+    assert KernelRidge().spec() == KernelRidge(centres=2000).spec() == {"attack": "kernelridge", "version": 1}
+    assert KernelRidge(centres=300).spec() == {"attack": "kernelridge", "version": 1, "centres": 300}
+    assert KernelRidge().describe() == "kernelridge" and KernelRidge(centres=300).describe() == "kernelridge m=300"
+    with pytest.raises(ConfigError, match="centres: found 0, accepted: greater than or equal to 1"):
+        RunConfig(attacks="kernelridge", centres=0)
 
 
 def test_a_row_with_another_attack_keeps_the_papers_figures_and_adds_its_own(shared_store):

@@ -21,6 +21,7 @@ from arl.attacks import Attack
 from arl.audit import Foreign, audit, audit_json, audit_text, load_target
 from arl.audit.shapes import as_features, shape_of
 from arl.audit.suite import ATTACKERS, budget, experiment_of, of_experiment
+from arl.audit.worst import worst_again
 from arl.config import RunConfig
 from arl.data import open_data
 from arl.messages import UserError
@@ -321,18 +322,20 @@ def test_an_audit_from_the_command_line_goes_on_where_it_was_killed(tmp_path, se
     assert not (tmp_path / "a.json").exists()
     done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "to be made: decoder, whitened, features" in done.stderr and "goes on after epoch" in done.stderr
+    assert "to be made: decoder, whitened, probe, features" in done.stderr and "goes on after epoch" in done.stderr
     found = json.loads((tmp_path / "a.json").read_text())
-    assert [each["name"] for each in found["attackers"]] == list(ATTACKERS) and found["suite"] == "1"
-    for each in found["attackers"][:-1]:
+    assert [each["name"] for each in found["attackers"]] == list(ATTACKERS) and found["suite"] == "2"
+    pictures = [each for each in found["attackers"] if each["held_out"]]
+    assert [each["name"] for each in found["attackers"] if each not in pictures] == ["probe", "features"]
+    assert set(found["attackers"][-2]["label_mcc"]) == {"value", "low", "high"}
+    assert found["controls"]["verdict"] in found["verdicts"] and len(found["controls"]["each"]) == 9
+    for each in pictures:
         assert {"face_similarity", "ssim", "psnr", "rank1", "eer"} <= set(each)
         assert (
             each["ssim"]["low"] <= each["ssim"]["value"] <= each["ssim"]["high"]
             and "mean face" in each["ssim"]["floors"]
         )
-    assert (
-        found["strongest"] == max(found["attackers"][:-1], key=lambda each: each["held_out"]["face_similarity"])["name"]
-    )
+    assert found["strongest"] == max(pictures, key=lambda each: each["held_out"]["face_similarity"])["name"]
     assert all(sentence in done.stdout for sentence in found["verdicts"]) and "preset tiny" in found["changed"]
     states = {path: path.stat().st_mtime_ns for path in store.rglob("result.json")}
     again = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=300)
@@ -348,6 +351,9 @@ def test_a_stored_row_is_audited_on_its_own_faces(shared_store):
     assert audit(row.runs["encoder"].id).run.id == found.run.id
     assert audit_json(found)["verdicts"][0] in audit_text(found)
     assert [run.id for run in stored() if run.spec["kind"] == "audit"] == [found.run.id]
+    assert worst_again(found.run) == found.result["worst"], "from what is kept, without a face or a network"
+    assert worst_again(found.run, ["mean", "ridge"])["chosen"] == ["mean", "ridge"]
+    assert found.result["worst"]["chosen"][-1] == "Z" and {"Z", "features"} <= set(found.result["worst"]["attackers"])
     with pytest.raises(UserError, match="lambda1: found with a stored run"):
         audit(row.id, {"lambda1": 1})
 
@@ -391,8 +397,13 @@ def test_nobody_of_t_is_known_to_an_attacker_and_budgets_follow_the_size(tmp_pat
     assert isinstance(experiment, Foreign) and about["changed"] == ["preset tiny"]
     who, (_, x2, t) = experiment.data.identities, experiment.split
     assert not set(who[x2]) & set(who[t]) and len(x2) > len(t) > 40
+    owned = experiment.owned
+    assert not set(who[owned.held_out]) & set(who[owned.learns])  # nor does who chooses the strongest
+    assert sorted(owned.all) == sorted(x2) and len(x2) / 10 <= len(owned.held_out) <= len(x2) / 10 + 10
     assert [attack.name() for attack in experiment.cfg.attacks] == list(ATTACKERS) == [*dict.fromkeys(ATTACKERS)]
     assert all(issubclass(type(attack), Attack) for attack in experiment.cfg.attacks)
+    smiles, _ = experiment_of(str(path), {"attributes": "Smiling"}, "tiny", SHOWN)
+    assert smiles.encoder_spec == experiment.encoder_spec | {"attributes": ["Smiling"]}
     sized, _ = experiment_of(str(path), {}, "quick", {**SHOWN, "size": "224"})
     assert (
         sized.cfg.image_size == 64

@@ -150,6 +150,9 @@ def test_reserved_people_and_extra_images_in_place_of_x2_are_part_of_the_ids_whe
     assert "reserved" not in plain.encoder_fields() | decoder_fields(plain)
     assert apart.encoder_fields() == {**plain.encoder_fields(), "reserved": 100}
     assert decoder_fields(apart) == {**decoder_fields(plain), "reserved": 100}
+    people = plain.replace(held_out="identity")
+    assert people.encoder_fields() == plain.encoder_fields()
+    assert decoder_fields(people) == {**decoder_fields(plain), "held_out": "identity"}
     alone = RunConfig(extra="instead")
     assert decoder_fields(alone) == {**decoder_fields(plain), "extra": "instead"}
     assert alone.encoder_fields() == plain.encoder_fields(), "Enc learns as with X2"

@@ -13,7 +13,7 @@ CORE = {"losses", "models", "adversary", "protect", "evaluate", "metrics", "trai
 CORE |= {"parallel", "identity", "answers", "defences", "attacks"}
 # From the ground up: a room may import those before it, and the core.
 ROOMS = """messages watch machine store config inputs listing faces data judges feeds row lineup measure watched devices experiment unopened
-    plugins gate schedule audit paper workbook check cli""".split()
+    plugins gate stages cluster schedule audit paper workbook check cli""".split()
 
 
 def room(module: str) -> str:

@@ -27,6 +27,7 @@ from arl.data import (
     open_data,
     open_extra,
     open_rendered,
+    rendered,
     reserved_rows,
     room,
     split,
@@ -81,6 +82,35 @@ def test_rendered_faces_are_those_of_the_renderer_and_are_made_once(monkeypatch,
     assert 1 <= len(lines) <= 4 and lines[-1].endswith("120 of 120")
     open_rendered(40, 3, 32, 7, first_identity=5)
     assert len(seen) == 2
+
+
+def test_people_who_were_drawn_are_not_drawn_again_for_a_larger_or_a_smaller_set(store, monkeypatch):
+    """The images of a budget's curve: 250 of them are the first 250 of 64 000."""
+    drawn, render = [], rendered._Renderers.render
+    monkeypatch.setattr(
+        rendered._Renderers, "render", lambda self, n, *a, **k: drawn.append(n) or render(self, n, *a, **k)
+    )
+    some = open_rendered(42, 3, 32, 7, first_identity=5)
+    assert sum(drawn) == 42
+    few, many = (open_rendered(count, 3, 32, 7, first_identity=5) for count in (20, 50))
+    assert sum(drawn[2:]) == 28, "the last piece of the largest set, which begins among people who are there"
+    assert few.spec["people"]["count"] == 20 and many.spec["people"]["count"] == 50
+    whole = faces.render(50, 3, 32, 7, first_identity=5)
+    for data in (some, few, many):
+        assert np.array_equal(data.images, whole[0][: len(data)]), "byte for byte what the renderer draws"
+        assert np.array_equal(data.attributes, whole[1][: len(data)])
+        assert np.array_equal(data.identities, whole[2][: len(data)])
+    for other in ({"first_identity": 6}, {"domain": "shifted"}):
+        drawn.clear()
+        open_rendered(**{"identities": 2, "per_identity": 3, "image_size": 32, "seed": 7, "first_identity": 5} | other)
+        assert sum(drawn) == 2, "other people, or other photographs of them"
+
+
+def test_a_stored_set_that_is_damaged_is_not_copied(store, monkeypatch):
+    open_rendered(6, 2, 32, 7)
+    (images,) = store.glob("*/images.u8")
+    images.write_bytes(bytes(images.stat().st_size))
+    assert np.array_equal(open_rendered(4, 2, 32, 7).images, faces.render(4, 2, 32, 7)[0])
 
 
 def test_a_foreign_meta_json_is_no_faces(store):

@@ -97,7 +97,7 @@ def test_paths_are_absolute_where_they_were_typed_and_names_stay_names(tmp_path,
         ("counted", "0"), ("least_mcc", "abc"), ("least_mcc", 1.1), ("layers", "conv9"), ("layers", ""),
         ("layers", "fc,fc"), ("seeds", "nan"), ("seeds", "0,-1"), ("seeds", "1.5"), ("seeds", "inf"),
         ("lambda2s", "-1"), ("lambda2s", "a,b"), ("lambda1s", "nan"), ("choose", "middle"), ("choose", "-1"),
-        ("photographs", "/nowhere"), ("side", 10**9), ("size", 1),
+        ("photographs", "/nowhere"), ("side", 10**9), ("size", 1), ("target", "gone.ts"),
     ],
 )  # fmt: skip
 def test_a_value_out_of_its_type_or_range_is_one_line(name, value):

@@ -14,7 +14,7 @@ from arl.answers import from_answers
 from arl.config import RunConfig
 from arl.data import Split, open_data
 from arl.judges import embed_all
-from arl.lineup import agreements, by_features, lineup
+from arl.lineup import agreements, feature_scores, lineup
 from arl.paper import row_text
 from arl.plateau import Standardise
 from arl.row import Row
@@ -248,10 +248,11 @@ def test_from_z_people_are_found_however_loud_another_channel_is(loud):
         networks=(encoder, None), device=torch.device("cpu"), cfg=TINY, split=sets, data=SimpleNamespace(images=data)
     )
     of = lineup(who, sets, 0)
-    found = by_features(of, experiment, Standardise(z.mean(0), z.std(0)), resamples=50)
+    scores = feature_scores(of, experiment, Standardise(z.mean(0), z.std(0)))
+    found = identity.recognition(scores, *of.who, resamples=50)
     assert found["rank1"]["value"] > 0.8 and found["auc"]["value"] > 0.95
     if loud > 1:
-        raw = by_features(of, experiment, torch.nn.Identity(), resamples=50)
+        raw = identity.recognition(feature_scores(of, experiment, torch.nn.Identity()), *of.who, resamples=50)
         assert raw["rank1"]["value"] < 0.5, "the test would find a Z that is not standardised"
 
 

@@ -1,6 +1,7 @@
 """The READMEs: short, their numbers those of the committed figures, their links alive."""
 
 import csv
+import json
 import re
 import shutil
 
@@ -8,7 +9,7 @@ import nbformat
 import pytest
 from lab import ROOT
 
-from arl.paper import summary
+from arl.paper import speed, summary
 
 README, FIGURES = ROOT / "README.md", ROOT / "figures"
 CELL = re.compile(r"(-?[\d.]+) ± ([\d.]+) \((-?[\d.]+)\)")
@@ -60,6 +61,39 @@ def test_the_summary_follows_its_files(tmp_path):
     text = summary.text(tmp_path)
     assert "17 hold, 3 are undecided, 4 fail" in text
     assert "What we know of the causes" not in text, "those are the causes of the preset quick"
+
+
+def write_bench(tmp_path, bench, **figure):
+    (tmp_path / "bench").mkdir(exist_ok=True)
+    machine = {"cpu": "A processor", "flags": ["avx2"], "cores": 2, "threads": 1, "torch": "2.14"}
+    command = f"python tests/bench_{bench}.py OUT.json"
+    one = {"key": "joint", "name": "joint step", "unit": "images/s", "value": 1234.5, "low": 1200.0, "high": 1300.0}
+    found = {"bench": bench, "date": "2026-11-26T00:00:00+00:00", "commit": "0123456789abcdef", "machine": machine}
+    found |= {"limit": {"16 channels": 50.0, "64 channels": 80.0}, "figures": [one | {"command": command} | figure]}
+    (tmp_path / "bench" / f"{bench}.json").write_text(json.dumps(found))
+
+
+def test_a_bench_s_json_becomes_the_table_of_speed(tmp_path):
+    assert "## Speed" not in summary.text(tmp_path)
+    write_bench(tmp_path, "yardstick", gflops=40.0, share=0.5, ratio={"value": 1.5, "low": 1.25, "high": 1.75})
+    write_bench(tmp_path, "growth", name="import", unit="exponent", value=0.98765, low=None, high=None)
+    (tmp_path / "bench" / "else.json").write_text('{"no": "bench"}')
+    (tmp_path / "bench" / "torn.json").write_text("{")
+    text = summary.write_summary(tmp_path).read_text()
+    section = text[text.index("## Speed") : text.index("## What is measured")]
+    cells = "joint step | 1 230 images/s (1 200 … 1 300) | 50% (40 GFLOP/s) | 1.50 × (1.25 … 1.75)"
+    assert f"| {cells} | `python tests/bench_yardstick.py OUT.json` |" in section.splitlines()
+    assert "| import | 0.988 exponent | `python tests/bench_growth.py OUT.json` |" in section.splitlines()
+    assert "a plain convolution reaches 80 GFLOP/s (64 channels); 2026-11-26, commit 0123456789ab." in section
+    assert "else" not in section and "torn" not in section and "![" not in section
+    (tmp_path / "bench" / "growth.png").write_bytes(b"")
+    assert "![Growth](bench/growth.png)" in summary.text(tmp_path)
+
+
+def test_numbers_are_short():
+    assert [speed.short(v) for v in (0.12345, 45.678, 123456.0, 999.9, 0, 1.0, 0.000987654)] == [
+        "0.123", "45.7", "123 000", "1 000", "0", "1.00", "0.000988",
+    ]  # fmt: skip
 
 
 EVERY = [README, FIGURES / "README.md", *sorted(ROOT.glob("arl/**/README.md"))]

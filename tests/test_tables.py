@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from arl import evaluate, experiment, schedule
+from arl import evaluate, experiment, schedule, stages
 from arl.config import LAYERS, RunConfig
 from arl.experiment import Experiment
 from arl.inputs import further_judge
@@ -114,7 +114,7 @@ def test_a_sweep_makes_what_one_row_at_a_time_makes_and_shares_encoders(tmp_path
     assert (
         "5 rows, 4 different, 2 distinct encoders; 0 rows are stored" in said
         and "serves 3 rows" in said
-        and "[7/7]" in said
+        and "[8/8]" in said
         and "left" in said
     )
     assert rows[0].id == rows[4].id and len([run for run in stored() if run.id.startswith("encoder-")]) == 2
@@ -129,29 +129,35 @@ def test_a_sweep_makes_what_one_row_at_a_time_makes_and_shares_encoders(tmp_path
     }
 
 
-def test_encoders_that_wait_for_the_same_first_epochs_do_not_begin_together(store):
+def test_first_epochs_are_a_stage_that_their_encoders_wait_for(store):
     """Both protected ones have more to come than the third, whose first epochs are others."""
     cfgs = [TINY.replace(lambda1=1), TINY.replace(lambda1=2), TINY.replace(attributes="Smiling")]
-    planned = schedule._Sweep(cfgs, 2)
-    planned.ready = [stage for stage in planned.ready if stage.kind == "encoder"]
-    first = planned._next()
-    assert first.cfg.protected and first.warm
-    planned.jobs["first"] = first
-    assert planned._next().cfg == cfgs[2]
-    second = planned._next()
-    assert second.warm == first.warm, "there is nothing else to do"
-    planned.ready += [second, schedule._Stage("row", "", cfgs[2], 0.0, 0.0)]
-    assert Experiment(first.cfg).encoder.result
-    assert planned._next() is second, "the first epochs are made"
-    again = schedule._Sweep(cfgs, 2)
-    assert again.made == {first.key} and again.stages == planned.stages - 1, "what is stored is no stage"
+    planned = stages.graph(cfgs)
+    assert [stage.kind for stage in planned] == ["C", *["first epochs"] * 2, *["encoder"] * 3, *["row"] * 3]
+    pool = schedule.Pool(2)
+    pool.waiting = list(planned)
+    begun = [pool._next() for _ in range(3)]
+    assert pool._next() is None, "the others wait"
+    assert [stage.kind for stage in begun] == ["C", "first epochs", "first epochs"]
+    assert begun[1].key == Experiment(cfgs[0]).warm.id and begun[1].ahead > begun[2].ahead
+    pool.made.add(begun[1].key)
+    assert {pool._next().cfg, pool._next().cfg} == set(cfgs[:2]) and pool._next() is None
+    assert sum(stage.cost for stage in planned if stage.kind in ("first epochs", "encoder")) == pytest.approx(
+        sum(map(stages.encoder_cost, cfgs)) - cfgs[0].warm_epochs / cfgs[0].epochs
+    ), "they are shared"
+    assert Experiment(cfgs[0]).encoder.result
+    again = stages.graph(cfgs)
+    assert {stage.key for stage in planned} - {stage.key for stage in again} == {begun[1].key, planned[3].key}
+    assert all(stage.needs for stage in again if stage.kind == "row") and not again[2].needs, (
+        "what is stored is no stage"
+    )
 
 
 def test_a_row_that_fails_is_named_after_the_others_are_made(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("ARL_RUNS", str(tmp_path))
     bad = TINY.replace(lr=1e30)
     with pytest.raises(
-        UserError, match=r"sweep: 1 of 5 stages failed, the others are stored; first: encoder · .*lr"
+        UserError, match=r"sweep: 1 of 7 stages failed, the others are stored; first: first epochs · .*lr"
     ) as error:
         sweep([bad, TINY], workers=2)
     assert "\n" not in str(error.value)

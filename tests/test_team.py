@@ -16,7 +16,7 @@ from synthetic import DATA, PHOTOGRAPHS, make_row, write_row, write_run
 from test_store import Refusing, make, refuse, without_locks
 
 import arl
-from arl import experiment, gate, schedule
+from arl import experiment, gate, schedule, stages
 from arl.config import RunConfig
 from arl.data import open_rendered
 from arl.messages import UserError
@@ -632,7 +632,7 @@ def test_who_is_at_work_is_seen_where_there_are_no_locks(store, monkeypatch):
 def test_a_sweep_log_of_another_is_one_line(store, monkeypatch):
     (store / "sweep.log").mkdir(parents=True)
     with pytest.raises(UserError, match=r"sweep.log: found a folder where a file is wanted, accepted: "):
-        schedule._Sweep([RunConfig.preset("tiny")], 1).run()
+        schedule.Pool(1).run(stages.graph([RunConfig.preset("tiny")]))
 
 
 def test_each_interpreter_has_its_own_kernel(store, monkeypatch):

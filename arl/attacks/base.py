@@ -38,6 +38,7 @@ class Public(NamedTuple):
     train: Batches
     steps: int  # batches an epoch
     held_out: Batches
+    standardise: "nn.Module | None" = None  # what made these Z of the encoder's: (Z − mean) / std, its buffers
 
 
 class Schedule(NamedTuple):

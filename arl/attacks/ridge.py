@@ -33,7 +33,7 @@ def penalised(z: Tensor, x: Tensor, z_held: Tensor, x_held: Tensor) -> tuple[flo
     u, s, v = torch.linalg.svd(z - at, full_matrices=False)
     found = []
     for penalty in PENALTIES:
-        gamma = penalty * s.square().mean()
+        gamma = penalty * s.square().mean().clamp(min=1e-30)  # of a Z that says nothing
         weight = (x - offset).T @ (u * (s / (s.square() + gamma))) @ v  # (m, D)
         error = ((z_held - at) @ weight.T + offset - x_held).square().mean().item()
         found.append((error, penalty, weight))

@@ -4,8 +4,20 @@
 """
 
 from arl.audit.foreign import Foreign
+from arl.audit.questions import ten_text
 from arl.audit.report import audit_json, audit_text
 from arl.audit.suite import SUITE, Audit, audit
 from arl.audit.target import Target, TargetSpec, load_target
 
-__all__ = ["SUITE", "Audit", "Foreign", "Target", "TargetSpec", "audit", "audit_json", "audit_text", "load_target"]
+__all__ = [
+    "SUITE",
+    "Audit",
+    "Foreign",
+    "Target",
+    "TargetSpec",
+    "audit",
+    "audit_json",
+    "audit_text",
+    "load_target",
+    "ten_text",
+]

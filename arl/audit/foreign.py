@@ -13,6 +13,7 @@ from arl.config import RunConfig
 from arl.data import FaceData, batches, full_batches, open_data
 from arl.experiment import Experiment
 from arl.messages import ConfigError
+from arl.names import ATTRIBUTES
 from arl.plateau import StandardisedFeatures
 from arl.store import Run, obtain
 
@@ -37,7 +38,9 @@ class Foreign(Experiment):
     @cached_property
     def encoder_spec(self) -> dict[str, Any]:
         spec = self.target.spec._asdict()
-        return {"kind": "foreign", "version": 1, "data": self.data.spec, **{n: _listed(v) for n, v in spec.items()}}
+        found = {"kind": "foreign", "version": 1, "data": self.data.spec, **{n: _listed(v) for n, v in spec.items()}}
+        asked = self.cfg.attributes  # what a probe reads, and the floor of the answers
+        return found | ({} if asked == ATTRIBUTES else {"attributes": list(asked)})
 
     @cached_property
     def encoder(self) -> Run:

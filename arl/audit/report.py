@@ -1,12 +1,27 @@
 """An audit in words and as JSON: a line an attacker, floors, who is recognised, and a sentence a verdict."""
 
+from pathlib import Path
 from typing import Any
 
+from arl.audit.questions import ten
 from arl.audit.suite import Audit
+from arl.messages import ConfigError
 from arl.metrics import Interval
 
-PICTURE = (("face_similarity", "face similarity", 3), ("ssim", "SSIM", 3), ("psnr", "PSNR", 2))
+PICTURE = (
+    ("face_similarity", "face similarity", 3),
+    ("ssim", "SSIM", 3),
+    ("psnr", "PSNR", 2),
+    ("label_mcc", "label MCC", 3),
+)
 WHO = (("rank1", "rank-1", 3), ("eer", "EER", 3))
+
+
+def report_path(text: str) -> Path:
+    """Where a report for people goes. Raises `ConfigError` for a name that says neither kind."""
+    if Path(text).suffix not in (".html", ".pdf"):
+        raise ConfigError(f"--report: found {text!r}, accepted: a name that ends in .html or .pdf")
+    return Path(text)
 
 
 def audit_json(audit: Audit) -> dict[str, Any]:
@@ -25,6 +40,8 @@ def audit_json(audit: Audit) -> dict[str, Any]:
         "identity": {shown: _who(who[shown]) for shown in ("Z", "originals", "mean face", "stranger", "answers")},
         "strongest": result["strongest"],
         "verdicts": sentences(audit),
+        "answers": [answer.as_json() for answer in ten(audit)],
+        **{key: result[key] for key in ("worst", "effort", "not_tried", "controls") if key in result},
         "config": result["config"],
         "made_with": result["made_with"],
     }
@@ -33,7 +50,7 @@ def audit_json(audit: Audit) -> dict[str, Any]:
 def figures_of(result: dict[str, Any], name: str) -> dict[str, Interval]:
     """The privacy figures of the attacker `name`: `value`, `low`, `high`, `floors`, `ceilings`."""
     found = result if name in ("decoder", "features") else result["attacks"][name]
-    keys = ("feature_similarity",) if name == "features" else ("face_similarity", "ssim", "psnr")
+    keys = ("feature_similarity",) if name == "features" else ("face_similarity", "ssim", "psnr", "label_mcc")
     return {key: found[key] for key in keys if key in found}
 
 
@@ -95,7 +112,8 @@ def sentences(audit: Audit) -> list[str]:
         lines.append(_recognised(what, who[key]))
     if not result["measured_on"]["plateau"]:
         lines.append("An attacker ended at its budget before its plateau: a longer attack may leak more.")
-    return lines
+    told = result["controls"]["verdict"]
+    return [*lines, told] if result["controls"]["works"] else [told, *lines]
 
 
 def _recognised(what: str, found: dict[str, Any]) -> str:

@@ -10,34 +10,48 @@ import torch
 
 from arl import gate, inputs
 from arl.attacks import Attack
+from arl.audit.controls import control_runs, controls
 from arl.audit.foreign import Foreign
 from arl.audit.target import Target, load_target
+from arl.audit.worst import arrays_of, choose_attackers, of_arrays
 from arl.config import PRESETS, RunConfig
 from arl.data import batches
 from arl.experiment import Experiment
 from arl.judges import embed_all
-from arl.measure import measure_row
+from arl.lineup import Lineup
+from arl.measure import Judged, measure_row
 from arl.messages import ConfigError, say
 from arl.metrics import cosine, psnr
-from arl.parameters import named
+from arl.parameters import named, names
 from arl.store import Run, UnknownRunError, find_run, obtain, run_id, stored
 from arl.training import initialised, precision
 
-SUITE = "1"  # raised whenever an attacker, its place, its budget, the split or the choice of the strongest changes
-ATTACKERS = ("mean", "ridge", "kernelridge", "retrieval", "decoder", "whitened", "features")
+SUITE = "2"  # raised whenever an attacker, its place, its budget, the split or the choice of the strongest changes
+ATTACKERS = ("mean", "ridge", "kernelridge", "retrieval", "bits", "decoder", "whitened", "probe", "features")
 SMALLEST, LARGEST = 48, 64  # pixels a side of the faces, unless they are set
 STEP = 16  # of which the sides of faces are multiples
 # What may be set and two audits still compare, as long as they say the same here: where faces come from, and who judges.
 COMPARABLE = {"data", "data_root", "data_seed", "damaged", "recogniser", "seed", "image_size"}
 OF_ENCODERS = ("encoder", "encoder_weights", "layer", "defence", "augmentation", "dropout", "weight_decay", "cuts")
 OF_ENCODERS += ("epochs", "lr", "warm", "lr_again")
-SPLIT = {"x1": 2, "x2": 0.7, "split": "identity"}  # nobody of T is known to an adversary
+# Ways to attack for which the suite has no attacker, in words.
+NOT_THERE = (
+    "gradients through the encoder itself",
+    "a search in a generator of faces",
+    "several photographs of one person together",
+)
+NOT_THERE += (
+    "no queries at all, by a substitute for the encoder",
+    "more and more images, until the leak no longer grows",
+)
+# Nobody of T is known to an adversary, nor anybody by whom the strongest is chosen: else who knows people by heart is.
+SPLIT = {"x1": 2, "x2": 0.7, "split": "identity", "held_out": "identity"}
 
 
 @dataclass(frozen=True, eq=False)
 class Audit:
     """A finished audit. `result`: as a row's (`arl.row.Row`), without utility where there is no classifier; and `audit`, `held_out`,
-    `strongest`, `target`."""
+    `strongest`, `controls`."""
 
     run: Run
     config: RunConfig
@@ -74,7 +88,7 @@ def experiment_of(
     run = _stored(target)
     if run is None:
         return _of_file(target, settings, preset, options)
-    if given := [*settings, *(name for name, value in options.items() if value)]:
+    if given := [name for name, value in (settings | options).items() if value != ""]:
         raise ConfigError(
             f"{given[0]}: found with a stored run, accepted: with a file; a run has its own faces and sizes"
         )
@@ -153,8 +167,8 @@ def _about(path: str, target: Target) -> dict[str, Any]:
 def of_experiment(experiment: Experiment, about: dict[str, Any]) -> Audit:
     """Every attacker's run, found or made in the order of the suite, and the audit's."""
     cfg = experiment.cfg
-    spec = {k: v for k, v in experiment.row_spec.items() if k != "version"} | {"kind": "audit", "version": 1}
-    spec |= {"suite": about["suite"]}
+    spec = {k: v for k, v in experiment.row_spec.items() if k != "version"} | {"kind": "audit", "version": 2}
+    spec |= {"suite": about["suite"], "controls": control_runs(experiment)}
     found = Run(experiment.encoder.folder.with_name(run_id(spec)))
     missing = [
         a.name() for a in cfg.attacks if Run(found.folder.with_name(run_id(experiment.attack_spec(a)))).result is None
@@ -167,32 +181,64 @@ def of_experiment(experiment: Experiment, about: dict[str, Any]) -> Audit:
 
 
 def _measured(run: Run, experiment: Experiment, attacks: dict[str, Run], about: dict[str, Any]) -> dict[str, Any]:
-    result = measure_row(run, experiment, attacks)
     held = _on_held_out(experiment)
+    chosen = choose_attackers(held)
+
+    def worst(judged: Judged, line: Lineup, alike: np.ndarray | None) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        arrays = arrays_of(judged, line, alike)
+        figures = of_arrays(arrays, chosen, seed=experiment.cfg.seed, resamples=experiment.cfg.bootstrap)
+        return {"worst": figures}, {f"worst/{name}": each for name, each in arrays.items()}
+
+    result = measure_row(run, experiment, attacks, worst)
     if "file" in about["target"]:
         on = result["measured_on"]
         on["test_set"] = on["test_set"].replace("unseen by Enc and attackers", "unseen by attackers")
         shape = "×".join(map(str, about["target"]["shape"]))
         on["setting"] = f"{about['target']['format']} {about['target']['sha256'][:12]}, Z of {shape}"
-    strongest = max(held, key=lambda name: held[name]["face_similarity"])
-    return result | {"audit": about, "held_out": held, "strongest": strongest}
+    strongest = max(held, key=lambda name: held[name].get("face_similarity", -2.0))
+    tried = {
+        "effort": {name: _effort(experiment, each) for name, each in attacks.items()},
+        "not_tried": _not_tried(attacks),
+    }
+    return result | {"audit": about, "held_out": held, "strongest": strongest, "controls": controls(experiment)} | tried
+
+
+def _effort(experiment: Experiment, attack: Run) -> dict[str, float]:
+    """What an attack cost: images that it learned from, numbers that it holds, and seconds, too many where it was interrupted."""
+    held = sum(tensor.numel() for name, tensor in attack.load()[0].items() if name.startswith("model/"))
+    return {"images": len(experiment.owned.learns), "parameters": held, "seconds": round(attack.seconds, 1)}
+
+
+def _not_tried(attacks: dict[str, Run]) -> list[str]:
+    """The attackers of ours that are not of the suite, by name, and the ways to attack for which it has none."""
+    ours = [n for n in names(Attack) if named(Attack, n).__module__.startswith("arl.attacks.") and n not in attacks]
+    return [*(f"the attacker {name}" for name in sorted(ours)), *NOT_THERE]
 
 
 def _on_held_out(experiment: Experiment) -> dict[str, dict[str, float]]:
-    """What each attacker of images brings back of the faces of X2 that it did not learn from: by C's middle layer, and PSNR in dB."""
+    """What each attacker tells of the faces of X2 that it did not learn from.
+
+    Of images: face similarity, by C's middle layer, and PSNR in dB; of embeddings: their similarity to C's, and what the best constant has.
+    """
     owned, judge, device = experiment.owned, experiment.judge, experiment.device
     images, index = owned.data.images, owned.held_out
-    _, middle = embed_all(judge, images, index, device)
+    embedding, middle = embed_all(judge, images, index, device)
     x = torch.from_numpy(images[index]).float() / 255
-    names = [attack.name() for attack in experiment.cfg.attacks if attack.target == "image"]
-    made: dict[str, list[torch.Tensor]] = {name: [] for name in names}
+    attacks = [attack for attack in experiment.cfg.attacks if attack.target != "label"]
+    made: dict[str, list[torch.Tensor]] = {attack.name(): [] for attack in attacks}
     with torch.no_grad(), precision(device), initialised(experiment.cfg.seed, 9):
         for _, shown in batches(images, index, 256, device=device):
             z = experiment.networks[0](shown).float()
-            for name in names:
+            for name in made:
                 made[name].append(experiment.attacker(name)(z).float().cpu())
     found = {}
-    for name, guess in ((name, torch.cat(parts)) for name, parts in made.items()):
+    for attack in attacks:
+        guess = torch.cat(made[attack.name()])
+        if attack.target == "embedding":
+            pairs = {"embedding_similarity": guess, "constant": embedding.mean(0, keepdim=True)}
+            found[attack.name()] = {key: cosine(each, embedding).mean().item() for key, each in pairs.items()}
+            continue
         _, seen = embed_all(judge, (guess * 255).round().byte().numpy(), np.arange(len(guess)), device)
-        found[name] = {"face_similarity": cosine(seen, middle).mean().item(), "psnr": psnr(guess, x).mean().item()}
+        similar, near = cosine(seen, middle).mean().item(), psnr(guess, x).mean().item()
+        found[attack.name()] = {"face_similarity": similar, "psnr": near}
     return found

@@ -114,14 +114,17 @@ def _read_all(files: _Files, source: Source, progress: bool) -> dict[int, str]:
         if rows.attributes is not None:
             _write_at(files.attributes, start * a, rows.attributes)
         if not rows.problems:  # else a build that goes on has to see them again
-            _write_at(files.done, start, np.ones(stop - start))
+            _write_at(files.done, start, np.ones(stop - start), wait=False)  # a lost mark costs another look
         return stop - start, rows.problems
 
     n, marks, problems = len(source.identities), np.fromfile(files.done, np.uint8), {}
     todo = [(start, stop) for start, stop in source.ranges if not marks[start:stop].all()]
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # of each thread of the pool: there is one for each core
-    pool = ThreadPoolExecutor(cores())
+    torch.set_num_threads(1)  # of each thread of the pool
+    more = (
+        -(-cores() // 4) if source.packing else 0
+    )  # decode while others wait for the disk; what is drawn has a process a thread
+    pool = ThreadPoolExecutor(cores() + more)
     with _bar(n, source.title, progress) as advance:
         advance(n - sum(stop - start for start, stop in todo))
         try:
@@ -148,11 +151,12 @@ def _keep_only(images: Path, keep: np.ndarray, n: int, row: int) -> None:
 
 def _copies(images: Path, n: int, row: int) -> int:
     """How many of `n` images have the bytes of another one before them."""
-    seen = set()
-    whole = np.memmap(images, np.uint8, mode="r", shape=(n, row))
-    for image in whole:
-        seen.add(hashlib.blake2b(image, digest_size=16).digest())
-    return n - len(seen)
+    seen = np.empty(n, np.uint64)  # digests: that two different images have the same is less likely than n² / 2^65
+    with images.open("rb") as file:  # not mapped: what was read once need not stay in memory
+        for i in range(n):
+            digest = hashlib.blake2b(file.read(row), digest_size=8).digest()
+            seen[i] = int.from_bytes(digest)
+    return n - len(np.unique(seen))
 
 
 def some(names: Any, count: int = 5, between: str = "; ") -> str:
@@ -161,13 +165,14 @@ def some(names: Any, count: int = 5, between: str = "; ") -> str:
     return between.join(names[:count]) + (f"{between}…" if len(names) > count else "")
 
 
-def _write_at(path: Path, offset: int, values: np.ndarray) -> None:
-    """Write bytes and wait for the disk: what is marked as done is there, even after a power cut."""
+def _write_at(path: Path, offset: int, values: np.ndarray, wait: bool = True) -> None:
+    """Write bytes, and `wait` for the disk: what is marked as done is there, even after a power cut."""
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(np.ascontiguousarray(values, dtype=np.uint8).tobytes())
         file.flush()
-        os.fsync(file.fileno())
+        if wait:
+            os.fsync(file.fileno())
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from arl import faces
 from arl.config import ATTRIBUTES
 from arl.data.base import FaceData
 from arl.data.build import ROWS, Rows, Source, ranges_of
-from arl.data.cache import Opened, obtain_faces
+from arl.data.cache import Opened, load_faces, obtain_faces, read_meta
 from arl.machine import KEEP_MEMORY
+from arl.messages import UserError
+from arl.store import runs_root
 
 PAINTER = Path(__file__).with_name("painter.py").resolve()
 
@@ -54,9 +57,11 @@ def look_rendered(
     spec = dict(kind="rendered", people=people, per_identity=per_identity, domain=domain, version=faces.VERSION)
 
     def prepare() -> Source:
-        renderers = _Renderers()
+        renderers, known = _Renderers(), _drawn_before(spec | {"image_size": image_size})
 
         def read(start: int, stop: int) -> Rows:
+            if known is not None and stop <= len(known):
+                return Rows(known.images[start:stop], known.attributes[start:stop], {})
             first, count = first_identity + start // per_identity, (stop - start) // per_identity
             return renderers.render(count, per_identity, image_size, seed, domain=domain, first_identity=first)
 
@@ -67,6 +72,26 @@ def look_rendered(
         return Source(title, ATTRIBUTES, None, who, ranges, read, renderers.close, unit=per_identity)
 
     return Opened(spec | {"image_size": image_size}, prepare, identities * per_identity, parameter)
+
+
+def _drawn_before(spec: dict[str, Any]) -> FaceData | None:
+    """The largest stored set that begins with the people of `spec`, or that those begin with: nobody is drawn twice."""
+    stored: list[tuple[int, Path]] = []
+    for folder in (runs_root() / "data").glob("rendered-*"):
+        with suppress(UserError):  # a set that may not be read is drawn
+            meta = read_meta(folder)
+            if meta is not None and meta["spec"] == _counting(spec, meta["images"]):
+                stored.append((meta["images"], folder))
+    if not stored:
+        return None
+    images, folder = max(stored)
+    found = load_faces(folder, Opened(_counting(spec, images), lambda: None, images, ""))
+    return found[0] if found is not None else None
+
+
+def _counting(spec: dict[str, Any], images: int) -> dict[str, Any]:
+    """`spec` with as many people as make `images`."""
+    return spec | {"people": spec["people"] | {"count": images // spec["per_identity"]}}
 
 
 class _Renderers:

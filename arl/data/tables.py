@@ -7,10 +7,11 @@ stands there twice has the same values both times. All that is not so is said at
 import codecs
 import csv
 import io
+import itertools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,10 +94,23 @@ def read_text(path: Path) -> str:
     raise ConfigError(f"{path}: found bytes that are no text, accepted: UTF-8, UTF-16 or Windows-1252")
 
 
-def text_lines(path: Path) -> list[list[str]]:
-    """The words of each line that has any."""
-    lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return [line.split() for line in lines if line.strip()]
+class _Lines:
+    """The words of each line that has any, after the first `skip`; split anew at each pass, as all at once take fifteen times the text."""
+
+    def __init__(self, text: str, skip: int = 0):
+        self.text, self.skip = text, skip
+        self.count = sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return (line[0].split() for line in itertools.islice(re.finditer(r".*\S.*", self.text), self.skip, None))
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def text_lines(path: Path, skip: int = 0) -> _Lines:
+    """The words of each line that has any, after the first `skip` of them."""
+    return _Lines(read_text(path).replace("\r\n", "\n").replace("\r", "\n"), skip)
 
 
 def csv_rows(path: Path) -> list[list[str]]:
@@ -151,11 +165,11 @@ def has_identities(path: Path) -> bool:
     return "identity" in [name.lower() for name in header[1:]]
 
 
-def _table(path: Path, faults: Faults) -> tuple[list[str], list[list[str]]]:
+def _table(path: Path, faults: Faults) -> tuple[list[str], Collection[list[str]]]:
     """The cells of the header, "image" first, and of each row. Raises ConfigError for what is no table."""
     if path.suffix.lower() == ".txt":
-        lines = text_lines(path)
-        count, names, rows = lines[0] if lines else [], lines[1] if len(lines) > 1 else [], lines[2:]
+        rows = text_lines(path, skip=2)
+        count, names = [*itertools.islice(_Lines(rows.text), 2), [], []][:2]
         if count != [str(len(rows))]:
             faults.add(
                 f"{len(rows)} rows of images, and {' '.join(count)[:20]!r} as their count", "their count in line 1"
@@ -183,10 +197,15 @@ def _check_header(faults: Faults, header: list[str], known: tuple[str, ...]) -> 
         faults.add(f"the attribute{'s' * (len(unknown) > 1)} {which}", f"any of {', '.join(known)}")
 
 
-def _check_scales(faults: Faults, rows: list[list[str]], header: list[str], columns: list[int]) -> None:
+def _check_scales(faults: Faults, rows: Iterable[list[str]], header: list[str], columns: list[int]) -> None:
     """A column that holds both 0 and -1 is a fault: one of them may mean that nobody knows."""
+    seen: list[set[str]] = [set() for _ in header]
+    for row in rows:
+        for cells, cell in zip(seen, row, strict=False):
+            if cell in ("0", "-1"):
+                cells.add(cell)
     for k in columns:
-        if {"0", "-1"} <= {row[k] for row in rows if k < len(row)}:
+        if len(seen[k]) > 1:
             faults.add(f"both 0 and -1 in {header[k]}", "1 and one of them, which means that it is not so")
 
 

@@ -8,7 +8,6 @@ The rule, over the measured rows of the tables that read Z at fc, learn all attr
 3. Beside it stands the encoder without protection, attacked in the same way as the row that was chosen.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from arl.paper.claims import KEPT
 from arl.paper.figures import compare
 from arl.paper.measured import Line, measure
 from arl.paper.rows import Setting, every_row
+from arl.paper.tables import read_cells
 
 UNPROTECTED = "1#1"  # the row whose mean MCC is what protection may cost
 Figures = Mapping[str, Mapping[str, float]]  # by a row's name, its figures by metric
@@ -72,10 +72,9 @@ def table_figures(folder: Path) -> dict[str, dict[str, float]]:
     """What the tables' CSV files in `folder` say, by row and metric."""
     found: dict[str, dict[str, float]] = {}
     for path in sorted(folder.glob("*_table[123].csv")):
-        with path.open(newline="") as file:
-            for cell in csv.DictReader(file):
-                if cell["value"]:
-                    found.setdefault(cell["row"], {})[cell["metric"]] = float(cell["value"])
+        for cell in read_cells(path):
+            if cell["value"]:
+                found.setdefault(cell["row"], {})[cell["metric"]] = float(cell["value"])
     return found
 
 

@@ -6,7 +6,6 @@ and each row's value from its seeds: the same seeds for all rows, as a seed is o
 normal distribution as wide as its interval over images. What the paper printed is taken as it is.
 """
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from arl.paper.measured import standard_error
 from arl.paper.rows import every_row
 from arl.paper.saved import find_figures
 from arl.paper.style import METRICS, NAMES
+from arl.paper.tables import read_cells
 
 CLAIMS = "10_claims"
 CSVS = ("02_table1", "03_table2", "04_table3")
@@ -72,9 +72,8 @@ def read_tables(preset: str) -> Measured | None:
     found = Measured(TITLES.get(preset, preset), {}, folder=folder, on=_on(folder))
     for name in CSVS:
         if (folder / f"{name}.csv").exists():
-            with (folder / f"{name}.csv").open(newline="") as file:
-                for cell in csv.DictReader(file):
-                    _add(found, cell)
+            for cell in read_cells(folder / f"{name}.csv"):
+                _add(found, cell)
     return found
 
 

@@ -3,7 +3,6 @@
 python -m arl.paper.summary        writes that file and the small table of the project's README anew, from the committed figures
 """
 
-import csv
 import json
 import re
 from collections.abc import Iterable
@@ -13,7 +12,9 @@ from typing import Any
 from arl.paper.ledgers import agreement, effect_said, ledgers_table, paper_said, read_ledger
 from arl.paper.ranks import CLAIMS, TITLES, ranks_table
 from arl.paper.saved import figures_root
+from arl.paper.speed import speed_section
 from arl.paper.style import NAMES
+from arl.paper.tables import read_cells
 from arl.store import project_root, write_atomically
 
 PRESETS = ("quick", "celeba10k", "paper", "tiny")  # in the order in which a summary has them
@@ -49,7 +50,7 @@ def text(figures: Path) -> str:
     for preset in drawn:
         data = f": {_data(figures / preset)}" if len(drawn) > 1 else ""
         parts += [f"## Preset {preset}{data}\n", *sections[preset]]
-    parts += [*_beside(figures), *_ranks(figures)]
+    parts += [*_beside(figures), *_ranks(figures), *speed_section(figures)]
     parts.append((PROSE / "method.md").read_text())
     return "\n".join(parts)
 
@@ -101,8 +102,7 @@ def _tables(folder: Path) -> Iterable[str]:
 
 def table(folder: Path, title: str, metrics: Iterable[str], only: Iterable[str] = ()) -> list[str]:
     """Lines of Markdown: each row's value ± half its interval, and the paper's in brackets; `only` some of its rows, if named."""
-    with (folder / f"{TABLES[title][0]}.csv").open(newline="") as file:
-        cells = {(cell["row"], cell["metric"]): cell for cell in csv.DictReader(file)}
+    cells = {(cell["row"], cell["metric"]): cell for cell in read_cells(folder / f"{TABLES[title][0]}.csv")}
     rows = [row for row in dict.fromkeys(row for row, _ in cells) if not only or row in set(only)]
     heads = [f"{NAMES[metric][0].removesuffix(' S_b / S_w')} {NAMES[metric][1]}" for metric in metrics]
     lines = [f"| {title} | {' | '.join(heads)} |", "|" + "---|" * (1 + len(heads))]

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -59,6 +60,12 @@ def save_table(lines: Sequence[Line], name: str, metrics: Sequence[str]) -> Save
     write_atomically(folder / f"{stem}.csv", out.getvalue().encode())
     write_atomically(folder / f"{stem}.tex", latex(lines, metrics).encode())
     return save_figure(picture(lines, metrics), name, lines, {"cells": cells, "on": measured_on(lines)})
+
+
+def read_cells(path: Path) -> list[dict[str, str]]:
+    """The cells of a table's CSV file, as `save_table` wrote them; what could not be measured is empty."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _csv_cell(line: Line, metric: str) -> dict[str, Any]:

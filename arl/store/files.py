@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, SoftFileLock, Timeout
+from filelock import FileLock, SoftFileLease, Timeout
 
 from arl.messages import UserError, first_line, say
 
@@ -40,6 +40,7 @@ REMEDIES = {
 }
 # File systems without locks say one of these: NFS without its lock service, some clusters', some of user space.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+LEASE = 120.0  # seconds: who is at work renews its `.owner` three times in them; all machines of a store agree on it
 PART = re.compile(r"\..+\.(?P<pid>\d+)(@(?P<host>.+))?\.part")
 
 
@@ -139,7 +140,8 @@ def locked(path: Path) -> Iterator[None]:
     """Within, this process alone makes `path`; others that ask wait. The first time, what dead processes left beside it is removed.
 
     The lock is `.NAME.lock` beside it, which the system frees when its owner dies; the file stays, empty and harmless. Where the file
-    system has no locks, it is `.NAME.owner`, which names its owner and is taken over when that one is dead.
+    system has no locks, it is `.NAME.owner`, which names its owner and is taken over when that one is dead: on another machine, when
+    nobody has renewed it for `LEASE` seconds.
     """
     _tidy_once(path.parent)
     lock = _locked(path.with_name(f".{path.name}.lock"))
@@ -149,7 +151,7 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _locked(path: Path, wait: bool = True) -> FileLock | SoftFileLock:
+def _locked(path: Path, wait: bool = True) -> FileLock | SoftFileLease:
     """The lock `path`, taken. Raises `UserError`, of a `Timeout` where another has it and nobody is to `wait`."""
     with explained(path):
         lock = FileLock(path)
@@ -159,13 +161,13 @@ def _locked(path: Path, wait: bool = True) -> FileLock | SoftFileLock:
         except OSError as error:
             if isinstance(error, Timeout) or error.errno not in NO_LOCKS:
                 raise
-        lock = SoftFileLock(path.with_suffix(".owner"))
+        lock = SoftFileLease(path.with_suffix(".owner"), lease_duration=LEASE)
         try:
             lock.acquire(timeout=5 if wait else 0)
         except Timeout as error:
             if not wait:
                 raise
-            say(f"{first_line(error).rstrip('.')}; waiting for it: if it is gone for good, delete the file")
+            say(f"{first_line(error).rstrip('.')}; waiting for it: if it is gone, it is followed in {LEASE:g} s")
             lock.acquire()
         return lock
 

@@ -23,16 +23,19 @@ from arl.config import RunConfig
 from arl.inputs import Declared
 from arl.machine import KEEP_MEMORY, cores, workers
 from arl.messages import UserError, say
+from arl.paper import budgets
 from arl.paper import rows as tables
 from arl.schedule import sweep
 from arl.store import make_folder, project_root, runs_root
 
+BUDGETS = ("lambda1s", "lambda2s", "ns", "attackers", "axis")  # parameters of a notebook that asks for curves
 # What a notebook's metadata may name as `arl.rows`: the settings that it asks for, from its configuration and its parameters.
 ROWS = {
     "table1": lambda cfg, given: tables.table1(cfg),
     "table2": lambda cfg, given: tables.table2(cfg, tables.numbers(given["lambda2s"])),
     "table3": lambda cfg, given: tables.table3(cfg, given["layers"].split(",")),
     "all": lambda cfg, given: tables.every_row(cfg),
+    "budgets": lambda cfg, given: budgets.budget_settings(cfg, *(given[name] for name in BUDGETS)),
     "named": lambda cfg, given: tables.find_rows(cfg, given["rows"]),
 }
 
