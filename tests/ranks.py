@@ -1,8 +1,13 @@
-"""What test_parallel.py lets two processes do: `ARL_DEVICES=2 python tests/ranks.py FILE` trains each case, writes FILE.0 and FILE.1."""
+"""What test_parallel.py lets two processes do: `ARL_DEVICES=2 python tests/ranks.py FILE` trains each case, writes FILE.0 and FILE.1.
 
+`python tests/ranks.py FILE ALONE` trains a stored row in double precision, by one process in the store ALONE, by both in `$ARL_RUNS`.
+"""
+
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import torch
@@ -11,8 +16,10 @@ from arl import devices, models, parallel, protect
 from arl.attacks import Public, Schedule, Shapes
 from arl.attacks.decoder import Decoder
 from arl.attacks.features import Features
+from arl.config import RunConfig
 from arl.data.augment import crops
 from arl.defences.adversarial import Adversarial
+from arl.experiment import Experiment
 from arl.training import generator, initialised
 
 SIZE, BATCH, STEPS, LABELS = 32, 8, 3, 4
@@ -120,7 +127,36 @@ def train(dtype):
     return {"game": game(dtype), "decoder": decoder(dtype), "features": features(dtype)}
 
 
+# -- a stored row, from its faces on --------------------------------------------------------------------------------
+
+GAME = {"lambda1": 1, "lambda2": 0.5, "simulated_mu1": 0.1, "mu1": 0.1, "augmentation": "crops"}
+
+
+def stored():
+    """By stage, what the runs of the row hold; C is drawn, for it learns alone."""
+    of = Experiment(RunConfig.preset("tiny", **GAME))
+    of.judge, of.judge_spec = SimpleNamespace(name="drawn"), {"kind": "drawn"}
+    of._known_embeddings = lambda: torch.randn(len(of.data), 8, generator=generator(9))
+    runs = {"warm": of.warm, "encoder": of.encoder} | {attack.name(): of.attack(attack) for attack in of.cfg.attacks}
+    return {name: {"tensors": run.load()[0], "lines": run.metrics} for name, run in runs.items()}
+
+
+def row(file, alone):
+    """Everything that is made in single precision is made in double: a bug stays, and what rounding does is gone."""
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double
+    devices.serve_if_called()
+    with devices.started():
+        with mock.patch("arl.parallel._waiting", None), mock.patch.dict(os.environ, ARL_RUNS=alone):
+            found = {"one": stored()}
+        found["two"] = stored()
+    torch.save(found, file)
+
+
 def main():
+    if sys.argv[2:]:
+        row(*sys.argv[1:])
+        return
     torch.set_flush_denormal(True)
     team = devices._team()
     found = {}
