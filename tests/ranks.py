@@ -138,7 +138,9 @@ def stored():
     of.judge, of.judge_spec = SimpleNamespace(name="drawn"), {"kind": "drawn"}
     of._known_embeddings = lambda: torch.randn(len(of.data), 8, generator=generator(9))
     runs = {"warm": of.warm, "encoder": of.encoder} | {attack.name(): of.attack(attack) for attack in of.cfg.attacks}
-    return {name: {"tensors": run.load()[0], "lines": run.metrics} for name, run in runs.items()}
+    loaded = {name: run.load()[0] for name, run in runs.items()}
+    wide = {name: {key: t.double() for key, t in tensors.items()} for name, tensors in loaded.items()}
+    return {name: {"tensors": wide[name], "lines": run.metrics} for name, run in runs.items()}
 
 
 def row(file, alone):
