@@ -121,7 +121,7 @@ def test_the_shares_of_a_batch_are_the_batch(shared_store, augmentation):
     cfg, data, (x1, x2, _) = experiment.cfg, experiment.data, experiment.split
     device = torch.device("cpu")
     index = torch.arange(len(data))[:, None].float()
-    features = SimpleNamespace(of=lambda rows, x, mirrored: x.flatten(1) + mirrored)
+    features = SimpleNamespace(of=lambda rows, x, mirrored: x.flatten(1) + mirrored, standardise=None)
 
     def batches(members):
         with parallel.at_work(members):
