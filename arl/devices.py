@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PATIENCE = timedelta(days=7)  # that a process waits for another: the first one judges and measures alone
 
 
-def check(cfgs: Sequence[RunConfig] = ()) -> None:
+def shareable(cfgs: Sequence[RunConfig] = ()) -> None:
     """Raise `ConfigError` where a batch cannot be shared evenly, or Fabric is not installed."""
     n = machine.devices()
     if n == 1:
@@ -47,7 +47,7 @@ def only_one(what: str) -> None:
         raise ConfigError(f"ARL_DEVICES: found {n} with {what}, accepted: 1, or `arl run` without a scheduler")
 
 
-def compiled(*networks: "nn.Module") -> None:
+def compile_if_asked(*networks: "nn.Module") -> None:
     """Let torch.compile see to networks before they learn, where `$ARL_COMPILE` asks for it; in place, as they are called."""
     for network in networks if machine.compiled() else ():
         network.compile()
@@ -81,7 +81,7 @@ def _serve() -> NoReturn:
     team = _team()
     while (order := team.fabric.broadcast(None)) is not None:
         cfg, stage, *arguments = order
-        with parallel.at_work(team):
+        with parallel.working(team):
             try:
                 getattr(Experiment(cfg), stage)(Nowhere(), *arguments)
             except TrainingError:  # the first process has it too, and says so

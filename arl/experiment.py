@@ -275,7 +275,7 @@ class Experiment:
             model = self.halves(defence, cfg.encoder_weights)
             z = models.tap_shape(model.sent, cfg.image_size)
             adversary = self._player(attack, z, perceptual) if attack is not None else None
-        devices.compiled(model.sent, model.classifier, *([] if adversary is None else [adversary.net]))
+        devices.compile_if_asked(model.sent, model.classifier, *([] if adversary is None else [adversary.net]))
         schedule = TrainingSchedule(cfg.epochs, cfg.lr, cfg.seed, cfg.weight_decay, cfg.lr_again, cfg.warm_epochs)
         feed = feeds.of_protector(data, x1, x2, cfg, self.device)
         with_g = {"perceptual": perceptual, "watch": Watched(self).mcc, "until": until}
@@ -312,7 +312,7 @@ class Experiment:
         perceptual = self._perceptual(owned.data, owned.learns) if attack.perceptual_weight else None
         with initialised(cfg.seed, attack.stream()):
             player = self._player(attack, features.shape, perceptual, 0 if known is None else known.shape[1])
-        devices.compiled(player.net)
+        devices.compile_if_asked(player.net)
         wanted = targets(owned.data, cfg) if attack.target == "label" else known
         public = feeds.of_attacker(attack, features, owned, wanted, cfg, self.device)
         schedule = Schedule(cfg.attack_epochs, cfg.attack_lr, cfg.attack_patience)

@@ -64,7 +64,7 @@ def environment(cfgs: Sequence[RunConfig] = ()) -> None:
             wrong.append(str(error))
     if wrong:
         raise ConfigError("\n".join(dict.fromkeys(wrong)))
-    devices.check(cfgs)
+    devices.shareable(cfgs)
 
 
 def store(cfgs: Sequence[RunConfig] = ()) -> None:

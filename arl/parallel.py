@@ -104,7 +104,7 @@ def team() -> Alone:
 
 
 @contextmanager
-def at_work(members: Alone) -> Iterator[None]:
+def working(members: Alone) -> Iterator[None]:
     """Within, `team()` is `members`."""
     global _at_work
     _at_work = members
@@ -133,7 +133,7 @@ def called(by_rows: bool, *order: Any) -> Iterator[None]:
         yield
         return
     _waiting.fabric.broadcast(order)
-    with at_work(_waiting):
+    with working(_waiting):
         yield
 
 

@@ -93,7 +93,7 @@ def counted(modules: list[nn.Module], learns: list[nn.Module], step: Callable[[]
         step()
     for module in modules:
         parallel.normalise_together(module)
-    with parallel.at_work(team):
+    with parallel.working(team):
         step()
     for norm in (n for m in modules for n in m.modules() if isinstance(n, parallel._Together)):
         norm.__class__ = {theirs: own for own, theirs in parallel.NORMS.items()}[type(norm)]

@@ -166,7 +166,7 @@ def main():
         with ExitStack() as stack:
             if broken:
                 stack.enter_context(mock.patch(f"arl.parallel.{broken}", lambda *given: None))
-            stack.enter_context(parallel.at_work(team))
+            stack.enter_context(parallel.working(team))
             found[case] = train(dtype)
     torch.save(found, Path(f"{sys.argv[1]}.{team.rank}"))
 

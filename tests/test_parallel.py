@@ -124,7 +124,7 @@ def test_the_shares_of_a_batch_are_the_batch(shared_store, augmentation):
     features = SimpleNamespace(of=lambda rows, x, mirrored: x.flatten(1) + mirrored, standardise=None)
 
     def batches(members):
-        with parallel.at_work(members):
+        with parallel.working(members):
             feed = feeds.of_protector(data, x1, x2, cfg, device)
             attacker = feeds.of_attacker(Decoder(), features, experiment.owned, None, cfg, device)
             labelled = feeds.of_attacker(Features(), features, experiment.owned, index, cfg, device)

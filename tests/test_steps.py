@@ -145,7 +145,7 @@ def a_batch_copies(images, device):
     data = open_data(TINY)
     x1, x2, _ = split(data, TINY)
     features = plateau.StandardisedFeatures.__new__(plateau.StandardisedFeatures)
-    features.z = torch.empty(2, len(x2), *Z, device=device)
+    features.z, features.standardise = torch.empty(2, len(x2), *Z, device=device), None
     owned = feeds.Owned(data, x2[:64], x2[-20:])
     protector = feeds.of_protector(data, x1, x2, TINY, device)
     public = feeds.of_attacker(named(Attack, "decoder")(), features, owned, None, TINY, device)
