@@ -69,12 +69,16 @@ def cli() -> None:
 def run_command(preset: str, settings: tuple[str, ...], scheduler: str | None) -> None:
     """Train Enc, attack it, and print one row of Table 1 with its 95 % intervals."""
     cfg = row(preset, split_settings(settings))
-    from arl import experiment, gate, machine, schedule  # torch is slow; a mistyped parameter should not wait for it
+    from arl import devices, experiment, gate, machine, schedule  # torch is slow; a slip should not wait
     from arl.paper import row_text
 
     _settle(scheduler=scheduler)
+    if machine.scheduler():
+        devices.only_one("a scheduler")  # whose workers train a row each
+    devices.serve_if_called()
     (cfg,) = gate.ready([cfg])
-    click.echo(row_text(schedule.sweep([cfg])[0] if machine.scheduler() else experiment.run(cfg)))
+    with devices.started():
+        click.echo(row_text(schedule.sweep([cfg])[0] if machine.scheduler() else experiment.run(cfg)))
 
 
 @cli.command("check")
@@ -156,9 +160,10 @@ def reproduce(
 ) -> None:
     """Execute the notebooks in order (or those whose names start with NOTEBOOK); executed copies go to the store."""
     parameters: dict[str, Any] = {"preset": preset, **split_settings(settings)}
-    from arl import gate
+    from arl import devices, gate
     from arl.workbook.notebooks import execute_all
 
+    devices.only_one("arl reproduce")
     if figures is not None:
         os.environ["ARL_FIGURES"] = anchored_path("--figures", figures)
         gate.figures("--figures")
@@ -247,11 +252,12 @@ def audit_command(
     TARGET is the id of a stored row or encoder, or a file: TorchScript, torch.export (.pt2) or ONNX. Killed, the same command goes on.
     """
     given, to = split_settings(settings), as_json and Path(anchored_path("--json", as_json))
-    from arl import gate
+    from arl import devices, gate
     from arl.audit import audit, audit_json, audit_text
     from arl.audit.report import report_path
     from arl.store import make_folder, write_json
 
+    devices.only_one("arl audit")
     pages = [report_path(anchored_path("--report", each)) for each in reports]
     for path, option in [(to, "--json")] * bool(to) + [(each, "--report") for each in pages]:
         gate.writable(path.parent, option)

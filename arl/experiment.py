@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from arl import feeds, judges, losses, machine, models, plateau
+from arl import devices, feeds, judges, losses, machine, models, parallel, plateau
 from arl.adversary import Distance
-from arl.attacks import Attack, Schedule, Shapes
+from arl.attacks import Attack, Player, Schedule, Shapes
 from arl.config import RunConfig
 from arl.data import (
     FaceData,
@@ -34,13 +34,11 @@ from arl.judges.beside import trained_beside
 from arl.judges.known import recognised
 from arl.measure import measure_row
 from arl.messages import ConfigError, UserError, first_line, say
-from arl.metrics import best_cuts, mean_mcc
 from arl.protect import Halves, TrainingSchedule, halves, protect
 from arl.row import Row
 from arl.store import Continued, Run, obtain, pack, run_id, run_of, sound, unpack
-from arl.training import initialised, precision
-
-WATCHED = 1000  # images of X2 on which utility is watched while Enc learns; it never learns from them
+from arl.training import Journal, initialised, precision
+from arl.watched import Watched
 
 
 def run(cfg: RunConfig) -> Row:
@@ -243,10 +241,10 @@ class Experiment:
     def _train(self, run: Run) -> dict[str, Any]:
         cfg, defence = self.cfg, self.defence
         journal = Continued(run, self.warm, cfg.warm_epochs) if cfg.warm_epochs else run
-        model = self._protect(defence, journal)
+        model = self.protected(journal, defence)
         line = run.metrics[-1]
         if cfg.cuts == "mcc":
-            line = line | self._cut(model)
+            line = line | Watched(self).cut(model)
         if abs(line["mcc"]) < 0.02:
             say(f"{run.id}  utility has collapsed (mean MCC {line['mcc']:.3f}): a weaker defence keeps more of it")
         g = self.g.name if defence.perceptual_weight else "none"
@@ -255,12 +253,17 @@ class Experiment:
         return result
 
     def _warm(self, run: Run) -> dict[str, Any]:
-        self._protect(Defence(), run, until=self.cfg.warm_epochs)
+        self.protected(run, Defence(), self.cfg.warm_epochs)
         result = {"checkpoint": True, **run.metrics[-1]}
         run.save(run.load()[0], epoch=self.cfg.warm_epochs, result=result)  # with its optimiser: Enc goes on from here
         return result
 
-    def _protect(self, defence: Defence, journal: Any, until: int | None = None) -> Halves:
+    def protected(self, journal: Journal, defence: Defence, until: int | None = None) -> Halves:
+        """Enc, f and what `defence` puts between them, trained to the end or to epoch `until`, on every device that waits."""
+        with parallel.called(parallel.by_rows(defence), self.cfg, "protected", defence, until):
+            return self._protect(journal, defence, until)
+
+    def _protect(self, journal: Journal, defence: Defence, until: int | None) -> Halves:
         cfg, data, (x1, x2, _) = self.cfg, self.data, self.split
         if cfg.extra == "both":  # ‡: a stronger simulated adversary; where extra images are labelled, a better teacher
             data, added = stack(self.data, self.extra)
@@ -272,9 +275,10 @@ class Experiment:
             model = self.halves(defence, cfg.encoder_weights)
             z = models.tap_shape(model.sent, cfg.image_size)
             adversary = self._player(attack, z, perceptual) if attack is not None else None
+        devices.compile_if_asked(model.sent, model.classifier, *([] if adversary is None else [adversary.net]))
         schedule = TrainingSchedule(cfg.epochs, cfg.lr, cfg.seed, cfg.weight_decay, cfg.lr_again, cfg.warm_epochs)
         feed = feeds.of_protector(data, x1, x2, cfg, self.device)
-        with_g = {"perceptual": perceptual, "watch": self._watch, "until": until}
+        with_g = {"perceptual": perceptual, "watch": Watched(self).mcc, "until": until}
         protect(model, defence, adversary, feed, schedule, journal, **with_g)
         return model
 
@@ -287,24 +291,32 @@ class Experiment:
         return attack.player(shapes, perceptual).to(self.device, memory_format=torch.channels_last)
 
     def _attack(self, run: Run, attack: Attack) -> dict[str, Any]:
-        cfg, owned, features = self.cfg, self.owned, self.standardised()
         known = self._known_embeddings() if attack.target == "embedding" else None
-        perceptual = self._perceptual(owned.data, owned.learns) if attack.perceptual_weight else None
-        with initialised(cfg.seed, attack.stream()):
-            player = self._player(attack, features.shape, perceptual, 0 if known is None else known.shape[1])
-        wanted = targets(owned.data, cfg) if attack.target == "label" else known
-        public = feeds.of_attacker(attack, features, owned, wanted, cfg, self.device)
-        schedule = Schedule(cfg.attack_epochs, cfg.attack_lr, cfg.attack_patience)
-        state = attack.train(player, public, schedule, run)
+        with parallel.called(parallel.by_rows(attack), self.cfg, "trained", attack, known):
+            player, features, state = self.trained(run, attack, known)
         if not state.get("plateau", True):
-            ended = f"{run.id}  ended at attack_epochs={cfg.attack_epochs} before its plateau"
+            ended = f"{run.id}  ended at attack_epochs={self.cfg.attack_epochs} before its plateau"
             say(f"{ended}: a longer attack may leak more")
         what = {"dimension": known.shape[1], "C": self.judge.name} if known is not None else {}
-        what = what or {"g": self.g.name if perceptual else "none"}
+        what = what or {"g": self.g.name if attack.perceptual_weight else "none"}
         result = {"checkpoint": True, "shape": features.shape, **what, **state}
         kept = pack(model=player.net, standardise=features.standardise)
         run.save(kept, epoch=state["epoch"], result=result)
         return result
+
+    def trained(
+        self, journal: Journal, attack: Attack, known: Tensor | None
+    ) -> tuple[Player, plateau.StandardisedFeatures, dict[str, Any]]:
+        """The player of `attack`, trained, the features that it saw, and what is said of it; `known`: C(X), where it is after that."""
+        cfg, owned, features = self.cfg, self.owned, self.standardised()
+        perceptual = self._perceptual(owned.data, owned.learns) if attack.perceptual_weight else None
+        with initialised(cfg.seed, attack.stream()):
+            player = self._player(attack, features.shape, perceptual, 0 if known is None else known.shape[1])
+        devices.compile_if_asked(player.net)
+        wanted = targets(owned.data, cfg) if attack.target == "label" else known
+        public = feeds.of_attacker(attack, features, owned, wanted, cfg, self.device)
+        schedule = Schedule(cfg.attack_epochs, cfg.attack_lr, cfg.attack_patience)
+        return player, features, attack.train(player, public, schedule, journal)
 
     def standardised(self) -> plateau.StandardisedFeatures:
         """Z of the adversary's images, as attackers see it."""
@@ -331,27 +343,6 @@ class Experiment:
         if self.extra is None:
             return rows
         return torch.cat([rows, recognised(self.extra, np.arange(len(self.extra.images)), self.judge)[0]])
-
-    def _watch(self, predict: nn.Module) -> dict[str, float]:
-        """Mean MCC on images that Enc never learns from."""
-        logits, y = self._watched(predict)
-        return {"mcc": mean_mcc(logits > 0, y)}
-
-    @torch.no_grad()
-    def _watched(self, predict: nn.Module) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (n, A) and bool labels (n, A) of images that Enc never learns from."""
-        watched = self.split.x2[:WATCHED]
-        y = targets(self.data, self.cfg)[watched].numpy() > 0.5
-        logits = [predict(x).float().cpu() for _, x in batches(self.data.images, watched, 512, device=self.device)]
-        return torch.cat(logits).numpy(), y
-
-    def _cut(self, model: Halves) -> dict[str, float]:
-        """Shift f's last bias so that a logit above 0 means yes where the MCC of the watched images is highest; their mean MCC then."""
-        logits, y = self._watched(model.predict.eval())
-        cuts = best_cuts(logits, y)
-        with torch.no_grad():
-            model.net.head[-1].bias -= torch.from_numpy(cuts).to(model.net.head[-1].bias)
-        return {"mcc": mean_mcc(logits > cuts, y)}
 
     # -- what is stored, loaded ---------------------------------------------------------------------------------
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from arl.attacks import Attack, Public
 from arl.config import RunConfig
-from arl.data import FaceData, batches, full_batches, stack, targets
+from arl.data import FaceData, batches, full_batches, resident, stack, targets
 from arl.data.augment import crops
+from arl.parallel import team
 from arl.plateau import StandardisedFeatures
 from arl.protect import Feed
 from arl.training import generator
@@ -52,20 +53,20 @@ def of_protector(data: FaceData, x1: np.ndarray, x2: np.ndarray, cfg: RunConfig,
 
     With `cfg.augmentation` both players see the same changes: a Dec that had never seen a turned face would be no match for Enc there.
     """
-    y = targets(data, cfg)
+    y, images = targets(data, cfg)[x1].to(device), resident(data.images, device)
 
     def changed(x: Tensor, drawn: torch.Generator) -> Tensor:
         return crops(x, drawn) if cfg.augmentation == "crops" else x
 
     def private(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         drawn = generator(cfg.seed, 14, epoch)
-        for rows, x in _shuffled(data, x1, cfg, device, generator(cfg.seed, 2, epoch), flip=True):
-            yield changed(x, drawn), y[x1[rows]].to(device, non_blocking=True)
+        for rows, x in _shuffled(images, x1, cfg, device, generator(cfg.seed, 2, epoch), flip=True):
+            yield changed(x, drawn), y[rows]
 
     def public(epoch: int) -> Iterator[Tensor]:
         shuffled, drawn = generator(cfg.seed, 3, epoch), generator(cfg.seed, 15, epoch)
         while True:  # for as long as an epoch of X1 lasts, reshuffled at each pass
-            for _, x in _shuffled(data, x2, cfg, device, shuffled, flip=True):
+            for _, x in _shuffled(images, x2, cfg, device, shuffled, flip=True):
                 yield changed(x, drawn)
 
     steps, _ = full_batches(x1, cfg, "X1"), full_batches(x2, cfg, "X2")
@@ -81,30 +82,32 @@ def of_attacker(
     device: torch.device,
 ) -> Public:
     """Standardised Z of what the adversary owns, and what is to be made of it: the image, or its row of `wanted` (N, d)."""
-    wanted = None if wanted is None else wanted.to(device)
+    wanted = None if wanted is None else wanted[owned.all].to(device)
+    images, steps = resident(owned.data.images, device), full_batches(owned.learns, cfg, "the adversary's images")
 
     def train(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         shuffled = generator(cfg.seed, attack.stream() + 1, epoch)
-        for rows, x in _shuffled(owned.data, owned.learns, cfg, device, shuffled):
-            mirrored = attack.target == "image" and bool(torch.rand((), generator=shuffled) < 0.5)
+        shown = _shuffled(images, owned.learns, cfg, device, shuffled)
+        drawn = torch.rand(steps, generator=shuffled) < 0.5 if attack.target == "image" else torch.zeros(steps)
+        for (rows, x), mirrored in zip(shown, drawn.tolist(), strict=True):
             x = x.flip(-1) if mirrored else x
-            yield features.of(rows, x, mirrored), x if wanted is None else wanted[owned.learns[rows]]
+            yield features.of(rows, x, bool(mirrored)), x if wanted is None else wanted[rows]
 
     def held_out(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows, x in batches(owned.data.images, owned.held_out, 256, device=device):
-            z = features.of(rows + len(owned.learns), x)
-            yield z, x if wanted is None else wanted[owned.held_out[rows]]
+        for rows, x in batches(images, owned.held_out, 256, device=device):
+            rows = rows + len(owned.learns)
+            yield features.of(rows, x), x if wanted is None else wanted[rows]
 
-    return Public(train, full_batches(owned.learns, cfg, "the adversary's images"), held_out, features.standardise)
+    return Public(train, steps, held_out, features.standardise)
 
 
 def _shuffled(
-    data: FaceData,
+    images: np.ndarray | Tensor,
     index: np.ndarray,
     cfg: RunConfig,
     device: torch.device,
     shuffled: torch.Generator,
     flip: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    size, images = cfg.batch_size, data.images
-    return batches(images, index, size, device=device, generator=shuffled, flip=flip, drop_last=True)
+    size, mine = cfg.batch_size, team().share
+    return batches(images, index, size, device=device, generator=shuffled, flip=flip, drop_last=True, share=mine)

@@ -53,17 +53,18 @@ def problems(cfgs: Sequence[RunConfig]) -> list[str]:
 
 
 def environment(cfgs: Sequence[RunConfig] = ()) -> None:
-    """Device, threads and workers, as the environment names them."""
-    from arl import machine
+    """Devices, threads and workers, as the environment names them."""
+    from arl import devices, machine
 
     wrong = []
-    for read in (machine.threads, machine.workers, machine.device):
+    for read in (machine.threads, machine.workers, machine.device, machine.devices, machine.compiled):
         try:
             read()
         except ConfigError as error:
             wrong.append(str(error))
     if wrong:
         raise ConfigError("\n".join(dict.fromkeys(wrong)))
+    devices.shareable(cfgs)
 
 
 def store(cfgs: Sequence[RunConfig] = ()) -> None:

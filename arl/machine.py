@@ -67,13 +67,41 @@ def workers() -> int:
     return 1 if device().type != "cpu" else asked or cores()
 
 
+def devices() -> int:
+    """Devices that share the training of one row: `$ARL_DEVICES`, else 1. CUDA's first ones, or so many processes on the CPU."""
+    if (n := _count("ARL_DEVICES") or 1) == 1:
+        return 1
+    import torch
+
+    found = f"ARL_DEVICES: found {n}"
+    if (name := os.environ.get("ARL_DEVICE")) and name not in ("cpu", "cuda"):
+        raise ConfigError(f"{found} with ARL_DEVICE={name}, accepted: 1, or ARL_DEVICE=cuda or cpu")
+    there = torch.cuda.device_count()
+    if (name == "cuda" or (not name and there)) and n > there:
+        raise ConfigError(f"{found}, accepted here: 1 to {there}, or any number of processes with ARL_DEVICE=cpu")
+    return n
+
+
+def local_rank() -> int:
+    """Which of the processes of `devices()` this one is, from 0."""
+    return int(os.environ.get("LOCAL_RANK") or 0) if devices() > 1 else 0
+
+
+def compiled() -> bool:
+    """Whether networks are compiled before they learn: `$ARL_COMPILE`, 1 or 0. Results then differ in their last digits."""
+    text = os.environ.get("ARL_COMPILE") or "0"
+    if text not in ("0", "1"):
+        raise ConfigError(f"ARL_COMPILE: found {text!r}, accepted: 0 or 1")
+    return text == "1"
+
+
 def scheduler() -> str | None:
     """The address in `$ARL_SCHEDULER`, of a Dask cluster whose workers do the stages of sweeps; None where it is unset or empty."""
     return os.environ.get("ARL_SCHEDULER") or None
 
 
 def device() -> "torch.device":
-    """The device to compute on: `$ARL_DEVICE`, or CUDA, Apple's MPS, the CPU, whichever is there."""
+    """The device to compute on: `$ARL_DEVICE`, or CUDA, Apple's MPS, the CPU, whichever is there; of several CUDA ones this process's."""
     import torch
 
     there = ["cpu"]
@@ -85,7 +113,8 @@ def device() -> "torch.device":
     if name not in there:
         absent = " (which is not on this machine)" if re.fullmatch(r"cuda(:\d+)?|mps", name) else ""
         raise ConfigError(f"ARL_DEVICE: found {name!r}{absent}, accepted here: {', '.join(there)}")
-    return torch.device(name)
+    several = name == "cuda" and devices() > 1
+    return torch.device(f"cuda:{local_rank()}" if several else name)
 
 
 def prepare() -> "torch.device":

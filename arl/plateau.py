@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from arl.attacks.base import Batches, Player, Public, Schedule
+from arl.parallel import team
 from arl.training import Journal, TrainingError, adam, descend, epochs, precision, update_average
 
 CUTS, FACTOR = 1, 0.2  # a plateau cuts the learning rate to a fifth, the next one ends training
@@ -76,7 +77,7 @@ def to_plateau(player: Player, public: Public, schedule: Schedule, journal: Jour
         for step, (z, target) in enumerate(public.train(epoch.number), (epoch.number - 1) * public.steps):
             epoch.add(**player.learn(z, target, lr))
             update_average(average, player.net, step)
-        loss = validation(player, average.eval(), public.held_out)
+        loss = team().agreed(validation(player, average.eval(), public.held_out))
         if bad := [name for name, value in {**epoch.means(), "validation": loss}.items() if not -1e30 < value < 1e30]:
             raise TrainingError(f"attack: {bad[0]} is no longer finite (attack_lr={schedule.lr:g}); try half of it")
         epoch.note(validation=loss, lr=lr)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from arl.adversary import Adversary, Distance
 from arl.defences.base import Batch, Defence
 from arl.models import cut
+from arl.parallel import team
 from arl.training import (
     Epoch,
     Journal,
@@ -114,7 +115,7 @@ def protect(
     for epoch in epochs(journal, parts, until or schedule.epochs):
         model.net.train(), model.added.train()
         public = feed.public(epoch.number)
-        with initialised(schedule.seed, 5, epoch.number):  # resuming draws the same noise
+        with initialised(schedule.seed, 5, epoch.number, *team().seeds):  # resuming draws the same noise
             for step, (x, y) in enumerate(feed.private(epoch.number)):
                 lr = schedule.rate(epoch.number - 1 + step / feed.steps)
 
@@ -133,7 +134,7 @@ def protect(
                     batch = Batch(x, y, z, model.classifier(z), adversary(z) if steps else None, perceptual)
                     protector = defence.objective(batch)
                 descend(protector, optimiser, lr)
-                epoch.add(**batch.seen, feature_scale=z.detach().float().std())
+                epoch.add(**batch.seen, feature_scale=team().std(z.detach().float()))
 
             _check(epoch, f"{defence.describe()}, lr={schedule.lr:g}")
             epoch.note(**watch(model.predict.eval()))

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from arl.parallel import team
+
 Parts = dict[str, nn.Module | torch.optim.Optimizer]
 
 
@@ -60,7 +62,7 @@ class Epoch:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def means(self) -> dict[str, float]:
-        return {name: total.item() / self.counts[name] for name, total in self.sums.items()}
+        return {name: team().mean(total).item() / self.counts[name] for name, total in self.sums.items()}
 
     def note(self, **figures: float) -> None:
         self.figures |= figures
@@ -84,7 +86,7 @@ def epochs(
     that was kept.
     """
     state = {"epoch": 0} | (state or {})
-    state |= journal.restore(parts)
+    state |= team().join(parts, journal.restore(parts))
     while state["epoch"] < last and not ended(state):
         state["epoch"] += 1
         epoch = Epoch(state["epoch"], state)
@@ -104,8 +106,10 @@ def descend(loss: Tensor, optimiser: torch.optim.Optimizer, lr: float, keep_grap
     """One step of the optimiser's own parameters down `loss` at learning rate `lr`; `keep_graph` where another loss shares it."""
     for group in optimiser.param_groups:
         group["lr"] = lr
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     optimiser.zero_grad(set_to_none=True)
-    loss.backward(inputs=[p for group in optimiser.param_groups for p in group["params"]], retain_graph=keep_graph)
+    loss.backward(inputs=parameters, retain_graph=keep_graph)
+    team().average(parameters)
     optimiser.step()
 
 

@@ -10,9 +10,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "arl"
 CORE = {"losses", "models", "adversary", "protect", "evaluate", "metrics", "training", "plateau", "parameters", "names"}
-CORE |= {"identity", "answers", "defences", "attacks"}
+CORE |= {"parallel", "identity", "answers", "defences", "attacks"}
 # From the ground up: a room may import those before it, and the core.
-ROOMS = """messages watch machine store config inputs listing faces data judges feeds row lineup measure experiment unopened
+ROOMS = """messages watch machine store config inputs listing faces data judges feeds row lineup measure watched devices experiment unopened
     plugins gate stages cluster schedule audit paper workbook check cli""".split()
 
 

@@ -11,6 +11,7 @@ from arl.experiment import Experiment
 from arl.messages import ConfigError
 from arl.protect import TrainingSchedule
 from arl.training import one_cycle
+from arl.watched import Watched
 from arl.workbook.weights import protects
 
 TINY = RunConfig.preset("tiny")
@@ -77,7 +78,7 @@ def test_an_encoder_with_cuts_says_yes_where_mcc_is_highest(shared_store):
     *same, biases = zip(*(experiment.networks[1].state_dict().values() for experiment in (plain, cut)), strict=True)
     assert not torch.equal(*biases), "f's last bias is shifted"
     assert all(torch.equal(*pair) for pair in same), "and nothing else"
-    logits, y = cut._watched(torch.nn.Sequential(*cut.networks))
+    logits, y = Watched(cut).logits(torch.nn.Sequential(*cut.networks)), Watched(cut).y
     assert metrics.mean_mcc(logits > 0, y) == pytest.approx(cut.encoder.result["mcc"]), "what is stored is what f says"
 
 

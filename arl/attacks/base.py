@@ -65,6 +65,8 @@ class Attack(Parameters):
     registry: ClassVar[dict[str, type]] = {}
     kind: ClassVar[str] = "attack"
     target: ClassVar[Literal["image", "embedding", "label"]] = "image"
+    # Whether all it learns is descent on means over a batch's rows, so that devices may share a batch; each class says it of itself alone.
+    by_rows: ClassVar[bool] = False
 
     @classmethod
     def stream(cls) -> int:

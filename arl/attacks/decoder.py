@@ -1,6 +1,6 @@
 """Dec^a: a fresh decoder against a frozen encoder, equation (5)."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 class Decoder(Attack):
     """Mirrors Enc and learns by (5) = (1) + μ1 · (2) + μ2 · (4)."""
 
+    by_rows: ClassVar[bool] = True
     mu1: Weight = Field(0.0, title="μ1", description="weight of the GAN loss (2)")
     mu2: Weight = Field(0.0, title="μ2", description="weight of the perceptual distance (4)")
     discriminator: Literal["patch", "dcgan", "none"] = Field("patch", description="what D looks at")

@@ -13,6 +13,7 @@ class Features(Attack):
     """Z to C's embedding, by (10)."""
 
     target: ClassVar[Literal["image", "embedding", "label"]] = "embedding"
+    by_rows: ClassVar[bool] = True
 
     @classmethod
     def stream(cls) -> int:

@@ -1,7 +1,7 @@
 """Faces from any source behind one interface; X1, X2 and T; batches."""
 
 from arl.data.base import FaceData, Split, attribute_names, full_batches, pictures, reserved_rows, split, stack, targets
-from arl.data.batches import batches
+from arl.data.batches import batches, resident
 from arl.data.description import Description, describe, needed_bytes, some_pictures, unopened, unopened_extra
 from arl.data.images import upright
 from arl.data.open import open_data, open_extra
@@ -22,6 +22,7 @@ __all__ = [
     "open_rendered",
     "pictures",
     "reserved_rows",
+    "resident",
     "some_pictures",
     "split",
     "stack",

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812, its usual name
 from torch import Tensor
 
+from arl.parallel import team
+
 TURN, SHIFT, SCALE = 10.0, 0.08, 0.12  # at most: degrees, parts of the side, parts of the size
 LIGHT, CONTRAST = 0.15, 0.15  # parts of the brightness, of the spread about the image's mean
 
@@ -16,7 +18,8 @@ def crops(x: Tensor, generator: torch.Generator) -> Tensor:
     `generator`, on the CPU, decides; mirroring is not its business.
     """
     n = len(x)
-    drawn = 2 * torch.rand(n, 6, generator=generator) - 1  # all at once, and one copy to the device
+    drawn = 2 * torch.rand(team().size * n, 6, generator=generator) - 1  # all at once, and one copy to the device
+    drawn = team().share(drawn)  # the same for an image, whoever has it
     angle = drawn[:, 0] * math.radians(TURN)
     scale, shift = 1 + SCALE * drawn[:, 1], 2 * SHIFT * drawn[:, 2:4]  # a grid's side is 2
     cos, sin = scale * angle.cos(), scale * angle.sin()

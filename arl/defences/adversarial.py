@@ -1,6 +1,6 @@
 """The paper's defence: Enc and f against a simulated adversary, equation (9)."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,7 @@ class Adversarial(Defence):
     of Enc's, at a constant rate; and it enters after a time of (6) alone, when Enc has found its features and slows down.
     """
 
+    by_rows: ClassVar[bool] = True
     lambda1: Weight = Field(0.0, title="λ1", description="weight of the negative pixel loss (7) in (9)")
     lambda2: Weight = Field(0.0, title="λ2", description="weight of the negative perceptual distance (8) in (9)")
     simulated_mu1: Weight = Field(0.0, title="μ1", description="μ1 of Dec inside training")

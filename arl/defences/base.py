@@ -46,6 +46,8 @@ class Defence(Parameters):
 
     registry: ClassVar[dict[str, type]] = {}
     kind: ClassVar[str] = "defence"
+    # Whether `objective` is a mean over the batch's rows, so that devices may share a batch; each class says it of itself alone.
+    by_rows: ClassVar[bool] = True
 
     @property
     def active(self) -> bool:

@@ -116,7 +116,7 @@ def _train_recogniser(
         c = RenderedRecogniser(data.spec["people"]["count"], data.images.shape[-1])
     c = c.to(device, memory_format=torch.channels_last)
     optimiser = adam(c)
-    who = torch.from_numpy(data.identities - data.identities.min())
+    who = torch.from_numpy(data.identities - data.identities.min()).to(device)
     everyone = np.arange(len(data))
     steps = len(data) // spec["batch_size"]
     for epoch in epochs(run, {"c": c, "adam": optimiser}, spec["epochs"]):
@@ -127,7 +127,7 @@ def _train_recogniser(
         )
         for step, (rows, x) in enumerate(everybody):
             with precision(device):
-                loss = c(x, who[rows].to(device, non_blocking=True))
+                loss = c(x, who[rows])
             descend(loss, optimiser, spec["lr"] * one_cycle((epoch.number - 1 + step / steps) / spec["epochs"]))
             epoch.add(loss=loss)
     c.eval()

@@ -44,9 +44,17 @@ def settle() -> None:
     machine.export_folders(ARL_RUNS=runs_root(), **({} if figures is None else {"ARL_FIGURES": figures}))
 
 
-@cache
 def made_with() -> dict[str, str]:
-    """The checkout's commit ("+" where files differ from it, "unknown" outside a checkout) and the versions at work."""
+    """The checkout's commit ("+" where files differ from it, "unknown" outside a checkout) and the versions at work.
+
+    Beside them what changes the last digits of a result: several devices, compiled networks.
+    """
+    devices = {"devices": str(machine.devices())} if machine.devices() > 1 else {}
+    return _versions() | devices | ({"compiled": "torch.compile"} if machine.compiled() else {})
+
+
+@cache
+def _versions() -> dict[str, str]:
     versions = {"arl": arl.__version__} | {name: version(name) for name in ("torch", "torchvision")}
     return {"commit": _commit(checkout()), **versions, "python": platform.python_version()}
 
