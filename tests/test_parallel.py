@@ -165,7 +165,9 @@ def test_compiled_networks_have_the_same_ids_and_say_so(shared_store, monkeypatc
         assert run.id == own_run.id and run.result["made_with"]["compiled"]
         assert "compiled" not in own_run.result["made_with"]
         for mine, theirs in zip(run.metrics, own_run.metrics, strict=True):
-            if mine["epoch"] <= cfg.warm_epochs:  # which an encoder of another layer may have made first, with its own Z
+            if (
+                mine["epoch"] <= cfg.warm_epochs
+            ):  # which an encoder of another layer may have made first, with its own Z
                 mine, theirs = ({k: v for k, v in line.items() if k != "feature_scale"} for line in (mine, theirs))
             assert mine == pytest.approx(theirs, rel=1e-3)
 

@@ -13,12 +13,14 @@ one-hot        an answer a pair of numbers: it gives the answers away, and no mo
 
 An attacker of pictures is judged on test people by the figure of the audit's headline, C's face similarity, in two differences, image
 by image. `tells`: beyond what its pictures of *other* people have with the same face; 0 if Z says nothing, whatever picture it shows.
-`beyond`: beyond the picture from the answers alone, by the same attackers from one-hot or by the linear reader of the audit's floor, who
-has more. An attacker of answers is judged by its mean MCC.
+`beyond`: beyond the picture from the answers alone, by the same attackers from one-hot or from turned answers (not as in `answers`), or
+by the linear reader of the audit's floor, who has most; it counts from `LEAST_BEYOND` on, as one turning is not read as well as another.
+An attacker of answers is judged by its mean MCC.
 
 **Found**: `tells` and `beyond` are above 0; of one-hot, the MCC is. **False alarm**: of constant and noise, `tells` or the MCC is above 0;
 of the answers, `beyond` is. *Above*: the lower end of Student's interval over people, at 95 % for all nine controls together (Bonferroni),
-is above `LEAST_SEEN`. Attackers are not corrected for: which of them speaks was chosen on held-out X2, and T judges that one.
+is above `LEAST_SEEN`, or `LEAST_BEYOND`. Attackers are not corrected for: which of them speaks was chosen on held-out X2, and T judges
+that one.
 """
 
 from collections.abc import Callable
@@ -52,7 +54,7 @@ FINER, EPOCHS, AFFORDABLE = (
     3,
     1.0,
 )  # sides by which pictures shrink; of the one network that trains; cost of those in closed form
-LEVEL, LEAST_SEEN = 0.05, 1e-3  # of all controls together; face similarity or MCC that counts as nothing
+LEVEL, LEAST_SEEN, LEAST_BEYOND = 0.05, 1e-3, 0.02  # of all controls together; what counts as nothing: see above
 TASK, GRID, BELOW, TINY_SCALE = 64, 2.0**-4, 2.0**-10, 1e-4
 STREAM = 0xC0  # of random numbers
 
@@ -79,6 +81,11 @@ class KnownEncoder(NamedTuple):
 def _turn(numbers: int, which: int) -> Tensor:
     """A random orthogonal matrix, the same in every audit."""
     return torch.linalg.qr(torch.randn(numbers, numbers, generator=generator(STREAM, which, numbers)))[0]
+
+
+def _turned(of: Shown, which: int) -> Tensor:
+    """The answers, turned so that none has a number of its own."""
+    return (2 * of.answers - 1) @ _turn(of.answers.shape[1], which)
 
 
 def _task(of: Shown, numbers: int, noise: float) -> Tensor:
@@ -116,7 +123,7 @@ CONTROLS = {
     "low bits": KnownEncoder("picture", True, _low_bits),
     "fooling": KnownEncoder("picture", True, _fooling),
     "constant": KnownEncoder("nothing", False, lambda of: torch.full((len(of.picture), 16), 0.5)),
-    "answers": KnownEncoder("answers", False, lambda of: (2 * of.answers - 1) @ _turn(of.answers.shape[1], 5)),
+    "answers": KnownEncoder("answers", False, lambda of: _turned(of, 5)),
     "noise": KnownEncoder("nothing", False, lambda of: torch.randn(len(of.picture), TASK, generator=of.drawn)),
 }
 
@@ -181,7 +188,7 @@ class Bench(Experiment):
         fields += ["reserved"] if cfg.reserved else []
         fields += ["held_out"] if cfg.held_out != "image" else []
         fields += ["extra", "extra_images"] if self.extra is not None else []
-        found = {"kind": "control", "version": 1, "control": name, "data": self.data.spec}
+        found = {"kind": "control", "version": 2, "control": name, "data": self.data.spec}
         found |= cfg.model_dump(mode="json", include=set(fields)) | {"recogniser": self.judge_spec}
         found |= {"width": decoder_width(cfg.encoder, cfg.width), "attackers": [a.spec() for a in self.attackers]}
         found |= {"extra_data": self.extra.spec} if self.extra is not None else {}
@@ -217,25 +224,38 @@ class Bench(Experiment):
     def measured(self, run: Run, name: str, floor: Tensor | None) -> dict[str, Any]:
         """The control's result: attackers learn from its Z, the strongest on held-out X2 are judged on T; `floor` (n,): the answers'."""
         say(f"{run.id}  control {name}: {', '.join(attack.name() for attack in self.attackers)}")
-        drawn, encode = generator(self.cfg.seed, STREAM, 1), CONTROLS[name].encode
+        known, best = self.read(CONTROLS[name].encode)
+        result: dict[str, Any] = {"checkpoint": True, "held_out": known}
+        floors = [self._linear]
+        for target, (strongest, made) in best.items():
+            figures, own = self._picture(made, floor) if target == "image" else (self._answers(made), None)
+            result[target] = {"strongest": strongest, **figures}
+            floors += [own] if own is not None else []
+        if name == "one-hot" and "image" in best:  # readers see the same answers otherwise where they are turned
+            turned = self.read(lambda of: _turned(of, 6), ("image",))[1]["image"][1]
+            floors.append(self._picture(turned, None)[1])
+        run.save({"floor": max(floors, key=lambda own: own.mean().item())}, result=result)
+        return result
+
+    def read(
+        self, encode: Callable[[Shown], Tensor], kinds: tuple[str, ...] = ("image", "label")
+    ) -> tuple[dict[str, float], dict[str, tuple[str, Tensor]]]:
+        """What each attacker has on held-out X2 when Z is what `encode` makes; of each kind, who has most, and what it makes of T."""
+        drawn = generator(self.cfg.seed, STREAM, 1)
         owned = [encode(self.shown(self.owned.data, self.owned.all, drawn, flip)) for flip in (False, True)]
         features = Known(torch.stack(owned).to(self.device))
         z = features.standardise(encode(self.shown(self.data, self.tested, drawn)).to(self.device))
         held = features.z[0, len(self.owned.learns) :]
-        nets = {attack: self.learned(attack, features) for attack in self.attackers}
+        nets = {attack: self.learned(attack, features) for attack in self.attackers if attack.target in kinds}
         y = self.labels(self.owned.data, self.owned.held_out)
         known = {a.name(): self._of_held_out(a, self.made(net, held), y) for a, net in nets.items()}
-        result: dict[str, Any] = {"checkpoint": True, "held_out": known}
-        own = torch.zeros(0)
-        for target in ("image", "label"):
+        best = {}
+        for target in kinds:
             of = {a.name(): net for a, net in nets.items() if a.target == target}
             if of:
-                best = max(of, key=lambda each: known[each])
-                made = self.made(of[best], z)
-                figures, own = self._picture(made, floor) if target == "image" else (self._answers(made), own)
-                result[target] = {"strongest": best, **figures}
-        run.save({"floor": own if len(own) and own.mean() > self._linear.mean() else self._linear}, result=result)
-        return result
+                strongest = max(of, key=lambda each: known[each])
+                best[target] = strongest, self.made(of[strongest], z)
+        return known, best
 
     def _of_held_out(self, attack: Attack, made: Tensor, y: Tensor) -> float:
         """By what the strongest attacker is chosen: mean face similarity, or mean MCC."""
@@ -327,14 +347,15 @@ def controls(audited: Experiment) -> dict[str, Any]:
 def alarm(control: KnownEncoder, result: dict[str, Any]) -> bool:
     """Whether the attackers found in Z what this control is asked about: of a planted one a leak, of a safe one a false alarm."""
     image, label = result.get("image", {}), result.get("label", {})
-    tells, beyond, read = (_above(of, key) for of, key in ((image, "tells"), (image, "beyond"), (label, "mcc")))
+    tells, read = _above(image, "tells", LEAST_SEEN), _above(label, "mcc", LEAST_SEEN)
+    beyond = _above(image, "beyond", LEAST_BEYOND)
     if control.gives == "answers":
         return read if control.planted else beyond
     return tells and ("beyond" not in image or beyond) if control.planted else tells or read
 
 
-def _above(of: dict[str, Any], key: str) -> bool:
-    return key in of and of[key]["low"] > LEAST_SEEN
+def _above(of: dict[str, Any], key: str, least: float) -> bool:
+    return key in of and of[key]["low"] > least
 
 
 def told_by_controls(planted: int, safe: int, missed: list[str], false_alarms: list[str]) -> str:

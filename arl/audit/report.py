@@ -108,6 +108,12 @@ def sentences(audit: Audit) -> list[str]:
         f"The picture {leaks}: {name}, the strongest attacker, has a face similarity of {_cell(face, 3)}, "
         f"{more['value']:+.3f} beyond the labels alone (mean face {floor:.3f}{near})."
     ]
+    if read := result["controls"]["each"].get("answers", {}).get("image"):
+        linear, own = result["answers"]["face_similarity"]["value"], read["face_similarity"]["value"]
+        lines.append(
+            f"From the labels alone {read['strongest']} has {own:.3f}, on some images of T, a linear reader {linear:.3f}: "
+            "only what is beyond the larger is beyond the labels."
+        )
     for what, key in ((f"in the pictures of {name}", name), ("in Z itself, without any decoder", "Z")):
         lines.append(_recognised(what, who[key]))
     if not result["measured_on"]["plateau"]:
