@@ -41,13 +41,15 @@ def factors_text(ledgers: Ledgers) -> str:
 
 def _table(title: str, factors: Sequence[str], columns: Mapping[str, Sequence[Interval | str]]) -> list[str]:
     """A line a factor; a column's name takes two lines where it has a comma."""
-    lines = []
-    for part in (0, 1):
-        heads = [[*name.split(", ", 1), ""][:2] for name in columns]
-        lines.append(f"{title if part else '':14}" + "".join(f"{head[part]:>21}" for head in heads))
+    heads = [[*name.split(", ", 1), ""][:2] for name in columns]
+    wide = [max(21, *(len(part) + 2 for part in head)) for head in heads]
+    lines = [
+        f"{title if part else '':14}" + "".join(f"{head[part]:>{n}}" for head, n in zip(heads, wide, strict=True))
+        for part in (0, 1)
+    ]
     for i, factor in enumerate(factors):
         cells = [values[i] if isinstance(values[i], str) else said(values[i]) for values in columns.values()]
-        lines.append(f"{factor:14}" + "".join(f"{cell:>21}" for cell in cells))
+        lines.append(f"{factor:14}" + "".join(f"{cell:>{n}}" for cell, n in zip(cells, wide, strict=True)))
     return [line.rstrip() for line in lines]
 
 
@@ -60,12 +62,13 @@ def ordered(ledgers: Ledgers) -> list[str]:
 def _traits(ledgers: Ledgers) -> list[str]:
     """What each Z says of the yes-or-no traits: a line a trait."""
     first = next(iter(ledgers.values()))["Z"]
-    lines = [f"{'AUC (½ is guessing), bits':28}" + "".join(f"{name:>32}" for name in ledgers)]
+    wide = max(32, *(len(name) + 2 for name in ledgers))
+    lines = [f"{'AUC (½ is guessing), bits':28}" + "".join(f"{name:>{wide}}" for name in ledgers)]
     for factor, found in first.items():
         for trait in found["traits"]:
             each = [of["Z"][factor]["traits"][trait] for of in ledgers.values()]
             words = [f"{said(t['auc'])}, {t['bits']['value']:.2f} bit".replace("-", "−") for t in each]
-            cells = "".join(f"{cell:>32}" for cell in words)
+            cells = "".join(f"{cell:>{wide}}" for cell in words)
             lines.append(f"{f'{trait} ({factor})':28}{cells}")
     return lines if len(lines) > 1 else []
 
