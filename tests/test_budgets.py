@@ -20,7 +20,7 @@ from arl.messages import ConfigError
 from arl.paper import budgets
 from arl.paper.budgets_figure import budget_figure
 from arl.paper.measured import Line
-from arl.schedule import row_cost
+from arl.stages import row_cost
 from arl.store import run_id
 from arl.workbook import notebooks
 

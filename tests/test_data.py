@@ -397,10 +397,10 @@ def test_reading_ahead_gives_the_same_and_may_be_left():
         return part * 2
 
     for n in (0, 1, 2, 5):
-        assert list(_ahead(read, list(range(n)))) == [2 * k for k in range(n)]
+        assert list(_ahead(read, list(range(n)), torch.device("cpu"))) == [2 * k for k in range(n)]
     assert main not in seen
     seen.clear()
-    stream = _ahead(read, list(range(9)))
+    stream = _ahead(read, list(range(9)), torch.device("cpu"))
     assert next(stream) == 0
     stream.close()
     assert len(seen) <= 2  # one used, one ahead
