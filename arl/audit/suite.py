@@ -111,14 +111,16 @@ def _stored(target: str) -> Run | None:
 
 
 def _row_of(run: Run) -> Run:
-    """The row itself, or one that was measured on the encoder `run`."""
+    """The row itself, or one that was measured on the encoder `run`: rather one whose adversary has no extra data."""
     if run.result is None:
         raise ConfigError(f"TARGET: found {run.id}, which is not finished, accepted: a finished row or encoder")
     if run.spec["kind"] == "row":
         return run
-    for other in stored(run.folder.parent) if run.spec["kind"] == "encoder" else ():
-        if other.spec["kind"] == "row" and other.spec["encoder"] == run.id and other.result is not None:
-            return other
+    rows = [
+        r for r in stored(run.folder.parent) if r.spec["kind"] == "row" and r.spec["encoder"] == run.id and r.result
+    ]
+    if rows:
+        return min(rows, key=lambda row: (row.result["config"]["extra"] != "none", row.id))
     raise ConfigError(f"TARGET: found {run.id}, accepted: a row, an encoder that a row was measured on, or a file")
 
 
