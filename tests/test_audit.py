@@ -330,7 +330,7 @@ def test_an_audit_from_the_command_line_goes_on_where_it_was_killed(tmp_path, se
     assert set(found["attackers"][-2]["label_mcc"]) == {"value", "low", "high"}
     assert found["controls"]["verdict"] in found["verdicts"] and len(found["controls"]["each"]) == 9
     read = found["controls"]["each"]["answers"]["image"]
-    said = f"From the labels alone {read['strongest']} has {read['face_similarity']['value']:.3f}, on some images of T"
+    said = f"From the true labels alone {read['strongest']} has {read['face_similarity']['value']:.3f}, on some images of T"
     assert any(sentence.startswith(said) for sentence in found["verdicts"]), (
         "the floor of the same attackers, not a line's alone"
     )

@@ -111,7 +111,8 @@ def sentences(audit: Audit) -> list[str]:
     if read := result["controls"]["each"].get("answers", {}).get("image"):
         linear, own = result["answers"]["face_similarity"]["value"], read["face_similarity"]["value"]
         lines.append(
-            f"From the labels alone {read['strongest']} has {own:.3f}, on some images of T, a linear reader {linear:.3f}: "
+            f"From the true labels alone {read['strongest']} has {own:.3f}, on some images of T; that floor is a linear reader of the "
+            f"answers, {linear:.3f}: "
             "only what is beyond the larger is beyond the labels."
         )
     for what, key in ((f"in the pictures of {name}", name), ("in Z itself, without any decoder", "Z")):
