@@ -214,9 +214,12 @@ def growth_figure(points: Points) -> Figure:
         many = points["runs"]
         _line(axes[1, 1], [p["asked"]["runs"] for p in many], [max(p["asked"][name], 1e-4) for p in many], name, colour)
     axes[0, 0].set(xlabel="images", ylabel="seconds, all cores", title="time")
-    axes[0, 1].set(xlabel="images", ylabel="memory of its own, MB", title="memory", ylim=(10, None))
+    axes[0, 1].set(xlabel="images", ylabel="memory of its own, MB", title="memory", ylim=(10, 2000))
     axes[1, 0].set(xlabel="pixels, channels", ylabel="ms an image, one thread", title="joint step")
     axes[1, 1].set(xlabel="runs in the store", ylabel="seconds of the processor", title="store and explorer")
+    for axis in axes.flat:
+        axis.set_visible(bool(axis.lines))
+        axis.minorticks_off()
     return drawn
 
 
