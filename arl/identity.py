@@ -113,13 +113,13 @@ def rank_agreement(a: np.ndarray, b: np.ndarray, who: np.ndarray, *, seed: int =
     signs = [np.sign(each[:, None] - each[None]).astype(np.float32) for each in map(np.asarray, (a, b))]
     of = [signs[0] * signs[1], np.abs(signs[0]), np.abs(signs[1])]
     _, person = np.unique(who, return_inverse=True)
-    weights = metrics._resampled(person.max() + 1, resamples, seed)[:, person].astype(np.float32)
+    weights = metrics.resampled(person.max() + 1, resamples, seed)[:, person].astype(np.float32)
     weights = np.concatenate([np.ones((1, len(person)), np.float32), weights])
     both, one, other = ((weights @ pairs * weights).sum(1, dtype=np.float64) for pairs in of)
     if not one[0] or not other[0]:
         return _none("needs figures that differ")
     tau = both / np.sqrt(np.maximum(one * other, 1e-12))
-    return metrics._interval(tau[0], tau[1:])
+    return metrics.percentile_interval(tau[0], tau[1:])
 
 
 def _enrolled(who_gallery: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -160,8 +160,8 @@ def _over_people(values: np.ndarray, who: np.ndarray, seed: int, resamples: int)
     """The mean of one number per image, (N,), with its interval over people."""
     _, person = np.unique(who, return_inverse=True)
     total, images = np.bincount(person, values), np.bincount(person)
-    drawn = metrics._resampled(len(images), resamples, seed)
-    return metrics._interval(values.mean(), drawn @ total / (drawn @ images))
+    drawn = metrics.resampled(len(images), resamples, seed)
+    return metrics.percentile_interval(values.mean(), drawn @ total / (drawn @ images))
 
 
 # -- curves: of each, the rates of false and of true accepts as the threshold falls, float (B, K) from 0 to 1 ---------------
@@ -205,7 +205,7 @@ def _curves(
         for kept, whose, into in ((p == q, p, genuine), (p != q, p, impostors), (p != q, q, impostors)):
             cells = (whose * shape[1] + between)[kept & ok]
             into += np.bincount(cells, minlength=into.size).reshape(shape)
-    drawn = metrics._resampled(len(people), resamples, seed)
+    drawn = metrics.resampled(len(people), resamples, seed)
     accepted = [each[:, ::-1].cumsum(1) for each in (genuine, impostors)]
     true = drawn @ accepted[0]
     false = np.maximum.accumulate(np.maximum(drawn @ accepted[1] - accepted[1].sum(0) / 2, 0), axis=1)
@@ -228,7 +228,7 @@ def _area(false: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 
 def _interval(of: Any, exact: Curves, drawn: Curves) -> Interval:
-    return metrics._interval(of(*exact)[0], of(*drawn))
+    return metrics.percentile_interval(of(*exact)[0], of(*drawn))
 
 
 def _at_far(far: float, exact: Curves, drawn: Curves, impostors: int) -> Interval:

@@ -48,7 +48,7 @@ def measure_row(
     """
     cfg, data, t = experiment.cfg, experiment.data, experiment.split.t
     resampling = {"seed": cfg.seed, "resamples": cfg.bootstrap}
-    z, logits, made = _on_test_set(experiment)
+    z, logits, made = made_of_features(experiment, data.images, t)
     y = targets(data, cfg)[t].numpy() > 0.5
     result: dict[str, Any] = {"checkpoint": True}
     said = torch.from_numpy(y) if logits is None else logits > 0
@@ -179,14 +179,16 @@ def _recognised_by(judged: Judged, line: Lineup, is_c: bool, **resampling: int) 
     return by_embedding(line, shown, embedding[np.searchsorted(known, line.gallery)], "answers", **resampling)
 
 
-def _on_test_set(experiment: "Experiment") -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
-    """Z flattened (N, D), f's logits (N, A), None without f, and what each attacker makes of Z, on the CPU."""
+def made_of_features(
+    experiment: "Experiment", images: np.ndarray, index: np.ndarray
+) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
+    """Of `images[index]`: Z flattened (N, D), f's logits (N, A), None without f, and what each attacker makes of Z, on the CPU."""
     cfg, device = experiment.cfg, experiment.device
     encoder, classifier = experiment.networks
     attackers = {attack.name(): experiment.attacker(attack.name()) for attack in cfg.attacks}
     batched: list[dict[str, Tensor]] = []
     with torch.no_grad(), precision(device), initialised(cfg.seed, 9):
-        for _, x in batches(experiment.data.images, experiment.split.t, 256, device=device):
+        for _, x in batches(images, index, 256, device=device):
             z = encoder(x).float()
             found = {"": z.flatten(1)} | ({" ": classifier(z)} if classifier is not None else {})
             found |= {name: attacker(z) for name, attacker in attackers.items()}

@@ -53,15 +53,15 @@ def _best_cut(logits: np.ndarray, truth: np.ndarray) -> float:
 
 def mcc_intervals(predicted: np.ndarray, truth: np.ndarray, *, seed: int = 0, resamples: int = 1000) -> dict[str, Any]:
     """`{"mean": interval, "attributes": [interval, ...]}`; images are resampled jointly for all attributes."""
-    values, drawn = mcc(predicted, truth), _mcc(_resampled(len(truth), resamples, seed), predicted, truth)
-    each = [_interval(value, drawn[:, i]) for i, value in enumerate(values)]
-    return {"mean": _interval(values.mean(), drawn.mean(1)), "attributes": each}
+    values, drawn = mcc(predicted, truth), _mcc(resampled(len(truth), resamples, seed), predicted, truth)
+    each = [percentile_interval(value, drawn[:, i]) for i, value in enumerate(values)]
+    return {"mean": percentile_interval(values.mean(), drawn.mean(1)), "attributes": each}
 
 
 def interval(values: np.ndarray, *, seed: int = 0, resamples: int = 1000) -> Interval:
     """The mean of one number per test image, (N,), with its interval."""
     values = np.asarray(values, np.float64)
-    return _interval(values.mean(), _resampled(len(values), resamples, seed) @ values / len(values))
+    return percentile_interval(values.mean(), resampled(len(values), resamples, seed) @ values / len(values))
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
@@ -112,8 +112,8 @@ def separability_intervals(
     if people is None:
         why = "needs two images of two people in T"
         return {name: {"value": None, "low": None, "high": None, "why": why} for name in values}
-    drawn = _separability(_resampled(len(people[0]), resamples, seed), *people)
-    return {name: _interval(value, drawn[name]) for name, value in values.items()}
+    drawn = _separability(resampled(len(people[0]), resamples, seed), *people)
+    return {name: percentile_interval(value, drawn[name]) for name, value in values.items()}
 
 
 def partners(identities: np.ndarray, index: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -137,12 +137,13 @@ def partners(identities: np.ndarray, index: np.ndarray, seed: int = 0) -> tuple[
     return stranger, same
 
 
-def _resampled(n: int, resamples: int, seed: int) -> np.ndarray:
+def resampled(n: int, resamples: int, seed: int) -> np.ndarray:
     """How often each of `n` items is drawn in each resample, (resamples, n)."""
     return np.random.default_rng([seed, 55]).multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
 
 
-def _interval(value: float, drawn: np.ndarray) -> Interval:
+def percentile_interval(value: float, drawn: np.ndarray) -> Interval:
+    """`value` between the 2.5th and the 97.5th percentile of what the resamples have, `drawn` (resamples,)."""
     low, high = np.percentile(drawn, [2.5, 97.5])
     return {"value": float(value), "low": float(low), "high": float(high)}
 

@@ -15,16 +15,14 @@ from arl.audit.foreign import Foreign
 from arl.audit.target import Target, load_target
 from arl.audit.worst import arrays_of, choose_attackers, of_arrays
 from arl.config import PRESETS, RunConfig
-from arl.data import batches
 from arl.experiment import Experiment
 from arl.judges import embed_all
 from arl.lineup import Lineup
-from arl.measure import Judged, measure_row
+from arl.measure import Judged, made_of_features, measure_row
 from arl.messages import ConfigError, say
 from arl.metrics import cosine, psnr
 from arl.parameters import named, names
 from arl.store import Run, UnknownRunError, find_run, obtain, run_id, stored
-from arl.training import initialised, precision
 
 SUITE = "2"  # raised whenever an attacker, its place, its budget, the split or the choice of the strongest changes
 ATTACKERS = ("mean", "ridge", "kernelridge", "retrieval", "bits", "decoder", "whitened", "probe", "features")
@@ -227,15 +225,10 @@ def _on_held_out(experiment: Experiment) -> dict[str, dict[str, float]]:
     embedding, middle = embed_all(judge, images, index, device)
     x = torch.from_numpy(images[index]).float() / 255
     attacks = [attack for attack in experiment.cfg.attacks if attack.target != "label"]
-    made: dict[str, list[torch.Tensor]] = {attack.name(): [] for attack in attacks}
-    with torch.no_grad(), precision(device), initialised(experiment.cfg.seed, 9):
-        for _, shown in batches(images, index, 256, device=device):
-            z = experiment.networks[0](shown).float()
-            for name in made:
-                made[name].append(experiment.attacker(name)(z).float().cpu())
+    _, _, made = made_of_features(experiment, images, index)
     found = {}
     for attack in attacks:
-        guess = torch.cat(made[attack.name()])
+        guess = made[attack.name()]
         if attack.target == "embedding":
             pairs = {"embedding_similarity": guess, "constant": embedding.mean(0, keepdim=True)}
             found[attack.name()] = {key: cosine(each, embedding).mean().item() for key, each in pairs.items()}

@@ -170,11 +170,11 @@ def _nearness(similar: np.ndarray | None, resampling: dict[str, int]) -> dict[st
         return {}
     order = np.argsort(-similar)
     falling, count = similar[order].astype(np.float64), len(similar)
-    drawn = metrics._resampled(count, resampling["resamples"], resampling["seed"])[:, order].cumsum(1)
+    drawn = metrics.resampled(count, resampling["resamples"], resampling["seed"])[:, order].cumsum(1)
     found = {"mean": metrics.interval(similar, **resampling)}
     for name, share in SHARES.items():
         place = ceil(share * count)
-        found[name] = metrics._interval(falling[place - 1], falling[(drawn >= place).argmax(1)])
+        found[name] = metrics.percentile_interval(falling[place - 1], falling[(drawn >= place).argmax(1)])
     return found
 
 

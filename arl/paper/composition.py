@@ -151,8 +151,7 @@ def _made(experiment: Experiment, images: np.ndarray) -> dict[str, Tensor]:
 
 def rank1(hits: np.ndarray, seed: int, resamples: int) -> Interval:
     """The mean of `hits` (P,) with its interval over people."""
-    drawn = metrics._resampled(len(hits), resamples, seed)
-    return metrics._interval(hits.mean(), drawn @ hits / len(hits))
+    return metrics.interval(hits, seed=seed, resamples=resamples)
 
 
 # -- the verdict ------------------------------------------------------------------------------------------------------
@@ -163,7 +162,7 @@ def void_at(before: np.ndarray, after: np.ndarray, ks: Sequence[int], seed: int 
 
     Both (P, len(ks)), hits of the same people. Between the ks on a line over log2 k; None where it is never reached.
     """
-    drawn = metrics._resampled(len(after), resamples, seed) / len(after)
+    drawn = metrics.resampled(len(after), resamples, seed) / len(after)
     value = _crossing(after.mean(0, keepdims=True), before[:, 0].mean(keepdims=True), ks)[0]
     each = np.sort(_crossing(drawn @ after, drawn @ before[:, 0], ks))
     low, high = each[int(0.025 * resamples)], each[min(int(np.ceil(0.975 * resamples)), resamples - 1)]

@@ -278,13 +278,13 @@ def trend(a: Interval, b: Interval) -> str:
 def over_people(measure: Callable[[np.ndarray], np.ndarray], people: np.ndarray, cfg: RunConfig) -> Interval:
     """`measure`, of counts (B, n), with its 95 % interval over `people` (n,), each drawn with all their images."""
     _, who = np.unique(people, return_inverse=True)
-    drawn = metrics._resampled(who.max() + 1, cfg.bootstrap, cfg.seed)[:, who]
+    drawn = metrics.resampled(who.max() + 1, cfg.bootstrap, cfg.seed)[:, who]
     with np.errstate(invalid="ignore", divide="ignore"):  # a resample may lack a class: it is left out
         value, values = measure(np.ones((1, len(who))))[0], measure(drawn)
     values = values[np.isfinite(values)]
     if not np.isfinite(value) or not len(values):
         return {"value": None, "low": None, "high": None, "why": "T lacks a class"}
-    return metrics._interval(value, values)
+    return metrics.percentile_interval(value, values)
 
 
 def correlation(counts: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
