@@ -38,10 +38,7 @@ NOT_THERE = (
     "a search in a generator of faces",
     "several photographs of one person together",
 )
-NOT_THERE += (
-    "no queries at all, by a substitute for the encoder",
-    "more and more images, until the leak no longer grows",
-)
+NOT_THERE += ("more and more images, until the leak no longer grows",)
 # Nobody of T is known to an adversary, nor anybody by whom the strongest is chosen: else who knows people by heart is.
 SPLIT = {"x1": 2, "x2": 0.7, "split": "identity", "held_out": "identity"}
 
