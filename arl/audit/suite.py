@@ -178,7 +178,7 @@ def of_experiment(experiment: Experiment, about: dict[str, Any]) -> Audit:
 
 
 def _measured(run: Run, experiment: Experiment, attacks: dict[str, Run], about: dict[str, Any]) -> dict[str, Any]:
-    held = _on_held_out(experiment)
+    held = on_held_out(experiment)
     chosen = choose_attackers(held)
 
     def worst(judged: Judged, line: Lineup, alike: np.ndarray | None) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -212,7 +212,7 @@ def _not_tried(attacks: dict[str, Run]) -> list[str]:
     return [*(f"the attacker {name}" for name in sorted(ours)), *NOT_THERE]
 
 
-def _on_held_out(experiment: Experiment) -> dict[str, dict[str, float]]:
+def on_held_out(experiment: Experiment) -> dict[str, dict[str, float]]:
     """What each attacker tells of the faces of X2 that it did not learn from.
 
     Of images: face similarity, by C's middle layer, and PSNR in dB; of embeddings: their similarity to C's, and what the best constant has.
