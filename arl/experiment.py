@@ -142,7 +142,7 @@ class Experiment:
         """Refuse labels that these faces have not, and sets that hold no batch."""
         _ = self.extra, self.attribute_names
         full_batches(self.split.x1, self.cfg, "X1")
-        full_batches(self.owned.learns, self.cfg, "the adversary's images")
+        feeds.check_sizes(self.owned, self.cfg)
 
     # -- what defines each stage --------------------------------------------------------------------------------
 
@@ -287,7 +287,7 @@ class Experiment:
     ) -> Any:
         cfg = self.cfg
         width = models.decoder_width(cfg.encoder, cfg.width)
-        shapes = Shapes(z, cfg.image_size, width, embedding, len(self.attribute_names), images)
+        shapes = Shapes(z, cfg.image_size, width, embedding, len(self.attribute_names), images, cfg.encoder, cfg.layer)
         return attack.player(shapes, perceptual).to(self.device, memory_format=torch.channels_last)
 
     def _attack(self, run: Run, attack: Attack) -> dict[str, Any]:
@@ -314,7 +314,7 @@ class Experiment:
             player = self._player(attack, features.shape, perceptual, 0 if known is None else known.shape[1])
         devices.compile_if_asked(player.net)
         wanted = targets(owned.data, cfg) if attack.target == "label" else known
-        public = feeds.of_attacker(attack, features, owned, wanted, cfg, self.device)
+        public = feeds.of_attacker(attack, features, owned, wanted, cfg, self.device, self.networks[1])
         schedule = Schedule(cfg.attack_epochs, cfg.attack_lr, cfg.attack_patience)
         return player, features, attack.train(player, public, schedule, journal)
 
