@@ -12,7 +12,7 @@ from arl.config import RunConfig
 from arl.data import targets
 from arl.experiment import Experiment
 from arl.messages import ConfigError
-from arl.training import Nowhere
+from arl.training import Nowhere, TrainingError
 
 TINY = RunConfig.preset("tiny")
 PEOPLE = 60  # drawn, eight photographs each, 32 pixels
@@ -161,7 +161,7 @@ def test_a_row_of_it_is_stored_and_measured(layer, shared_store):
 def test_what_it_cannot_attack_is_said_in_one_line(shared_store):
     with pytest.raises(ConfigError, match="classifier: found 'known', accepted: 'public' or 'secret'"):
         RunConfig(attacks="substitute", classifier="known")
-    with pytest.raises(ConfigError, match=r"substitute with Z of \(7,\), accepted: \(64,\)"):
+    with pytest.raises(TrainingError, match=r"substitute with Z of \(7,\), accepted: \(64,\)"):
         Substitute().player(attacks.Shapes((7,), 32, 8, 0, 6))
     few, before = TINY.replace(attacks="substitute", batch_size=32), {path.name for path in shared_store.iterdir()}
     with pytest.raises(ConfigError, match="batch_size: found 32 with 18 images in the adversary's images"):

@@ -12,9 +12,8 @@ from arl.adversary import Distance
 from arl.attacks.base import Attack, Batches, Public, Schedule, Shapes
 from arl.attacks.kernelridge import Gaussians, KernelRidge
 from arl.attacks.whitened import Whitening
-from arl.messages import ConfigError
 from arl.plateau import Fitted, Learner, everything, to_plateau, validation
-from arl.training import Journal, precision
+from arl.training import Journal, TrainingError, precision
 
 DIRECTIONS = (2, 4, 8, 16, 32, 64)  # how many may be kept of those that the answers name
 ROUNDS = 50  # of matching channels
@@ -80,7 +79,9 @@ class WithItsOwn(Fitted):
         net = models.backbone(shapes.labels, shapes.encoder, shapes.width)
         found = models.tap_shape(models.cut(net, shapes.layer)[0], shapes.image)
         if found != shapes.z:
-            raise ConfigError(f"attacks: found substitute with Z of {shapes.z}, accepted: {found}, as its own encoder")
+            raise TrainingError(
+                f"attacks: found substitute with Z of {shapes.z}, accepted: {found}, as its own encoder"
+            )
         self.own = Learner(net, losses.utility_loss)
 
     @torch.no_grad()
