@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # a mistyped parameter does not wait for torch
 
     from arl.adversary import Distance
     from arl.training import Journal
+    from arl.whitebox import Encode
 
 Batches = Callable[
     [int], "Iterator[tuple[Tensor, Tensor]]"
@@ -30,6 +31,7 @@ class Shapes(NamedTuple):
     embedding: int  # numbers of C's embedding
     labels: int
     images: int = 0  # that it has learned from, where it keeps them
+    encoder: "Encode | None" = None  # of one that is `white_box`: pictures to standardised Z, with gradients
 
 
 class Public(NamedTuple):
@@ -67,6 +69,7 @@ class Attack(Parameters):
     target: ClassVar[Literal["image", "embedding", "label"]] = "image"
     # Whether all it learns is descent on means over a batch's rows, so that devices may share a batch; each class says it of itself alone.
     by_rows: ClassVar[bool] = False
+    white_box: ClassVar[bool] = False  # whether it holds the encoder itself, and needs its gradients
 
     @classmethod
     def stream(cls) -> int:
