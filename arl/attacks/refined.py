@@ -15,9 +15,16 @@ from arl.plateau import Fitted, everything
 from arl.training import Journal, initialised
 from arl.whitebox import Variation, descend_rows
 
-SHRINKAGES, WEIGHTS = (1e-6, 1e-3, 1.0), (0.01, 0.1, 1.0)  # of Z's quiet directions; of the prior: what is tried
+SHRINKAGES, WEIGHTS = (
+    (1e-6, 1e-3, 1.0),
+    (1.0, 0.01, 0.1, 0.3, 3.0),
+)  # of Z's quiet directions; of the prior: what is tried
 MARKS = (0, 1, 4, 16, 32, 64, 128, 256, 512)  # steps after which pictures are looked at
-FEW, TRIED = 64, 32  # held-out images that weights are chosen with, and steps at most
+FEW, TRIED, MANY = (
+    64,
+    32,
+    1024,
+)  # held-out images that weights are chosen with, with so many steps; that the steps are chosen with
 
 
 class Refined(Attack):
@@ -111,18 +118,19 @@ class Moved(Inverse):
 def chosen(net: Inverse, public: Public, most: int, stream: int) -> dict[str, Any]:
     """Let `net` have the choices, up to `most` steps, with the least error on held-out X2; what they are, and the error.
 
-    Weights by some held-out images and a few steps, the steps by all; of those that tie the fewest.
+    One after another: how quiet directions count, the prior's weight, whether pixels move, each by some held-out images and a few steps;
+    then the steps by all images, up to 1 024. Of those that tie the first, as no step at all.
     """
     pairs = list(public.held_out(0))
     z, x = torch.cat([z for z, _ in pairs]), torch.cat([x for _, x in pairs])
-    some = slice(None, None, -(-len(z) // FEW))
     marks = [*(mark for mark in MARKS if mark < most), most]
     few = [mark for mark in marks if mark <= TRIED]
 
-    def errors(some: slice, marks: list[int]) -> list[float]:
+    def errors(images: int, marks: list[int]) -> list[float]:
+        apart = slice(None, None, -(-len(z) // images))
         with initialised(stream):  # of an encoder that is noisy
-            made = net.after(z[some], marks)
-        return [(each - x[some]).square().mean().item() for each in made]
+            made = zip(*(net.after(rows, marks) for rows in z[apart].split(256)), strict=True)
+        return [(torch.cat(each) - x[apart]).square().mean().item() for each in made]
 
     whitenings = {shrinkage: Whitening(len(net.whiten.mean)).to(z.device) for shrinkage in SHRINKAGES}
     for shrinkage, each in whitenings.items():
@@ -133,15 +141,15 @@ def chosen(net: Inverse, public: Public, most: int, stream: int) -> dict[str, An
         net.weight.fill_(weight)
         net.pixels.fill_(pixels)
 
-    found = {}
-    for way in [(shrinkage, weight, False) for shrinkage in SHRINKAGES for weight in WEIGHTS]:
-        take(*way)
-        found[way] = min(errors(some, few))
-    best = min(found, key=lambda way: found[way])
-    take(*(wide := (*best[:2], True)))
-    best = wide if min(errors(some, few)) < found[best] else best
+    best, found = (SHRINKAGES[0], WEIGHTS[0], False), {}
+    for place, options in enumerate((SHRINKAGES, WEIGHTS, (False, True))):
+        for way in ((*best[:place], option, *best[place + 1 :]) for option in options):
+            if way not in found:
+                take(*way)
+                found[way] = min(errors(FEW, few))
+        best = min(found, key=lambda way: found[way])
     take(*best)
-    whole = errors(slice(None), marks)
+    whole = errors(MANY, marks)
     net.steps.fill_(marks[whole.index(min(whole))])
     said = dict(zip(("shrinkage", "prior", "pixels"), best, strict=True))
     return {"validation": min(whole), "unrefined": whole[0], "steps": int(net.steps), **said}
