@@ -30,7 +30,7 @@ from arl.data import (
 from arl.defences import Defence
 from arl.defences.adversarial import Adversarial
 from arl.feeds import Owned
-from arl.gradients import Opened, check_gradients
+from arl.gradients import OpenEncoder, check_gradients
 from arl.judges.beside import trained_beside
 from arl.judges.known import recognised
 from arl.measure import measure_row
@@ -288,7 +288,7 @@ class Experiment:
         self, attack: Attack, z: tuple[int, ...], g: Distance | None, standardise: nn.Module | None = None, **known: int
     ) -> Any:
         width = models.decoder_width(self.cfg.encoder, self.cfg.width)
-        opened = Opened(self.networks[0], standardise) if attack.white_box and standardise is not None else None
+        opened = OpenEncoder(self.networks[0], standardise) if attack.white_box and standardise is not None else None
         known = {"embedding": 0, "labels": len(self.attribute_names), **known}
         shapes = Shapes(z, self.cfg.image_size, width, **known, encoder=opened)
         return attack.player(shapes, g).to(self.device, memory_format=torch.channels_last)

@@ -11,7 +11,7 @@ from arl.training import initialised
 from arl.whitebox import Encode
 
 
-class Opened:
+class OpenEncoder:
     """The frozen encoder as its attacker holds it: images (B, 3, S, S) in [0, 1] to standardised Z, float32, with gradients.
 
     No module: an attacker's network that holds it neither keeps nor trains it. Float32 on every device, as bf16 has no small steps.

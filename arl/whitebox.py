@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from arl.training import initialised
 
-DIRECTIONS, PICTURES = 256, 4096  # in which pictures vary; pictures that they are taken from at most
-RATE, SLOWER = 0.1, 256  # of a step, in deviations of a coordinate; steps after which it falls
+FACE_DIRECTIONS, PICTURES = 256, 4096  # in which pictures vary; pictures that they are taken from at most
+RATE, SLOWING = 0.1, 256  # of a step, in deviations of a coordinate; steps after which it falls
 MEMORY, MEMORY_OF_SQUARES = 0.9, 0.99
 
 Encode = Callable[[Tensor], Tensor]  # images (B, 3, S, S) in [0, 1] to Z
@@ -30,7 +30,7 @@ def descend_rows(loss: RowLoss, w: Tensor, steps: int) -> Iterator[Tensor]:
         yield best
         mean = mean.lerp(slope, 1 - MEMORY)
         square = square.lerp(slope.square(), 1 - MEMORY_OF_SQUARES)
-        rate = RATE * (1 + step / SLOWER) ** -0.5 / (1 - MEMORY ** (step + 1))
+        rate = RATE * (1 + step / SLOWING) ** -0.5 / (1 - MEMORY ** (step + 1))
         w = w - rate * mean / ((square / (1 - MEMORY_OF_SQUARES ** (step + 1))).sqrt() + 1e-8)
 
 
@@ -51,7 +51,7 @@ class Variation(nn.Module):
     def __init__(self, image: int):
         super().__init__()
         self.image, pixels = image, 3 * image * image
-        self.directions = min(DIRECTIONS, pixels)
+        self.directions = min(FACE_DIRECTIONS, pixels)
         self.register_buffer("mean", torch.zeros(pixels))
         self.register_buffer("axes", torch.zeros(self.directions, pixels))
         self.register_buffer("spread", torch.zeros(self.directions))  # deviation along each

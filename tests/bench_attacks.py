@@ -18,7 +18,7 @@ from arl.paper.leak import leak_of_people
 from arl.paper.measured import Line
 from arl.plateau import StandardisedFeatures
 
-ATTACKERS = "mean,leaked,ridge,retrieval,kernelridge,decoder,whitened,attention,boosted,ensemble"
+ATTACKERS = "mean,leaked,ridge,retrieval,kernelridge,decoder,whitened,attention,boosted,ensemble,refined,search"
 OTHERS = "features,widefeatures,probe,probemlp"  # not after a picture
 PAIRS = (1, 10, 100, 1000)  # with --pairs: what `leaked` knows
 PROTECTIONS = ({}, {"lambda1": 1}, {"lambda1": 1, "lambda2": 10, "simulated_mu2": 1})

@@ -12,7 +12,7 @@ from arl.attacks.search import Search
 from arl.config import RunConfig
 from arl.defences import Defence
 from arl.experiment import Experiment
-from arl.gradients import Opened, gives_gradients
+from arl.gradients import OpenEncoder, gives_gradients
 from arl.messages import ConfigError
 from arl.plateau import Standardise
 from arl.training import Nowhere
@@ -27,7 +27,7 @@ def opened(x, encode):
         z = encode(x)
     standardise = Standardise(z.mean(0), z.std(0).clamp(min=1e-6))
     known = channel(x, standardise(z), batch=45)
-    return known._replace(shapes=known.shapes._replace(encoder=Opened(encode, standardise)))
+    return known._replace(shapes=known.shapes._replace(encoder=OpenEncoder(encode, standardise)))
 
 
 def fit(attack, known, epochs=1, lr=1e-3):

@@ -15,12 +15,12 @@ from arl.plateau import Fitted, everything
 from arl.training import Journal, initialised
 from arl.whitebox import Variation, descend_rows
 
-SHRINKAGES, WEIGHTS = (
+SHRINKAGES, PRIORS = (
     (1e-6, 1e-3, 1.0),
     (1.0, 0.01, 0.1, 0.3, 3.0),
 )  # of Z's quiet directions; of the prior: what is tried
-MARKS = (0, 1, 4, 16, 32, 64, 128, 256, 512)  # steps after which pictures are looked at
-FEW, TRIED, MANY = (
+STEPS_TRIED = (0, 1, 4, 16, 32, 64, 128, 256, 512)  # steps after which pictures are looked at
+FEW_HELD, TRIED, MANY = (
     64,
     32,
     1024,
@@ -42,8 +42,8 @@ class Refined(Attack):
     steps: Count = Field(64, description="down the encoder's gradient, at most")
 
     @property
-    def cost(self) -> float:
-        return self.begins.cost + 0.3 + self.steps / 64
+    def cost(self) -> float:  # of an encoder that is small: each step is once forwards and back through it, for each picture of T too
+        return self.begins.cost + 0.3 + 0.5 * self.steps / 64
 
     @property
     def begins(self) -> Attack:
@@ -57,7 +57,7 @@ class Refined(Attack):
         x, x_held = everything(public.train)[1], everything(public.held_out)[1]
         net = player.net = Moved(player.start.net.eval(), player.shapes).to(x.device)
         net.vary.fit(x, x_held, self.stream())
-        return state | chosen(net, public, self.steps, self.stream())
+        return state | choose_way(net, public, self.steps, self.stream())
 
 
 class Refiner(Fitted):
@@ -115,7 +115,7 @@ class Moved(Inverse):
         return self.start(z).float(), z.new_zeros(len(z), self.vary.directions)
 
 
-def chosen(net: Inverse, public: Public, most: int, stream: int) -> dict[str, Any]:
+def choose_way(net: Inverse, public: Public, most: int, stream: int) -> dict[str, Any]:
     """Let `net` have the choices, up to `most` steps, with the least error on held-out X2; what they are, and the error.
 
     One after another: how quiet directions count, the prior's weight, whether pixels move, each by some held-out images and a few steps;
@@ -123,7 +123,7 @@ def chosen(net: Inverse, public: Public, most: int, stream: int) -> dict[str, An
     """
     pairs = list(public.held_out(0))
     z, x = torch.cat([z for z, _ in pairs]), torch.cat([x for _, x in pairs])
-    marks = [*(mark for mark in MARKS if mark < most), most]
+    marks = [*(mark for mark in STEPS_TRIED if mark < most), most]
     few = [mark for mark in marks if mark <= TRIED]
 
     def errors(images: int, marks: list[int]) -> list[float]:
@@ -141,12 +141,12 @@ def chosen(net: Inverse, public: Public, most: int, stream: int) -> dict[str, An
         net.weight.fill_(weight)
         net.pixels.fill_(pixels)
 
-    best, found = (SHRINKAGES[0], WEIGHTS[0], False), {}
-    for place, options in enumerate((SHRINKAGES, WEIGHTS, (False, True))):
+    best, found = (SHRINKAGES[0], PRIORS[0], False), {}
+    for place, options in enumerate((SHRINKAGES, PRIORS, (False, True))):
         for way in ((*best[:place], option, *best[place + 1 :]) for option in options):
             if way not in found:
                 take(*way)
-                found[way] = min(errors(FEW, few))
+                found[way] = min(errors(FEW_HELD, few))
         best = min(found, key=lambda way: found[way])
     take(*best)
     whole = errors(MANY, marks)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from arl.adversary import Distance
 from arl.attacks.base import Attack, Public, Schedule, Shapes
-from arl.attacks.refined import Inverse, chosen
+from arl.attacks.refined import Inverse, choose_way
 from arl.attacks.ridge import penalised
 from arl.parameters import Count
 from arl.plateau import Fitted, everything
@@ -27,8 +27,8 @@ class Search(Attack):
     steps: Count = Field(64, description="down the encoder's gradient, at most")
 
     @property
-    def cost(self) -> float:
-        return 0.3 + self.steps / 64
+    def cost(self) -> float:  # of an encoder that is small: each step is once forwards and back through it, for each picture of T too
+        return 0.3 + 0.5 * self.steps / 64
 
     def player(self, shapes: Shapes, perceptual: Distance | None = None) -> Fitted:
         return Fitted(Generated(shapes))
@@ -41,7 +41,7 @@ class Search(Attack):
         _, _, weight, bias = penalised(z, known, z_held, held)
         net.matrix.copy_(weight)
         net.bias.copy_(bias)
-        return {"epoch": 1, "plateau": True, **chosen(net, public, self.steps, self.stream())}
+        return {"epoch": 1, "plateau": True, **choose_way(net, public, self.steps, self.stream())}
 
 
 class Generated(Inverse):
