@@ -15,7 +15,6 @@ Encode = Callable[[Tensor], Tensor]  # images (B, 3, S, S) in [0, 1] to Z
 RowLoss = Callable[[Tensor], Tensor]  # of (B, n), a loss for each row, (B,), that no other row is in
 
 
-@torch.compiler.disable
 def descend_rows(loss: RowLoss, w: Tensor, steps: int) -> Iterator[Tensor]:
     """Of each row of `w` (B, n) the best that was met: before the first of `steps` steps down `loss`, and after each.
 

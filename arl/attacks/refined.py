@@ -1,6 +1,7 @@
 """White-box: a decoder's picture, moved until the frozen encoder makes of it the Z that was seen."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -15,16 +16,11 @@ from arl.plateau import Fitted, everything
 from arl.training import Journal, initialised
 from arl.whitebox import Variation, descend_rows
 
-SHRINKAGES, PRIORS = (
-    (1e-6, 1e-3, 1.0),
-    (1.0, 0.01, 0.1, 0.3, 3.0),
-)  # of Z's quiet directions; of the prior: what is tried
-STEPS_TRIED = (0, 1, 4, 16, 32, 64, 128, 256, 512)  # steps after which pictures are looked at
-FEW_HELD, TRIED, MANY = (
-    64,
-    32,
-    1024,
-)  # held-out images that weights are chosen with, with so many steps; that the steps are chosen with
+SHRINKAGES = (1e-6, 1e-3, 1.0)  # tried: variance beside Z's mean below which a direction of Z counts for less
+PRIORS = (0.01, 0.1, 1.0)  # tried: the prior's weight
+STEPS_TRIED = (0, 1, 4, 16, 32, 64, 128, 256, 512)
+FEW_HELD, TRIED = 64, 32  # held-out images that weights are chosen with, and steps at most
+MANY = 1024  # that the number of steps is chosen with
 
 
 class Refined(Attack):
@@ -42,7 +38,8 @@ class Refined(Attack):
     steps: Count = Field(64, description="down the encoder's gradient, at most")
 
     @property
-    def cost(self) -> float:  # of an encoder that is small: each step is once forwards and back through it, for each picture of T too
+    def cost(self) -> float:
+        """Of a small encoder: each step is once forwards and back through it, for each picture of T too."""
         return self.begins.cost + 0.3 + 0.5 * self.steps / 64
 
     @property
@@ -83,6 +80,7 @@ class Inverse(nn.Module):
         """A picture (B, 3, S, S), and coordinates (B, k) of how another differs from it."""
         raise NotImplementedError
 
+    @torch.compiler.disable
     @torch.no_grad()
     def after(self, z: Tensor, marks: Sequence[int]) -> list[Tensor]:
         """The pictures after each of `marks` numbers of steps, which rise."""
@@ -118,8 +116,8 @@ class Moved(Inverse):
 def choose_way(net: Inverse, public: Public, most: int, stream: int) -> dict[str, Any]:
     """Let `net` have the choices, up to `most` steps, with the least error on held-out X2; what they are, and the error.
 
-    One after another: how quiet directions count, the prior's weight, whether pixels move, each by some held-out images and a few steps;
-    then the steps by all images, up to 1 024. Of those that tie the first, as no step at all.
+    How quiet directions count and the prior's weight, then whether pixels move, by some held-out images and a few steps; then the steps, by
+    all images up to 1 024. Of those that tie the first, as no step at all.
     """
     pairs = list(public.held_out(0))
     z, x = torch.cat([z for z, _ in pairs]), torch.cat([x for _, x in pairs])
@@ -141,13 +139,14 @@ def choose_way(net: Inverse, public: Public, most: int, stream: int) -> dict[str
         net.weight.fill_(weight)
         net.pixels.fill_(pixels)
 
-    best, found = (SHRINKAGES[0], PRIORS[0], False), {}
-    for place, options in enumerate((SHRINKAGES, PRIORS, (False, True))):
-        for way in ((*best[:place], option, *best[place + 1 :]) for option in options):
-            if way not in found:
-                take(*way)
-                found[way] = min(errors(FEW_HELD, few))
-        best = min(found, key=lambda way: found[way])
+    def of(way: tuple[float, float, bool]) -> float:
+        take(*way)
+        return min(errors(FEW_HELD, few))
+
+    found = {way: of(way) for way in product(SHRINKAGES, PRIORS, [False])}
+    best = min(found, key=found.get)
+    wide = (*best[:2], True)
+    best = wide if of(wide) < found[best] else best
     take(*best)
     whole = errors(MANY, marks)
     net.steps.fill_(marks[whole.index(min(whole))])

@@ -27,7 +27,8 @@ class Search(Attack):
     steps: Count = Field(64, description="down the encoder's gradient, at most")
 
     @property
-    def cost(self) -> float:  # of an encoder that is small: each step is once forwards and back through it, for each picture of T too
+    def cost(self) -> float:
+        """Of a small encoder: each step is once forwards and back through it, for each picture of T too."""
         return 0.3 + 0.5 * self.steps / 64
 
     def player(self, shapes: Shapes, perceptual: Distance | None = None) -> Fitted:
