@@ -243,17 +243,27 @@ def _figure_folders() -> list[Path]:
 @click.option(
     "--report", "reports", multiple=True, metavar="FILE", help="Ten answers for people: .html or .pdf; repeatable."
 )
+@click.option(
+    "--against", default="", metavar="AUDIT", help="Also say what differs from the finished audit of this id."
+)
 @click.argument("target", metavar="TARGET")
 def audit_command(
-    preset: str, settings: tuple[str, ...], as_json: str | None, reports: tuple[str, ...], target: str, **options: str
+    preset: str,
+    settings: tuple[str, ...],
+    as_json: str | None,
+    reports: tuple[str, ...],
+    against: str,
+    target: str,
+    **options: str,
 ) -> None:
     """Attack an encoder with the fixed suite of attackers, and say what its features give away.
 
-    TARGET is the id of a stored row or encoder, or a file: TorchScript, torch.export (.pt2) or ONNX. Killed, the same command goes on.
+    TARGET is the id of a stored row, encoder or audit, or a file: TorchScript, torch.export (.pt2) or ONNX. Killed, the same command goes
+    on.
     """
     given, to = split_settings(settings), as_json and Path(anchored_path("--json", as_json))
     from arl import devices, gate
-    from arl.audit import audit, audit_json, audit_text
+    from arl.audit import audit, audit_json, audit_text, difference_of, difference_text, stored_audit
     from arl.audit.report import report_path
     from arl.store import make_folder, write_json
 
@@ -262,11 +272,15 @@ def audit_command(
     for path, option in [(to, "--json")] * bool(to) + [(each, "--report") for each in pages]:
         gate.writable(path.parent, option)
     _settle()
-    found = audit(target, given, preset=preset, **options)
+    other = stored_audit(against) if against else None
+    found = audit(target, given, preset=preset, against=other, **options)
     click.echo(audit_text(found))
+    difference = {} if other is None else {"against": difference_of(found, other)}
+    if other is not None:
+        click.echo(f"\n{difference_text(difference['against'])}")
     if to:
         make_folder(to.parent)
-        write_json(to, audit_json(found))
+        write_json(to, audit_json(found) | difference)
     if pages:
         from arl.paper import write_report
 

@@ -143,7 +143,7 @@ class Experiment:
         """Refuse labels that these faces have not, and sets that hold no batch."""
         _ = self.extra, self.attribute_names
         full_batches(self.split.x1, self.cfg, "X1")
-        full_batches(self.owned.learns, self.cfg, "the adversary's images")
+        feeds.check_sizes(self.owned, self.cfg)
         check_gradients(self.cfg, lambda: self.halves(self.defence).sent.eval(), self.device)
 
     # -- what defines each stage --------------------------------------------------------------------------------
@@ -287,10 +287,11 @@ class Experiment:
     def _player(
         self, attack: Attack, z: tuple[int, ...], g: Distance | None, standardise: nn.Module | None = None, **known: int
     ) -> Any:
-        width = models.decoder_width(self.cfg.encoder, self.cfg.width)
+        cfg = self.cfg
+        width = models.decoder_width(cfg.encoder, cfg.width)
         opened = OpenEncoder(self.networks[0], standardise) if attack.white_box and standardise is not None else None
         known = {"embedding": 0, "labels": len(self.attribute_names), **known}
-        shapes = Shapes(z, self.cfg.image_size, width, **known, encoder=opened)
+        shapes = Shapes(z, cfg.image_size, width, **known, encoder=cfg.encoder, layer=cfg.layer, opened=opened)
         return attack.player(shapes, g).to(self.device, memory_format=torch.channels_last)
 
     def _attack(self, run: Run, attack: Attack) -> dict[str, Any]:
@@ -318,7 +319,7 @@ class Experiment:
             player = self._player(attack, features.shape, perceptual, features.standardise, embedding=embedding)
         devices.compile_if_asked(player.net)
         wanted = targets(owned.data, cfg) if attack.target == "label" else known
-        public = feeds.of_attacker(attack, features, owned, wanted, cfg, self.device)
+        public = feeds.of_attacker(attack, features, owned, wanted, cfg, self.device, self.networks[1])
         schedule = Schedule(cfg.attack_epochs, cfg.attack_lr, cfg.attack_patience)
         return player, features, attack.train(player, public, schedule, journal)
 

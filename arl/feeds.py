@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from arl.attacks import Attack, Public
 from arl.config import RunConfig
@@ -48,6 +48,12 @@ class Owned(NamedTuple):
         return np.concatenate([self.learns, self.held_out])
 
 
+def check_sizes(owned: Owned, cfg: RunConfig) -> None:
+    """Refuse fewer images than an attack of `cfg` needs for a batch."""
+    shares = [3 if attack.unpaired else 1 for attack in cfg.attacks]
+    full_batches(owned.learns[: len(owned.learns) // max(shares, default=1)], cfg, "the adversary's images")
+
+
 def of_protector(data: FaceData, x1: np.ndarray, x2: np.ndarray, cfg: RunConfig, device: torch.device) -> Feed:
     """Enc's and f's images and labels, rows `x1` of `data`, and the simulated adversary's, rows `x2`; half of them mirrored.
 
@@ -80,17 +86,23 @@ def of_attacker(
     wanted: Tensor | None,
     cfg: RunConfig,
     device: torch.device,
+    classifier: nn.Module | None = None,
 ) -> Public:
-    """Standardised Z of what the adversary owns, and what is to be made of it: the image, or its row of `wanted` (N, d)."""
+    """Standardised Z of what the adversary owns, and what is to be made of it: the image, or its row of `wanted` (N, d).
+
+    An `unpaired` attack gets Z of a third of the images, pictures and labels of the others, and `classifier`, f, for the answers.
+    """
     wanted = None if wanted is None else wanted[owned.all].to(device)
-    images, steps = resident(owned.data.images, device), full_batches(owned.learns, cfg, "the adversary's images")
+    seen, apart = _apart(attack, owned, cfg) if attack.unpaired else (np.arange(len(owned.learns)), None)
+    images = resident(owned.data.images, device)
+    steps, places = full_batches(owned.learns[seen], cfg, "the adversary's images"), torch.from_numpy(seen).to(device)
 
     def train(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         shuffled = generator(cfg.seed, attack.stream() + 1, epoch)
-        shown = _shuffled(images, owned.learns, cfg, device, shuffled)
+        shown = _shuffled(images, owned.learns[seen], cfg, device, shuffled)
         drawn = torch.rand(steps, generator=shuffled) < 0.5 if attack.target == "image" else torch.zeros(steps)
         for (rows, x), mirrored in zip(shown, drawn.tolist(), strict=True):
-            x = x.flip(-1) if mirrored else x
+            x, rows = x.flip(-1) if mirrored else x, places[rows]
             yield features.of(rows, x, bool(mirrored)), x if wanted is None else wanted[rows]
 
     def held_out(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -98,7 +110,36 @@ def of_attacker(
             rows = rows + len(owned.learns)
             yield features.of(rows, x), x if wanted is None else wanted[rows]
 
-    return Public(train, steps, held_out, features.standardise)
+    public = Public(train, steps, held_out, features.standardise)
+    if apart is None:
+        return public
+    scale = features.standardise
+    answers = None if classifier is None else lambda z: classifier(z * scale.std + scale.mean).float()
+    return public._replace(task=_task(attack, owned, apart, images, cfg, device), answers=answers)
+
+
+def _apart(attack: Attack, owned: Owned, cfg: RunConfig) -> tuple[np.ndarray, np.ndarray]:
+    """The places in `owned.learns` of the images of which an unpaired attack sees Z, a third, and of those that it has as pictures."""
+    order = torch.randperm(len(owned.learns), generator=generator(cfg.seed, attack.stream() + 1, 0, 1)).numpy()
+    return np.sort(order[: len(order) // 3]), np.sort(order[len(order) // 3 :])
+
+
+def _task(
+    attack: Attack, owned: Owned, places: np.ndarray, images: np.ndarray | Tensor, cfg: RunConfig, device: torch.device
+) -> Public:
+    """Pictures, half of them mirrored, and their labels: of the images at `places` of `owned.learns`, and of those held out."""
+    labels, learns = targets(owned.data, cfg)[owned.all].to(device), owned.learns[places]
+    steps, own = full_batches(learns, cfg, "the adversary's pictures"), torch.from_numpy(places).to(device)
+
+    def train(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        shuffled = generator(cfg.seed, attack.stream() + 1, epoch, 2)
+        return ((x, labels[own[rows]]) for rows, x in _shuffled(images, learns, cfg, device, shuffled, flip=True))
+
+    def held_out(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        shown = batches(images, owned.held_out, 256, device=device)
+        return ((x, labels[rows + len(owned.learns)]) for rows, x in shown)
+
+    return Public(train, steps, held_out)
 
 
 def _shuffled(

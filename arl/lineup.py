@@ -79,7 +79,7 @@ def feature_scores(of: Lineup, experiment: "Experiment", standardise: nn.Module)
             return (nn.functional.normalize(z.flatten(1).float()) for z in found)
 
         probes = torch.cat(list(features(experiment.split.t[of.probes])))
-        return of.apart(torch.cat([(probes @ z.T).cpu() for z in features(of.gallery)], dim=1).numpy())
+        return of.apart(torch.cat([(probes @ z.T).float().cpu() for z in features(of.gallery)], dim=1).numpy())
 
 
 def agreements(of: Lineup, similar: dict[str, dict[str, Tensor]], **resampling: int) -> dict[str, Any]:

@@ -117,6 +117,17 @@ def device() -> "torch.device":
     return torch.device(f"cuda:{local_rank()}" if several else name)
 
 
+def computes() -> dict[str, str]:
+    """What else than a CPU computes here, and in which precision; {} for a CPU, and where torch was not needed yet."""
+    if "torch" not in sys.modules or (there := device()).type == "cpu":
+        return {}
+    import torch
+
+    if there.type != "cuda":
+        return {"device": there.type, "precision": "float32"}
+    return {"device": torch.cuda.get_device_name(there), "precision": "bf16"}
+
+
 def prepare() -> "torch.device":
     """`device()`, with torch set up for it: `threads()` threads, and no slow numbers near zero."""
     import torch

@@ -31,8 +31,8 @@ class Journal(Protocol):
     def restore(self, parts: Parts) -> dict[str, Any]:
         """Load what was kept last into `parts`; its state, or {} where there is nothing."""
 
-    def keep(self, parts: Parts, line: dict[str, float], **state: Any) -> None:
-        """Log `line` and keep `parts` with `state`, in place of what was kept before."""
+    def keep(self, parts: Parts, line: dict[str, float], final: bool = True, **state: Any) -> None:
+        """Log `line` and keep `parts` with `state`, in place of what was kept before; where more comes it may be left for later."""
 
 
 class Nowhere:
@@ -41,7 +41,7 @@ class Nowhere:
     def restore(self, parts: Parts) -> dict[str, Any]:
         return {}
 
-    def keep(self, parts: Parts, line: dict[str, float], **state: Any) -> None:
+    def keep(self, parts: Parts, line: dict[str, float], final: bool = True, **state: Any) -> None:
         pass
 
 
@@ -83,7 +83,7 @@ def epochs(
     """The epochs up to `last` that are still to come, or until `ended(state)`; each is logged and `parts` kept.
 
     `state` is where it begins, {"epoch": 0}, unless the journal holds more. Killed anywhere, the same call goes on after the last epoch
-    that was kept.
+    that was kept; the last one of all is.
     """
     state = {"epoch": 0} | (state or {})
     state |= team().join(parts, journal.restore(parts))
@@ -91,7 +91,7 @@ def epochs(
         state["epoch"] += 1
         epoch = Epoch(state["epoch"], state)
         yield epoch
-        journal.keep(parts, epoch.line, **state)
+        journal.keep(parts, epoch.line, final=state["epoch"] >= last or ended(state), **state)
 
 
 # -- a step ---------------------------------------------------------------------------------------------------------

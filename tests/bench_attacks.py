@@ -12,6 +12,7 @@ import torch
 
 import arl
 from arl import inputs
+from arl.config import RunConfig
 from arl.data import batches
 from arl.experiment import Experiment
 from arl.paper.leak import leak_of_people
@@ -20,7 +21,12 @@ from arl.plateau import StandardisedFeatures
 
 ATTACKERS = "mean,leaked,ridge,retrieval,kernelridge,decoder,whitened,attention,boosted,ensemble,refined,search"
 OTHERS = "features,widefeatures,probe,probemlp"  # not after a picture
-PAIRS = (1, 10, 100, 1000)  # with --pairs: what `leaked` knows
+# With --pairs: from no pair, without and with f, to a thousand.
+WEAK = {
+    "no pair, f secret": {"attacks": "substitute", "classifier": "secret"},
+    "no pair, f public": {"attacks": "substitute"},
+    **{f"{pairs} pair{'s' * (pairs > 1)}": {"attacks": "leaked", "pairs": pairs} for pairs in (1, 10, 100, 1000)},
+}
 PROTECTIONS = ({}, {"lambda1": 1}, {"lambda1": 1, "lambda2": 10, "simulated_mu2": 1})
 
 
@@ -57,20 +63,34 @@ def other_line(row, name: str) -> str:
     return f"{name:12} {'  '.join(told)}  {row.of(name).seconds:.0f}"
 
 
+def weak_end(base: RunConfig) -> None:
+    """A line for each of `WEAK`, and the floors."""
+    for name, settings in WEAK.items():
+        row = arl.run(base.replace(**settings))
+        attack = settings["attacks"]
+        if name == next(iter(WEAK)):
+            print(f"\n{row.setting.partition(' · also')[0]} · seed {base.seed}")
+        print(f"{name:18} {picture_line(row, attack)}", flush=True)
+    figures = row.result["attacks"][attack]
+    floors = "  ".join(f"{m} {figures[m]['floors']['mean face']:.3f}" for m in ("face_similarity", "psnr"))
+    said = "  ".join(f"{m} {row.result['answers'][m]['value']:.3f}" for m in ("face_similarity", "psnr"))
+    print(f"mean face: {floors}\nwhat the answers give: {said}")
+
+
 @click.command()
 @click.option("--preset", default="quick")
 @click.option("--attacks", default=ATTACKERS, help="on images")
 @click.option("--others", default=OTHERS, help="on embeddings and labels")
-@click.option("--pairs", is_flag=True, help="`leaked` alone, with 1, 10, 100, 1 000 pairs")
+@click.option(
+    "--pairs", is_flag=True, help="the weak end alone: `substitute`, and `leaked` with 1, 10, 100, 1 000 pairs"
+)
+@click.option("--protections", default=len(PROTECTIONS), help="how many of them, from none at all")
 @click.option("--set", "settings", multiple=True)
-def main(preset: str, attacks: str, others: str, pairs: bool, settings: tuple[str, ...]) -> None:
+def main(preset: str, attacks: str, others: str, pairs: bool, protections: int, settings: tuple[str, ...]) -> None:
     base = inputs.configuration(preset, inputs.split_settings(settings))
-    for protection in PROTECTIONS:
+    for protection in PROTECTIONS[:protections]:
         if pairs:
-            rows = [arl.run(base.replace(**protection, attacks="leaked", pairs=known)) for known in PAIRS]
-            print(f"\n{rows[0].setting.partition(' · also')[0]} · seed {base.seed}")
-            for known, row in zip(PAIRS, rows, strict=True):
-                print(f"{known:5} pairs  {picture_line(row, 'leaked')}", flush=True)
+            weak_end(base.replace(**protection))
             continue
         cfg = base.replace(**protection, attacks=",".join(filter(None, [others, attacks])))
         began = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import bench_device
 import bench_paper
 import pytest
 import torch
@@ -43,3 +44,19 @@ def test_the_readme_has_the_tables_as_they_are_counted():
     if f"torch {torch.__version__.partition('+')[0]}." not in README.read_text():
         pytest.skip("another torch counts other kernels")
     assert text in README.read_text(), "python tests/bench_paper.py prints what belongs there"
+
+
+def test_the_acts_that_a_device_is_measured_by_run_here_too():
+    """`bench_device.py` on the CPU at a small size: two acts, one with Enc and one without."""
+    cfg = RunConfig.preset("paper", data_root="data", encoder="small", width=8, image_size=32, batch_size=4)
+    acts = bench_device.Acts(cfg, torch.device("cpu"), 2, 2, False)
+    game = bench_paper.Game(cfg)
+    planned = bench_device.plan(acts, game)
+    assert len(planned) == 7 and all(flops > 0 for _, flops in planned.values())
+    for name in ("the game, λ1", "M on kept Z"):
+        with bench_device.computing("float32"):
+            found = bench_device.measured(name, *planned[name], acts, 1e9)
+        assert found["step"] > 0 and found["value"] == pytest.approx(4 / found["step"])
+        assert found["share"] == pytest.approx(found["gflops"]) and "memory" not in found
+    failed = bench_device.measured("none", lambda: 1 / 0, 1.0, acts, 1e9)
+    assert "ZeroDivisionError" in failed["failed"] and "failed" not in bench_device.line(found)

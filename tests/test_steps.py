@@ -84,6 +84,15 @@ def attacker(attack):
     return train
 
 
+def its_own_encoder(epochs, steps):
+    """What `substitute` learns in steps."""
+    with initialised(2):
+        player = named(Attack, "substitute")().player(Shapes((64,), SIZE, 8, EMBEDDING, LABELS))
+        drawn = [(torch.rand(BATCH, 3, SIZE, SIZE), torch.rand(BATCH, LABELS).round()) for _ in range(steps + 1)]
+    task = Public(lambda epoch: iter(drawn[:-1]), steps, lambda epoch: iter(drawn[-1:]))
+    plateau.to_plateau(player.own, task, Schedule(epochs, 1e-3, 9), Nowhere())
+
+
 def distance(a, b):
     return (a - b).square().mean()
 
@@ -92,7 +101,7 @@ GAN = dict(simulated_mu1=0.1, simulated_mu2=1)
 PLAYERS = {"λ1, λ2, D": game(Adversarial(lambda1=1, lambda2=1, **GAN)), "nopeek": game(NoPeek())}
 LEARN = ("attention", "boosted", "ensemble", "features", "probemlp", "whitened", "widefeatures")
 PLAYERS |= {name: attacker(named(Attack, name)()) for name in LEARN}
-PLAYERS |= {"decoder, D": attacker(named(Attack, "decoder")(mu1=0.1, mu2=1))}
+PLAYERS |= {"substitute": its_own_encoder, "decoder, D": attacker(named(Attack, "decoder")(mu1=0.1, mu2=1))}
 
 
 @pytest.mark.parametrize("player", PLAYERS)
@@ -123,7 +132,7 @@ def test_every_attack_that_learns_in_steps_is_watched():
     """
     closed = {"bits", "kernelridge", "leaked", "mean", "probe", "retrieval", "ridge", "refined", "search"}
     ours = {name for name in names(Attack) if named(Attack, name).__module__.startswith("arl.")}
-    assert ours == closed | {*LEARN, "decoder"}
+    assert ours == closed | {*LEARN, "decoder", "substitute"}
 
 
 # -- what lies on the device ----------------------------------------------------------------------------------------

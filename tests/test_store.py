@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from arl import store as room
+from arl import training
 from arl.messages import UserError
 from arl.store import (
     DamagedError,
@@ -263,6 +264,48 @@ def test_restore_starts_again_where_the_checkpoint_is_damaged(tmp_path, capfd):
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:-7])
     assert run.restore(parts) == {} and run.metrics == [] and "starts again" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("took, kept", [(0.4, [1, 2, 3, 4, 5, 6, 7]), (2.0, [1, 4, 7]), (200.0, [1, 7])])
+def test_checkpoints_that_take_long_are_written_less_often_and_the_last_one_always(tmp_path, monkeypatch, took, kept):
+    """Epochs of 7.5 seconds; the writing of a checkpoint takes `took`."""
+    now = [100.0]
+    monkeypatch.setattr("arl.store.runs.time.monotonic", lambda: now[0])
+    run, parts, saved = Run(tmp_path), network(), []
+
+    def save(tensors, **state):
+        saved.append(state["epoch"])
+        now[0] += took
+
+    run.save = save
+    for _ in training.epochs(run, parts, 7):
+        now[0] += 7.5
+    assert saved == kept
+    assert [line["epoch"] for line in run.metrics] == [1, 2, 3, 4, 5, 6, 7], "all of them are logged"
+
+
+def test_what_was_not_kept_is_trained_again_to_the_same_bytes(tmp_path, monkeypatch):
+    """Killed in epoch 5 when 1 was kept last: 2 to 4 come again, each line once."""
+    monkeypatch.setattr("arl.store.runs.CHEAP", -1.0)
+    monkeypatch.setattr("arl.store.runs.SHARE", 1e-9)
+
+    def train(run, until=9):
+        parts = network()
+        for epoch in training.epochs(run, parts, 6):
+            if epoch.number == until:
+                return None
+            with torch.no_grad():
+                parts["net"][0].weight.mul_(1 + epoch.number / 10)
+        return pack(**parts)
+
+    whole, cut = Run(tmp_path / "whole"), Run(tmp_path / "cut")
+    whole.folder.mkdir(), cut.folder.mkdir()
+    expected = train(whole)
+    train(cut, until=5)
+    assert cut.load()[1]["epoch"] == 1 and len(cut.metrics) == 4
+    again = train(Run(cut.folder))
+    assert all(torch.equal(again[name], t) for name, t in expected.items())
+    assert [line["epoch"] for line in cut.metrics] == [1, 2, 3, 4, 5, 6] and cut.load()[1]["epoch"] == 6
 
 
 # -- what the system says -----------------------------------------------------------------------------------------

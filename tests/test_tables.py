@@ -233,6 +233,15 @@ def test_a_table_as_text_csv_and_latex(tmp_path, monkeypatch):
     assert (tmp_path / "tiny" / "t.png").stat().st_size > 10_000 and (tmp_path / "tiny" / "t.json").exists()
 
 
+def test_a_table_by_another_g_does_not_replace_the_presets(tmp_path, monkeypatch):
+    monkeypatch.setenv("ARL_FIGURES", str(tmp_path))
+    c = dict(mean_mcc=0.6, face_similarity=0.4)
+    for g, name in (("random", "t"), ("efficientnet", "t_efficientnet"), ("/a/vgg.pt", "t_vgg")):
+        lines = [made_up(row, [c, c]) for row in table1(TINY.replace(perceptual=g))[:2]]
+        tables.save_table(lines, "t", METRICS)
+        assert (tmp_path / "tiny" / f"{name}.csv").exists()
+
+
 def judged(line, judge, values):
     """`line` as the further judge `judge` sees it, with the face similarities `values`, one a seed."""
     for run, value in zip(line.runs, values, strict=True):

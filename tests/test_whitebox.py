@@ -27,7 +27,7 @@ def opened(x, encode):
         z = encode(x)
     standardise = Standardise(z.mean(0), z.std(0).clamp(min=1e-6))
     known = channel(x, standardise(z), batch=45)
-    return known._replace(shapes=known.shapes._replace(encoder=OpenEncoder(encode, standardise)))
+    return known._replace(shapes=known.shapes._replace(opened=OpenEncoder(encode, standardise)))
 
 
 def fit(attack, known, epochs=1, lr=1e-3):

@@ -31,7 +31,9 @@ class Shapes(NamedTuple):
     embedding: int  # numbers of C's embedding
     labels: int
     images: int = 0  # that it has learned from, where it keeps them
-    encoder: "Encode | None" = None  # of one that is `white_box`: pictures to standardised Z, with gradients
+    encoder: str = "small"  # what kind Enc is, and where Z is read: no secret
+    layer: str = "fc"
+    opened: "Encode | None" = None  # of one that is `white_box`: Enc itself, pictures to standardised Z, with gradients
 
 
 class Public(NamedTuple):
@@ -41,6 +43,10 @@ class Public(NamedTuple):
     steps: int  # batches an epoch
     held_out: Batches
     standardise: "nn.Module | None" = None  # what made these Z of the encoder's: (Z − mean) / std, its buffers
+    task: "Public | None" = (
+        None  # of an `unpaired` attack: pictures and their labels, none of them of an image in `train`
+    )
+    answers: "Callable[[Tensor], Tensor] | None" = None  # its f: standardised Z to logits (B, A), where there is one
 
 
 class Schedule(NamedTuple):
@@ -70,6 +76,8 @@ class Attack(Parameters):
     # Whether all it learns is descent on means over a batch's rows, so that devices may share a batch; each class says it of itself alone.
     by_rows: ClassVar[bool] = False
     white_box: ClassVar[bool] = False  # whether it holds the encoder itself, and needs its gradients
+    # Whether it owns no pair: it sees Z of a third of its images, and pictures and labels of the others (`Public.task`).
+    unpaired: ClassVar[bool] = False
 
     @classmethod
     def stream(cls) -> int:

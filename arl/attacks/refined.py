@@ -74,7 +74,7 @@ class Inverse(nn.Module):
         self.register_buffer("weight", torch.ones(()))  # of the prior
         self.register_buffer("pixels", torch.tensor(False))  # whether each pixel moves alone beside the directions
         self.register_buffer("steps", torch.tensor(0))
-        self.encode = shapes.encoder  # no module, so not kept
+        self.encode = shapes.opened  # no module, so not kept
 
     def begin(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """A picture (B, 3, S, S), and coordinates (B, k) of how another differs from it."""

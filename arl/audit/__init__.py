@@ -3,10 +3,11 @@
 `audit(target, ...)` is all that most users need.
 """
 
+from arl.audit.compare import difference_of, difference_text
 from arl.audit.foreign import Foreign
 from arl.audit.questions import ten_text
 from arl.audit.report import audit_json, audit_text
-from arl.audit.suite import SUITE, Audit, audit
+from arl.audit.suite import SUITE, Audit, audit, stored_audit
 from arl.audit.target import Target, TargetSpec, load_target
 
 __all__ = [
@@ -18,6 +19,9 @@ __all__ = [
     "audit",
     "audit_json",
     "audit_text",
+    "difference_of",
+    "difference_text",
     "load_target",
+    "stored_audit",
     "ten_text",
 ]

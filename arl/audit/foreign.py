@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from arl import feeds
 from arl.audit.target import Target
 from arl.config import RunConfig
-from arl.data import FaceData, batches, full_batches, open_data
+from arl.data import FaceData, batches, open_data
 from arl.experiment import Experiment
 from arl.gradients import check_gradients
 from arl.messages import ConfigError
@@ -63,7 +64,7 @@ class Foreign(Experiment):
     def check_sizes(self) -> None:
         """Refuse labels that these faces have not, sets that hold no batch, and features that tell no face from another."""
         _ = self.extra, self.attribute_names
-        full_batches(self.owned.learns, self.cfg, "the adversary's images")
+        feeds.check_sizes(self.owned, self.cfg)
         if self.target is not None:
             self._check_features()
             check_gradients(self.cfg, lambda: self.target)

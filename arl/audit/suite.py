@@ -10,6 +10,7 @@ import torch
 
 from arl import gate, inputs
 from arl.attacks import Attack
+from arl.audit.compare import refuse_unlike, terms_of, terms_of_experiment
 from arl.audit.controls import control_runs, controls
 from arl.audit.foreign import Foreign
 from arl.audit.target import Target, load_target
@@ -36,7 +37,6 @@ OF_ENCODERS += ("epochs", "lr", "warm", "lr_again")
 # Ways to attack for which the suite has no attacker, in words.
 NOT_THERE = (
     "several photographs of one person together",
-    "no queries at all, by a substitute for the encoder",
     "more and more images, until the leak no longer grows",
 )
 WAYS = {"refined": "gradients through the encoder itself", "search": "a search in a generator of faces"}
@@ -67,14 +67,33 @@ def audit(
     size: str = "",
     mean: str = "",
     std: str = "",
+    against: Audit | None = None,
 ) -> Audit:
-    """The suite against `target`: an id of a row or an encoder, or a file. Raises `UserError` before anything is trained.
+    """The suite against `target`: an id of a row or an encoder, or a file; or the audit of that id. Raises `UserError` before anything is
+    trained, as where what is found will not compare with the audit `against`.
 
     `settings`: parameters of `RunConfig`, of a file only. `size`, `mean`, `std`: as `load_target`.
     """
-    experiment, about = experiment_of(target, dict(settings or {}), preset, {"size": size, "mean": mean, "std": std})
+    settings, options = dict(settings or {}), {"size": size, "mean": mean, "std": std}
+    if (run := _stored(target)) is not None and run.spec["kind"] == "audit":
+        _refuse_given(settings | options)
+        found = stored_audit(target, "TARGET")
+        _ = against and refuse_unlike(terms_of(found), terms_of(against))
+        return found
+    experiment, about = experiment_of(target, settings, preset, options)
     experiment.check()
+    _ = against and refuse_unlike(terms_of_experiment(experiment, about), terms_of(against))
     return of_experiment(experiment, about)
+
+
+def stored_audit(id: str, name: str = "--against") -> Audit:
+    """The finished audit that `id` names. Raises `ConfigError` for another run, or for one that is not finished; `name`: where it stood."""
+    run = find_run(id)
+    if run.spec["kind"] != "audit" or run.result is None:
+        raise ConfigError(
+            f"{name}: found {run.id}, accepted: the id of a finished audit, which stands in its first line"
+        )
+    return Audit(run, RunConfig(**run.result["config"]), run.result)
 
 
 def experiment_of(
@@ -84,16 +103,20 @@ def experiment_of(
     run = _stored(target)
     if run is None:
         return _of_file(target, settings, preset, options)
-    if given := [name for name, value in (settings | options).items() if value != ""]:
-        raise ConfigError(
-            f"{given[0]}: found with a stored run, accepted: with a file; a run has its own faces and sizes"
-        )
+    _refuse_given(settings | options)
     row = _row_of(run)
     cfg = RunConfig(**row.result["config"]).replace(attacks=_attackers())
     (cfg,) = gate.ready([cfg], opening=False)
     encoder = Run(run.folder.with_name(row.result["runs"]["encoder"]))
     about = {"suite": SUITE, "changed": ["faces and split of the row"], "target": {"run": encoder.id}}
     return Experiment(cfg, {"encoder": encoder}), about
+
+
+def _refuse_given(settings: dict[str, Any]) -> None:
+    if given := [name for name, value in settings.items() if value != ""]:
+        raise ConfigError(
+            f"{given[0]}: found with a stored run, accepted: with a file; a run has its own faces and sizes"
+        )
 
 
 def _stored(target: str) -> Run | None:
@@ -189,7 +212,7 @@ def of_experiment(experiment: Experiment, about: dict[str, Any]) -> Audit:
 
 
 def _measured(run: Run, experiment: Experiment, attacks: dict[str, Run], about: dict[str, Any]) -> dict[str, Any]:
-    held = _on_held_out(experiment)
+    held = on_held_out(experiment)
     chosen = choose_attackers(held)
 
     def worst(judged: Judged, line: Lineup, alike: np.ndarray | None) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -223,7 +246,7 @@ def _not_tried(attacks: dict[str, Run]) -> list[str]:
     return [*(WAYS.get(name, f"the attacker {name}") for name in sorted(ours)), *NOT_THERE]
 
 
-def _on_held_out(experiment: Experiment) -> dict[str, dict[str, float]]:
+def on_held_out(experiment: Experiment) -> dict[str, dict[str, float]]:
     """What each attacker tells of the faces of X2 that it did not learn from.
 
     Of images: face similarity, by C's middle layer, and PSNR in dB; of embeddings: their similarity to C's, and what the best constant has.

@@ -82,23 +82,16 @@ def worst_case(
     came nearest. `people`: all; `left_out`: those without another photograph, who are in no share.
     """
     resampling = {"seed": seed, "resamples": resamples}
-    passed = {name: _passed(each) for name, each in scores.items()}
-    own = ~np.isnan(np.diag(next(iter(scores.values()))))
-
-    def hits(names: Sequence[str]) -> dict[str, Hits]:
-        return {
-            "found": _found([passed[n] for n in names], scores[names[0]], own),
-            "first": _first([scores[n] for n in names], own),
-        }
+    own = has_another(scores)
 
     def shares(names: Sequence[str]) -> dict[str, Interval]:
-        return {measure: _share(each, resampling) for measure, each in hits(names).items()}
+        return {measure: _share(each, resampling) for measure, each in people_hit(scores, names).items()}
 
     each = {name: shares([name]) | _nearness(similar.get(name), resampling) for name in scores}
     drawing = [name for name in chosen if name in similar]
     nearest = np.stack([similar[name] for name in drawing])
     winners = np.bincount(nearest.argmax(0), minlength=len(drawing))
-    any_hit, floor = hits(chosen), hits(["answers"]) if "answers" in scores else {}
+    any_hit, floor = people_hit(scores, chosen), people_hit(scores, ["answers"]) if "answers" in scores else {}
     return {
         "chosen": list(chosen),
         "people": len(own),
@@ -106,8 +99,22 @@ def worst_case(
         "attackers": {name: found for name, found in each.items() if name not in NO_ATTACKERS},
         "beside": {name: found for name, found in each.items() if name in NO_ATTACKERS},
         UNION: shares(chosen) | _nearness(nearest.max(0), resampling),
-        "excess": {measure: _more(any_hit[measure], below, resampling) for measure, below in floor.items()},
+        "excess": {measure: _mean(beyond(any_hit[measure], below), resampling) for measure, below in floor.items()},
         "by": dict(zip(drawing, winners.tolist(), strict=True)),
+    }
+
+
+def has_another(scores: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Of each person, (G,): whether there is another photograph, in which they can be found."""
+    return ~np.isnan(np.diag(next(iter(scores.values()))))
+
+
+def people_hit(scores: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, "Hits"]:
+    """By any of the attackers `names`: who is `found`, and who comes `first`."""
+    own = has_another(scores)
+    return {
+        "found": _found([_passed(scores[n]) for n in names], scores[names[0]], own),
+        "first": _first([scores[n] for n in names], own),
     }
 
 
@@ -156,12 +163,16 @@ def _share(hits: Hits, resampling: dict[str, int]) -> Interval:
     return metrics.interval(hits[0], **resampling) | {"chance": hits[1]}
 
 
-def _more(hits: Hits, floor: Hits, resampling: dict[str, int]) -> Interval:
+def beyond(hits: Hits, floor: Hits) -> np.ndarray | str:
     """How many more people are hit than by `floor`, person by person, less what chance does for the one and not for the other."""
     if refused := [why for why in (hits, floor) if isinstance(why, str)]:
-        return _unknown(refused[0])
+        return refused[0]
     (found, chance), (below, its_chance) = hits, floor
-    return metrics.interval(found.astype(float) - below - (chance - its_chance), **resampling)
+    return found.astype(float) - below - (chance - its_chance)
+
+
+def _mean(each: np.ndarray | str, resampling: dict[str, int]) -> Interval:
+    return _unknown(each) if isinstance(each, str) else metrics.interval(each, **resampling)
 
 
 def _nearness(similar: np.ndarray | None, resampling: dict[str, int]) -> dict[str, Interval]:

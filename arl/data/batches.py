@@ -77,12 +77,18 @@ def _of_residents(
     """The same of images that lie on the device: what is drawn goes there once, before the first batch."""
     order = np.concatenate([*parts, np.array([], np.int64)])
     sizes = [len(part) for part in parts]
-    there = [torch.from_numpy(each[order]).to(images.device) for each in (np.arange(len(index)), index)]
-    m = None if mirrored is None else torch.from_numpy(mirrored[order]).to(images.device).view(-1, 1, 1, 1).split(sizes)
+    there = [_sent(each[order], images.device) for each in (np.arange(len(index)), index)]
+    m = None if mirrored is None else _sent(mirrored[order], images.device).view(-1, 1, 1, 1).split(sizes)
     for i, (part, rows) in enumerate(zip(*(each.split(sizes) for each in there), strict=True)):
         x = images[rows]
         x = x if m is None else torch.where(m[i], x.flip(-1), x)
         yield part, x.float().div_(255).contiguous(memory_format=torch.channels_last)
+
+
+def _sent(values: np.ndarray, device: torch.device) -> Tensor:
+    """`values` on the device, which need not be waited for: the copy is made from pinned memory."""
+    here = torch.from_numpy(values)
+    return (here.pin_memory() if device.type == "cuda" else here).to(device, non_blocking=True)
 
 
 def _ahead(read: Callable[[np.ndarray], Any], parts: list[np.ndarray], device: torch.device) -> Iterator[Any]:

@@ -36,6 +36,7 @@ NAMES = {
     "rows": ("Setting", "every_row", "find_rows", "numbers", "seeded", "table1", "table2", "table3"),
     "saved": ("figures_folder", "save_figure"),
     "scales": ("Reading", "perceptual_readings", "pixel_readings"),
+    "strongest": ("against_strongest", "strongest_text"),
     "style": ("COLOURS", "INK", "METRICS", "theme", "themed"),
     "summary": ("write_summary",),
     "tables": ("save_table", "table_text"),

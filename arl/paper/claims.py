@@ -2,6 +2,9 @@
 
 An effect is positive where the claim is right. It *holds* when its whole 95 % interval over seeds is above 0, *fails* when all of it
 is below 0, and is *undecided* otherwise. One seed decides nothing: the verdict is then "undecided", whatever the effect.
+
+The paper judges its claims by its own decoder and M. Where rows were met by more attackers, each claim is judged once more by the
+strongest (`strongest.py`), and the ledger says whether it still stands.
 """
 
 from collections.abc import Callable, Sequence
@@ -120,35 +123,51 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def ledger(lines: Sequence[Line]) -> list[dict[str, Any]]:
+def ledger(lines: Sequence[Line], against: Sequence[Line] = ()) -> list[dict[str, Any]]:
     """Each claim with its verdict, effect `value low high`, the effect of each seed, the paper's own, and the runs behind it.
 
-    `lines`: the rows of all three tables (`rows.every_row`), each measured with the same seeds.
+    `lines`: the rows of all three tables (`rows.every_row`), each measured with the same seeds. `against`: the same as the strongest
+    attacker has them (`against_strongest`); a claim then has verdict and effect by that one too, as `strongest`, and `stands`, in words.
     """
-    by_name = {line.setting.name: line for line in lines}
+    by_name, hardest = ({line.setting.name: line for line in each} for each in (lines, against))
     printed = {name: line.setting.paper for name, line in by_name.items()}
     found = []
     for claim in CLAIMS:
-        used = _Used(by_name)
-        each = np.asarray(claim.effect(used), np.float64)
-        if not each.size:  # the lines' judge does not measure it
+        effect, names = _judged(claim, by_name)
+        if effect is None:  # the lines' judge does not measure it
             continue
-        effect = over_seeds(each) if len(each) > 1 else {"value": float(each[0]), "low": None, "high": None}
+        again, _ = _judged(claim, hardest) if hardest else (None, ())
+        words = {"stands": still(effect["verdict"], again["verdict"])} if again else {}
         found.append(
             {
                 "id": claim.id,
                 "where": claim.where,
                 "claim": claim.words,
                 "effect": claim.measure,
-                "verdict": verdict(effect),
                 **effect,
-                "each": each.tolist(),
                 "paper": None if claim.paper is None else claim.paper(printed),
-                "rows": list(used.names),
-                "runs": [run.id for name in used.names for run in by_name[name].runs],
+                "rows": names,
+                "runs": [run.id for name in names for run in by_name[name].runs],
+                **({"strongest": again} if again else {}),
+                **words,
             }
         )
     return found
+
+
+def _judged(claim: Claim, by_name: dict[str, Line]) -> tuple[dict[str, Any] | None, list[str]]:
+    """Verdict, effect and the effect of each seed, None where there is none; and the names of the rows that it was taken from."""
+    used = _Used(by_name)
+    each = np.asarray(claim.effect(used), np.float64)
+    if not each.size:
+        return None, []
+    effect = over_seeds(each) if len(each) > 1 else {"value": float(each[0]), "low": None, "high": None}
+    return {"verdict": verdict(effect), **effect, "each": each.tolist()}, list(used.names)
+
+
+def still(before: str, after: str) -> str:
+    """In words what has become of a verdict: `stands`, `still fails`, `now undecided`."""
+    return f"now {after}" if before != after else "stands" if after == "holds" else f"still {after}"
 
 
 def verdict(effect: dict[str, Any]) -> str:
@@ -168,6 +187,11 @@ def ledger_text(found: Sequence[dict[str, Any]]) -> str:
             f"{f['id']:3}{f['verdict']:11}{f['value']:+.3f} {interval:20}{paper:>8}   {f['where']}: {f['claim']}"
         )
         out.append(f"{'':53}effect: {f['effect']}")
+        if hard := f.get("strongest"):
+            interval = "" if hard["low"] is None else f"({hard['low']:+.3f} … {hard['high']:+.3f})"
+            out.append(
+                f"{'':14}{hard['value']:+.3f} {interval:20}{'':8}   against the strongest attacker: {f['stands']}"
+            )
     return "\n".join(out)
 
 

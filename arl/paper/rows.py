@@ -97,8 +97,10 @@ def table3(cfg: RunConfig, layers: Sequence[str] = LAYERS) -> list[Setting]:
     return rows
 
 
-def every_row(cfg: RunConfig) -> list[Setting]:
-    """The 29 rows of the three tables."""
+def every_row(cfg: RunConfig, attackers: str = "") -> list[Setting]:
+    """The 29 rows of the three tables; `attackers`: names of further ones, separated by commas. Raises `ConfigError`."""
+    if further := attackers.replace(",", " ").split():
+        cfg = cfg.replace(attacks=(*cfg.attacks, *further))
     return [*table1(cfg), *table2(cfg), *table3(cfg)]
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage, BboxImage, FigureImage
 
 from arl import machine
+from arl.config import RunConfig
 from arl.listing import nearest_preset
 from arl.messages import UserError, say
 from arl.paper.measured import Line
@@ -92,9 +93,12 @@ def write_figure(figure: Figure, folder: Path, name: str, preset: str, runs: Any
 
 
 def saved_name(name: str, rows: Rows) -> str:
-    """`name`, of lines that a further judge has judged with that one's: 02_table1_dlib."""
-    judges = {row.judge: None for row in rows if isinstance(row, Line) and row.judge}
-    return "_".join([name, *judges])
+    """`name`, of lines that a further judge has judged or another g than the preset's was used for with theirs: 03_table2_efficientnet."""
+    lines = [row for row in rows if isinstance(row, Line)]
+    judges = {line.judge: None for line in lines if line.judge}
+    usual = RunConfig.preset(preset_of(runs_of(rows)), data_root="data").perceptual if lines else ""
+    gs = {Path(line.setting.cfg.perceptual).stem: None for line in lines if line.setting.cfg.perceptual != usual}
+    return "_".join([name, *judges, *gs])
 
 
 def shows_pictures(figure: Figure) -> bool:

@@ -21,12 +21,16 @@ PRESETS = ("quick", "celeba10k", "paper", "tiny")  # in the order in which a sum
 TABLES = {
     "Table 1": ("02_table1", ("mean_mcc", "face_similarity", "feature_similarity")),
     "Table 2": ("03_table2", ("mean_mcc", "face_similarity", "feature_similarity")),
+    "Table 2, g = EfficientNet": ("03_table2_efficientnet", ("mean_mcc", "face_similarity", "feature_similarity")),
     "Table 3": ("04_table3", ("face_similarity", "mean_mcc", "lda_score")),
 }
 # Figures that are shown below a table, where they were drawn.
 BESIDE = {
     "Table 1": {"02_mcc": "MCC of each attribute", "02_people": "Face similarity of each person"},
     "Table 2": {"03_front": "Utility against privacy lost for each λ2"},
+    "Table 2, g = EfficientNet": {
+        "03_front_efficientnet": "Utility against privacy lost for each λ2, g = EfficientNet"
+    },
 }
 IN_README = ("1#1", "1#2", "1#9", "1#10")  # the rows of Table 1 that the project's README shows
 RANKS = "12_ranks"

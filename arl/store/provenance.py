@@ -47,10 +47,10 @@ def settle() -> None:
 def made_with() -> dict[str, str]:
     """The checkout's commit ("+" where files differ from it, "unknown" outside a checkout) and the versions at work.
 
-    Beside them what changes the last digits of a result: several devices, compiled networks.
+    Beside them what changes the last digits of a result: a device that is no CPU and its precision, several devices, compiled networks.
     """
     devices = {"devices": str(machine.devices())} if machine.devices() > 1 else {}
-    return _versions() | devices | ({"compiled": "torch.compile"} if machine.compiled() else {})
+    return _versions() | machine.computes() | devices | ({"compiled": "torch.compile"} if machine.compiled() else {})
 
 
 @cache

@@ -4,7 +4,7 @@ A run is a folder `runs/KIND-ID/`, where ID is a hash of what defines the run an
 
     config.json             what defines it: {"kind": ..., ...}
     metrics.jsonl           one line an epoch, written as it happens
-    checkpoint.safetensors  tensors and JSON, with their SHA-256; after each epoch, and at the end
+    checkpoint.safetensors  tensors and JSON, with their SHA-256; after each epoch (see `SHARE`), and at the end
     result.json             written last, by rename: a run exists when this does
 
 safetensors and JSON only, so nothing read from disk can run code.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,11 @@ from arl.store.version import begin, check_version
 
 if TYPE_CHECKING:  # torch is slow to import, and not needed to list a store
     from arl.store.tensors import Part, Tensors
+
+
+# An epoch of a large network on a fast device takes less time than writing its checkpoint. Where that takes longer than `CHEAP` seconds it
+# is done so seldom that it takes this share of the time; a kill then costs nine times as long as a checkpoint, and no more.
+SHARE, CHEAP = 0.1, 0.5
 
 
 def run_id(spec: dict[str, Any]) -> str:
@@ -56,6 +62,7 @@ class Run:
         self.folder = folder
         self.id = folder.name
         self._spec = spec
+        self._due = 0.0  # when the next epoch is kept
 
     def __repr__(self) -> str:
         return f"Run({self.id!r}, {'finished' if self.result is not None else 'unfinished'})"
@@ -175,12 +182,16 @@ class Run:
         unpack(tensors, **{name: part for name, part in parts.items() if name in held})
         return state
 
-    def keep(self, parts: dict[str, Part], line: dict[str, float], **state: Any) -> None:
-        """Log `line`, and keep `parts` with `state`, in place of what was kept before."""
+    def keep(self, parts: dict[str, Part], line: dict[str, float], final: bool = True, **state: Any) -> None:
+        """Log `line`, and keep `parts` with `state`, in place of what was kept before; see `SHARE` for those that are not `final`."""
         from arl.store.tensors import pack
 
         self.log(**line)
-        self.save(pack(**parts), **state)
+        if final or time.monotonic() >= self._due:
+            began = time.monotonic()
+            self.save(pack(**parts), **state)
+            took = time.monotonic() - began
+            self._due = began + took / SHARE if took > CHEAP else 0.0
 
 
 class Continued:

@@ -34,7 +34,7 @@ ROWS = {
     "table1": lambda cfg, given: tables.table1(cfg),
     "table2": lambda cfg, given: tables.table2(cfg, tables.numbers(given["lambda2s"])),
     "table3": lambda cfg, given: tables.table3(cfg, given["layers"].split(",")),
-    "all": lambda cfg, given: tables.every_row(cfg),
+    "all": lambda cfg, given: tables.every_row(cfg, given.get("attackers", "")),
     "budgets": lambda cfg, given: budgets.budget_settings(cfg, *(given[name] for name in BUDGETS)),
     "named": lambda cfg, given: tables.find_rows(cfg, given["rows"]),
 }
