@@ -30,6 +30,7 @@ from arl.data import (
 from arl.defences import Defence
 from arl.defences.adversarial import Adversarial
 from arl.feeds import Owned
+from arl.gradients import OpenEncoder, check_gradients
 from arl.judges.beside import trained_beside
 from arl.judges.known import recognised
 from arl.measure import measure_row
@@ -143,6 +144,7 @@ class Experiment:
         _ = self.extra, self.attribute_names
         full_batches(self.split.x1, self.cfg, "X1")
         feeds.check_sizes(self.owned, self.cfg)
+        check_gradients(self.cfg, lambda: self.halves(self.defence).sent.eval(), self.device)
 
     # -- what defines each stage --------------------------------------------------------------------------------
 
@@ -283,12 +285,14 @@ class Experiment:
         return model
 
     def _player(
-        self, attack: Attack, z: tuple[int, ...], perceptual: Distance | None, embedding: int = 0, images: int = 0
+        self, attack: Attack, z: tuple[int, ...], g: Distance | None, standardise: nn.Module | None = None, **known: int
     ) -> Any:
         cfg = self.cfg
         width = models.decoder_width(cfg.encoder, cfg.width)
-        shapes = Shapes(z, cfg.image_size, width, embedding, len(self.attribute_names), images, cfg.encoder, cfg.layer)
-        return attack.player(shapes, perceptual).to(self.device, memory_format=torch.channels_last)
+        opened = OpenEncoder(self.networks[0], standardise) if attack.white_box and standardise is not None else None
+        known = {"embedding": 0, "labels": len(self.attribute_names), **known}
+        shapes = Shapes(z, cfg.image_size, width, **known, encoder=cfg.encoder, layer=cfg.layer, opened=opened)
+        return attack.player(shapes, g).to(self.device, memory_format=torch.channels_last)
 
     def _attack(self, run: Run, attack: Attack) -> dict[str, Any]:
         known = self._known_embeddings() if attack.target == "embedding" else None
@@ -311,7 +315,8 @@ class Experiment:
         cfg, owned, features = self.cfg, self.owned, self.standardised()
         perceptual = self._perceptual(owned.data, owned.learns) if attack.perceptual_weight else None
         with initialised(cfg.seed, attack.stream()):
-            player = self._player(attack, features.shape, perceptual, 0 if known is None else known.shape[1])
+            embedding = 0 if known is None else known.shape[1]
+            player = self._player(attack, features.shape, perceptual, features.standardise, embedding=embedding)
         devices.compile_if_asked(player.net)
         wanted = targets(owned.data, cfg) if attack.target == "label" else known
         public = feeds.of_attacker(attack, features, owned, wanted, cfg, self.device, self.networks[1])
@@ -363,10 +368,10 @@ class Experiment:
     def _load_attacker(self, attack: Attack) -> nn.Module:
         run = self.attack(attack)
         tensors, _ = run.load()
-        shape, dimension, images = (run.result.get(name, 0) for name in ("shape", "dimension", "images"))
-        player = self._player(attack, tuple(shape), None, dimension, images)
-        unpack(tensors, model=player.net)
         standardise = plateau.Standardise(tensors["standardise/mean"], tensors["standardise/std"])
+        known = {own: run.result.get(name, 0) for own, name in (("embedding", "dimension"), ("images", "images"))}
+        player = self._player(attack, tuple(run.result["shape"]), None, standardise, **known)
+        unpack(tensors, model=player.net)
         both = nn.Sequential(standardise, player.net).requires_grad_(False).eval()
         return both.to(self.device, memory_format=torch.channels_last)
 

@@ -24,6 +24,7 @@ from arl.audit.suite import ATTACKERS, budget, experiment_of, of_experiment
 from arl.audit.worst import worst_again
 from arl.config import RunConfig
 from arl.data import open_data
+from arl.gradients import gives_gradients
 from arl.messages import UserError
 from arl.models import FeatureMap, ImageDecoder
 from arl.store import stored
@@ -422,3 +423,35 @@ def test_nobody_of_t_is_known_to_an_attacker_and_budgets_follow_the_size(tmp_pat
 def test_bytes_that_are_no_model_are_refused(tmp_path, content):
     (tmp_path / "a.bin").write_bytes(content)
     assert refused(tmp_path / "a.bin").startswith("TARGET: found")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_white_box_attackers_need_a_file_that_gives_gradients(tmp_path, shared_store, name, capsys):
+    make, file = FORMATS[name]
+    path = str(make(tmp_path / file))
+    target = load_target(path, **(SHOWN if name == "torchscript" else {**SHOWN, "size": ""}))
+    assert gives_gradients(target, 48) == (name != "onnx") and not target(torch.rand(2, 3, 48, 48)).requires_grad
+    options = SHOWN if name == "torchscript" else {**SHOWN, "size": ""}
+    experiment, _ = experiment_of(path, {"attacks": "ridge,refined"}, "tiny", options)
+    said = capsys.readouterr().err
+    assert [attack.name() for attack in experiment.cfg.attacks] == ["ridge", "refined"][: 1 + (name != "onnx")]
+    assert ("a.onnx: gives no gradients; the audit goes on without refined" in said) == (name == "onnx")
+    if name == "onnx":
+        with pytest.raises(UserError, match="attacks: found search with an encoder that gives no gradients, accepted"):
+            experiment_of(path, {"attacks": "search"}, "tiny", options)[0].check()
+    else:  # its gradient is the network's own
+        x = torch.rand(2, 3, 32, 32, requires_grad=True)
+        wanted = network()((x - 0.5) / torch.tensor([0.25, 0.3, 0.35]).view(3, 1, 1)).square().sum()
+        slopes = [torch.autograd.grad(each, x)[0] for each in (target(x).square().sum(), wanted)]
+        torch.testing.assert_close(*slopes, rtol=1e-3, atol=1e-5)
+
+
+def test_a_file_is_attacked_through_its_gradients(tmp_path, shared_store):
+    path = str(scripted(tmp_path / "a.ts"))
+    experiment, _ = experiment_of(path, {"attacks": "ridge,refined", "steps": 4}, "tiny", SHOWN)
+    experiment.check()
+    run = experiment.attack(experiment.cfg.attacks[1])
+    assert run.result["validation"] <= run.result["unrefined"] and run.result["steps"] in (0, 1, 4)
+    made = experiment.reconstruct(experiment.owned.held_out, "refined")
+    x = torch.from_numpy(experiment.owned.data.images[experiment.owned.held_out]) / 255
+    assert (made - x).square().mean().item() == pytest.approx(run.result["validation"], rel=1e-3)

@@ -10,10 +10,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "arl"
 CORE = {"losses", "models", "adversary", "protect", "evaluate", "metrics", "training", "plateau", "parameters", "names"}
-CORE |= {"parallel", "identity", "answers", "defences", "attacks"}
+CORE |= {"parallel", "identity", "answers", "defences", "attacks", "whitebox"}
 # From the ground up: a room may import those before it, and the core.
-ROOMS = """messages watch machine store config inputs listing faces data judges feeds row lineup measure watched devices experiment unopened
-    plugins gate stages cluster schedule audit paper workbook check cli""".split()
+ROOMS = """messages watch machine store config inputs listing faces data judges feeds row lineup measure watched devices gradients
+    experiment unopened plugins gate stages cluster schedule audit paper workbook check cli""".split()
 
 
 def room(module: str) -> str:

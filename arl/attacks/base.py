@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # a mistyped parameter does not wait for torch
 
     from arl.adversary import Distance
     from arl.training import Journal
+    from arl.whitebox import Encode
 
 Batches = Callable[
     [int], "Iterator[tuple[Tensor, Tensor]]"
@@ -32,6 +33,7 @@ class Shapes(NamedTuple):
     images: int = 0  # that it has learned from, where it keeps them
     encoder: str = "small"  # what kind Enc is, and where Z is read: no secret
     layer: str = "fc"
+    opened: "Encode | None" = None  # of one that is `white_box`: Enc itself, pictures to standardised Z, with gradients
 
 
 class Public(NamedTuple):
@@ -73,6 +75,7 @@ class Attack(Parameters):
     target: ClassVar[Literal["image", "embedding", "label"]] = "image"
     # Whether all it learns is descent on means over a batch's rows, so that devices may share a batch; each class says it of itself alone.
     by_rows: ClassVar[bool] = False
+    white_box: ClassVar[bool] = False  # whether it holds the encoder itself, and needs its gradients
     # Whether it owns no pair: it sees Z of a third of its images, and pictures and labels of the others (`Public.task`).
     unpaired: ClassVar[bool] = False
 

@@ -306,8 +306,9 @@ def _mcc(made: Tensor, y: Tensor) -> Tensor:
 
 
 def affordable(attacks: tuple[Attack, ...]) -> tuple[Attack, ...]:
-    """The attackers of pictures and answers that are cheap, and of the dearer ones the least dear, for `EPOCHS`."""
-    here = [attack for attack in attacks if attack.target != "embedding"]
+    """The attackers of pictures and answers that are cheap, and of the dearer ones the least dear, for `EPOCHS`. None is white-box:
+    a control's Z is made of answers and of noise too."""
+    here = [attack for attack in attacks if attack.target != "embedding" and not attack.white_box]
     dear = sorted((attack for attack in here if attack.cost > AFFORDABLE), key=lambda attack: attack.cost)[:1]
     return tuple(attack for attack in here if attack.cost <= AFFORDABLE or attack in dear)
 

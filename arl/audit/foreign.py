@@ -13,6 +13,7 @@ from arl.audit.target import Target
 from arl.config import RunConfig
 from arl.data import FaceData, batches, open_data
 from arl.experiment import Experiment
+from arl.gradients import check_gradients
 from arl.messages import ConfigError
 from arl.names import ATTRIBUTES
 from arl.plateau import StandardisedFeatures
@@ -66,6 +67,7 @@ class Foreign(Experiment):
         feeds.check_sizes(self.owned, self.cfg)
         if self.target is not None:
             self._check_features()
+            check_gradients(self.cfg, lambda: self.target)
 
     def _check_features(self) -> None:
         some = self.owned.held_out[:LOOKED_AT]

@@ -17,6 +17,7 @@ from arl.audit.target import Target, load_target
 from arl.audit.worst import arrays_of, choose_attackers, of_arrays
 from arl.config import PRESETS, RunConfig
 from arl.experiment import Experiment
+from arl.gradients import gives_gradients
 from arl.judges import embed_all
 from arl.lineup import Lineup
 from arl.measure import Judged, made_of_features, measure_row
@@ -35,11 +36,10 @@ OF_ENCODERS = ("encoder", "encoder_weights", "layer", "defence", "augmentation",
 OF_ENCODERS += ("epochs", "lr", "warm", "lr_again")
 # Ways to attack for which the suite has no attacker, in words.
 NOT_THERE = (
-    "gradients through the encoder itself",
-    "a search in a generator of faces",
     "several photographs of one person together",
+    "more and more images, until the leak no longer grows",
 )
-NOT_THERE += ("more and more images, until the leak no longer grows",)
+WAYS = {"refined": "gradients through the encoder itself", "search": "a search in a generator of faces"}
 # Nobody of T is known to an adversary, nor anybody by whom the strongest is chosen: else who knows people by heart is.
 SPLIT = {"x1": 2, "x2": 0.7, "split": "identity", "held_out": "identity"}
 
@@ -160,11 +160,21 @@ def _of_file(
     for name, when in _idle(cfg).items():
         if name in given:
             raise ConfigError(f"{name}: found {given[name]!r} without effect, accepted: with {when}")
+    cfg = _without_gradients(cfg, found, path.rpartition("/")[2])
     (cfg,) = gate.ready([cfg], opening=False)
     changed = sorted(
         {name for name in given if name not in COMPARABLE} | ({f"preset {preset}"} if preset != "quick" else set())
     )
     return Foreign(cfg, found), {"suite": SUITE, "changed": changed, "target": _about(path, found)}
+
+
+def _without_gradients(cfg: RunConfig, target: Target, name: str) -> RunConfig:
+    """`cfg` without its white-box attackers where `target` gives no gradients, in one line; as it is where it has no others."""
+    holders = [attack.name() for attack in cfg.attacks if attack.white_box]
+    if len(holders) in (0, len(cfg.attacks)) or gives_gradients(target, cfg.image_size):
+        return cfg
+    say(f"{name}: gives no gradients; the audit goes on without {', '.join(holders)}")
+    return cfg.replace(attacks=tuple(attack for attack in cfg.attacks if not attack.white_box))
 
 
 def _idle(cfg: RunConfig) -> dict[str, str]:
@@ -233,7 +243,7 @@ def _effort(experiment: Experiment, attack: Run) -> dict[str, float]:
 def _not_tried(attacks: dict[str, Run]) -> list[str]:
     """The attackers of ours that are not of the suite, by name, and the ways to attack for which it has none."""
     ours = [n for n in names(Attack) if named(Attack, n).__module__.startswith("arl.attacks.") and n not in attacks]
-    return [*(f"the attacker {name}" for name in sorted(ours)), *NOT_THERE]
+    return [*(WAYS.get(name, f"the attacker {name}") for name in sorted(ours)), *NOT_THERE]
 
 
 def on_held_out(experiment: Experiment) -> dict[str, dict[str, float]]:

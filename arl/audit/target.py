@@ -44,10 +44,10 @@ class Target(nn.Module):
         self.register_buffer("mean", torch.tensor(spec.mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(-1, 1, 1), persistent=False)
 
-    @torch.no_grad()
     def raw(self, x: Tensor) -> Tensor:
-        """Z (B, ...) as the file gives it, float32, on the CPU, where the graph runs."""
-        with torch.autocast(x.device.type, enabled=False):
+        """Z (B, ...) as the file gives it, float32, on the CPU, where the graph runs. With gradients if `x` asks and the graph has them."""
+        asked = x.requires_grad and torch.is_grad_enabled()
+        with torch.set_grad_enabled(asked), torch.autocast(x.device.type, enabled=False):
             x = F.interpolate(x.float().cpu(), size=self.spec.size, mode="bilinear", antialias=True).clamp(0, 1)
             x = ((x - self.mean.cpu()) / self.std.cpu()).contiguous()
             x = x.permute(0, 2, 3, 1).contiguous() if self.channels_last else x
@@ -236,7 +236,7 @@ def _onnx(data: bytes) -> Loaded:
     def graph(x: Tensor) -> list[Any]:
         return [
             torch.from_numpy(each) if hasattr(each, "dtype") else each
-            for each in session.run(None, {inputs[0].name: x.numpy()})
+            for each in session.run(None, {inputs[0].name: x.detach().numpy()})
         ]
 
     shape = tuple(side if isinstance(side, int) else None for side in inputs[0].shape)
