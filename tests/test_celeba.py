@@ -1,6 +1,7 @@
 """CelebA in all its packings."""
 
 import hashlib
+import io
 import json
 import shutil
 import sys
@@ -11,9 +12,11 @@ import pytest
 import torch
 from PIL import Image
 from sources import COLOURS, assert_photographs, celeba, crowd, photograph, refused, write_celeba, write_parquet
+from straightforward import decode_square
 
 from arl.config import ATTRIBUTES, RunConfig
 from arl.data import build, cache, describe, open_data
+from arl.data.images import TOGETHER, read_file, read_squares
 from arl.store import run_id
 
 # torchvision 0.29 announces that its decoders will move to torchcodec
@@ -59,6 +62,49 @@ def test_celeba_is_resized_as_pillow_does(tmp_path):
     expected = Image.open(path).crop((0, 20, 178, 198)).resize((32, 32), Image.Resampling.BILINEAR)
     difference = open_data(celeba(tmp_path)).images[0].astype(int) - np.asarray(expected).transpose(2, 0, 1)
     assert np.abs(difference).max() <= 2
+
+
+def noise(shape, kind):
+    """A JPEG or PNG of noise, as bytes that can be written to."""
+    pixels = np.random.default_rng(sum(shape)).integers(0, 256, shape, np.uint8)
+    Image.fromarray(pixels).save(buffer := io.BytesIO(), kind)
+    return bytearray(buffer.getvalue())
+
+
+@pytest.mark.parametrize("size", [8, 32, 48, 300])
+def test_squares_resized_together_have_the_bytes_of_each_alone(size):
+    like_celeba = [(218, 178, 3)] * (TOGETHER + 3)  # more than are resized in one call, then others between
+    shapes = [
+        *like_celeba,
+        (178, 218, 3),
+        (1, 1, 3),
+        (2, 300, 3),
+        (33, 32, 3),
+        (64, 48),
+        (64, 48),
+        (40, 50, 4),
+        *like_celeba,
+    ]
+    kinds = ["PNG" if shape[2:] == (4,) or i % 2 else "JPEG" for i, shape in enumerate(shapes)]
+    blobs = [noise(shape, kind) for shape, kind in zip(shapes, kinds, strict=True)]
+    blobs[5], blobs[20] = blobs[5][:900], bytearray(b"not a photograph")
+    found = read_squares([f"{i}.jpg" for i in range(len(blobs))], blobs.__getitem__, 70, size)
+    assert set(found.problems) == {75, 90} and found.problems[90].startswith("20.jpg (")
+    for i, blob in enumerate(blobs):
+        expected = np.zeros((3, size, size)) if i in (5, 20) else decode_square(blob, size)
+        assert np.array_equal(found.images[i], expected), i
+
+
+def test_pixels_of_16_bits_are_named_in_photographs_of_8(tmp_path):
+    Image.fromarray(np.full((70, 50), 33000, np.uint16)).save(buffer := io.BytesIO(), "PNG")
+    found = read_squares(["deep.png"], lambda i: bytearray(buffer.getvalue()), 0, 32)
+    assert found.problems == {0: "deep.png (its pixels are uint16; accepted: 8 bits)"}
+
+
+@pytest.mark.parametrize("told, kept", [(7, b"seven b"), (11, b"seven bytes"), (40, b"seven bytes")])
+def test_a_file_is_read_to_its_end_or_to_the_size_it_had(tmp_path, told, kept):
+    (tmp_path / "x").write_bytes(b"seven bytes")
+    assert read_file(str(tmp_path / "x"), told) == kept
 
 
 @pytest.mark.parametrize("name", ["list_attr_celeba.txt", "identity_CelebA.txt", "img_align_celeba"])

@@ -12,7 +12,7 @@ import numpy as np
 from arl.config import ATTRIBUTES
 from arl.data.build import ROWS, Rows, Source, ranges_of, some
 from arl.data.cache import Opened, say_once
-from arl.data.images import decode_square, read_rows
+from arl.data.images import read_file, read_squares
 from arl.data.layout import shown
 from arl.data.parquet import open_parquet
 from arl.data.tables import Faults, Labels, clean_name, read_identities, read_labels, refuse
@@ -163,9 +163,7 @@ def _prepare(packing: _Packing, sizes: dict[str, int], size: int) -> Source:
 
     def read(start: int, stop: int) -> Rows:
         names = files[start:stop]
-        return read_rows(
-            names, lambda i: decode_square(np.fromfile(packing.images / names[i], np.uint8), size), start, size
-        )
+        return read_squares(names, lambda i: read_file(f"{packing.images}/{names[i]}", sizes[names[i]]), start, size)
 
     return Source(
         title=f"CelebA, {len(rows)} images of {count} people, {size} px",
