@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from straightforward import decode_square
 
 from arl.config import ATTRIBUTES, RunConfig
 from arl.data import build, cache, describe, open_data
+from arl.data import celeba as celeba_source
 from arl.data.images import TOGETHER, read_file, read_squares
 from arl.store import run_id
 
@@ -145,6 +147,40 @@ def test_damaged_images_can_be_left_out(tmp_path, capfd):
     assert np.array_equal(data.attributes, attributes[kept]) and np.array_equal(data.identities, identities[kept])
     assert np.abs(data.images[4, :, 2].mean(-1) - COLOURS[5]).max() < 12 and len(data) == 11
     assert data.title.endswith("1 left out") and "000005.jpg" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["at once", "resumed", "one left out"])
+def test_what_is_noted_of_the_file_is_what_lies_in_it(tmp_path, store, monkeypatch, how):
+    """The checksum and the copies are taken while the file is filled, in whatever order."""
+    path = write_celeba(tmp_path) / "img_align_celeba" / "000002.jpg"
+    monkeypatch.setattr(celeba_source, "ROWS", 6)  # three images at a time
+    monkeypatch.setattr(build, "ROWS", 2)
+    cfg = celeba(tmp_path, damaged="skip")
+    if how == "one left out":
+        path.write_bytes(b"")
+    if how == "resumed":
+
+        def ends_early(names, load, start, size):
+            while start == 3 and not any(np.fromfile(path, np.uint8).any() for path in store.glob("*/done.u8")):
+                time.sleep(0.002)
+            if start == 3:
+                raise KeyboardInterrupt
+            return read_squares(names, load, start, size)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(celeba_source, "read_squares", ends_early)
+            patch.setattr(build, "cores", lambda: 1)
+            with pytest.raises(KeyboardInterrupt):
+                open_data(cfg, progress=False)
+        (marks,) = store.glob("*/done.u8")
+        assert list(np.fromfile(marks, np.uint8)[:6]) == [1, 1, 1, 0, 0, 0]  # the others may have been read beside it
+    data = open_data(cfg, progress=False)
+    (images,) = store.glob("*/images.u8")
+    noted = json.loads(images.with_name("meta.json").read_text())["files"]["images.u8"]
+    assert noted["sha256"] == hashlib.sha256(images.read_bytes()).hexdigest()
+    assert images.read_bytes() == data.images.tobytes() and len(data) == 12 - (how == "one left out")
+    copies = 5 if how == "one left out" else 6
+    assert any(line.startswith(f"{copies} images are the same as another") for line in data.left_out)
 
 
 @pytest.mark.parametrize(
