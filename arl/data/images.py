@@ -76,7 +76,9 @@ def read_squares(
             continue
         if len(rows) == TOGETHER or square.shape != waiting.shape[1:]:
             _resize(waiting, rows, images)
-            rows, waiting = [], np.empty((TOGETHER, *square.shape), np.uint8)
+            rows = []
+            if square.shape != waiting.shape[1:]:
+                waiting = np.empty((TOGETHER, *square.shape), np.uint8)
         waiting[len(rows)] = square
         rows.append(i)
     _resize(waiting, rows, images)
