@@ -34,7 +34,14 @@ from arl.store import file_sha256
 HERE = Path(__file__).resolve().parent
 PARTS = ("images", "size", "width", "runs", "resume")
 MB = 1e6
-ASKED = ("arl runs", "a run by a part of its id", "arl.find", "explorer, reads the rows", "explorer, next choice")
+ASKED = (
+    "arl runs",
+    "arl runs, its first line",
+    "a run by a part of its id",
+    "arl.find",
+    "explorer, reads the rows",
+    "explorer, next choice",
+)
 WORDS = {
     "import": "import of JPEGs",
     "decode": "decoding alone",
