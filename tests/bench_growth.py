@@ -1,12 +1,13 @@
 """How time and memory grow with images, with their size, with the encoder's width and with the runs of the store.
 
-    python tests/bench_growth.py OUT.json [--plot FILE.png] [--parts images,size,width,runs,resume] [--images 2000,10000,50000,200000]
+    python tests/bench_growth.py OUT.json [--keep] [--plot FILE.png] [--parts images,size,width,runs,resume] [--images 2000,10000,50000]
 
 Each point is a process of its own. The power of growth is the slope in log–log with its 95 % interval: 1 is linear, 0 is flat. Photographs
 are drawn faces as JPEGs of CelebA's size in CelebA's layout, a few different ones under many names by hard links: reading and decoding them
 costs what it does of different files, but for a disk that has never read them. Import is compared with decoding the same files on all
 cores and nothing else, and with making squares of them a file at a time. An import is killed by `kill -9` in the middle and called again:
-the bytes have to be those of one that was let be. What `--keep` keeps stands under `measured` with the commit and the load of its own day.
+the bytes have to be those of one that was let be. What `--keep` keeps stands under `measured` with the commit,
+the threads and the load of its own day.
 """
 
 import json
@@ -209,9 +210,15 @@ def of_questions(many: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def kept(path: Path, anew: set[str]) -> dict[str, Any]:
-    """Of the report in `path`, what is not of the parts `anew`: its figures, points and when they were measured."""
+def kept(path: Path, anew: set[str], about: dict[str, Any]) -> dict[str, Any]:
+    """Of the report in `path`, what is not of the parts `anew`: its figures, points and when they were measured.
+
+    Raises `click.BadParameter` for a report of another machine than the one that `about` describes, or of another torch.
+    """
     report = json.loads(path.read_text())
+    if other := [name for name in ("cpu", "cores", "torch") if report["machine"].get(name) != about[name]]:
+        found = f"{path.name} of {other[0]} {report['machine'].get(other[0])!r}"
+        raise click.BadParameter(f"--keep: found {found}, accepted: {about[other[0]]!r}, as here")
     of = {"images": ("import", "decode", "squares", "pass")}
     gone = {kind for part in anew for kind in of.get(part, (part,))}
     return {
@@ -219,6 +226,7 @@ def kept(path: Path, anew: set[str]) -> dict[str, Any]:
         "points": {kind: many for kind, many in report["points"].items() if kind not in gone},
         "measured": {part: when for part, when in report.get("measured", {}).items() if part not in anew},
         "resumed": None if "resume" in anew else report["resumed"],
+        "machine": report["machine"],
     }
 
 
@@ -293,16 +301,18 @@ def main(
     chosen = {part.strip() for part in parts.split(",") if part.strip()}
     if unknown := sorted(chosen - set(PARTS)):
         raise click.BadParameter(f"parts: found {unknown[0]!r}, accepted: {', '.join(PARTS)}")
-    about, points, kill, before = machine(), {}, None, kept(out, chosen) if keep else {}
+    about, points, kill = machine(), {}, None
+    before = kept(out, chosen, about) if keep else {}
     points |= of_images(images, 48) if "images" in chosen else {}
     points |= of_steps("size", sizes) if "size" in chosen else {}
     points |= of_steps("width", widths) if "width" in chosen else {}
     points |= of_runs(runs) if "runs" in chosen else {}
     kill = resumed(min(images[-1], 20_000), 48) if "resume" in chosen else None
-    when = {part: {"commit": made_with()["commit"], "load": about["load"]} for part in PARTS if part in chosen}
+    now = {"commit": made_with()["commit"], "threads": about["threads"], "load": about["load"]}
+    when = {part: now for part in PARTS if part in chosen}
     found, when = before.get("figures", []) + figures(points, kill), before.get("measured", {}) | when
     points, kill = before.get("points", {}) | points, kill or before.get("resumed")
-    write_report(out, "growth", found, machine=about, measured=when, points=points, resumed=kill)
+    write_report(out, "growth", found, machine=before.get("machine", about), measured=when, points=points, resumed=kill)
     if plot is not None:
         drawn = growth_figure(points)
         drawn.savefig(plot, dpi=200, bbox_inches="tight", facecolor="white", metadata={"Software": None})

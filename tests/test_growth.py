@@ -3,6 +3,7 @@
 import json
 
 import bench_growth
+import click
 import pytest
 from drawn import write_drawn
 
@@ -46,16 +47,24 @@ def test_what_was_not_measured_has_no_figure():
 
 def test_what_is_kept_is_of_the_parts_that_are_not_measured_anew(tmp_path):
     one, other = (bench_growth.figure(part, "s", 1.0, part) for part in ("images", "runs"))
-    report = {"figures": [one, other], "points": {"import": [1], "squares": [2], "runs": [3]}, "resumed": {"done": 0.5}}
+    report = {
+        "machine": {"cpu": "x", "cores": 2, "torch": "2"},
+        "figures": [one, other],
+        "points": {"import": [1], "squares": [2], "runs": [3]},
+        "resumed": {"done": 0.5},
+    }
     (tmp_path / "growth.json").write_text(
         json.dumps(report | {"measured": {"images": {"load": 0.1}, "runs": {"load": 4.0}}})
     )
-    kept = bench_growth.kept(tmp_path / "growth.json", {"images", "resume"})
+    about = {"cpu": "x", "cores": 2, "torch": "2"}
+    kept = bench_growth.kept(tmp_path / "growth.json", {"images", "resume"}, about)
+    assert kept.pop("machine") == about
     assert kept == {"figures": [other], "points": {"runs": [3]}, "measured": {"runs": {"load": 4.0}}, "resumed": None}
-    kept = bench_growth.kept(tmp_path / "growth.json", {"runs"})
-    assert (
-        kept["figures"] == [one] and set(kept["points"]) == {"import", "squares"} and kept["resumed"] == {"done": 0.5}
-    )
+    kept = bench_growth.kept(tmp_path / "growth.json", {"runs"}, about | {"load": 1.0})
+    assert kept["figures"] == [one] and set(kept["points"]) == {"import", "squares"}
+    assert kept["resumed"] == {"done": 0.5}
+    with pytest.raises(click.BadParameter, match=r"found growth\.json of cores 2, accepted: 4, as here"):
+        bench_growth.kept(tmp_path / "growth.json", {"runs"}, about | {"cores": 4})
 
 
 def test_the_picture_has_a_line_for_each_kind_with_its_power():
