@@ -62,7 +62,7 @@ def _commits(bench: dict[str, Any]) -> str:
     for part, when in bench.get("measured", {}).items():
         parts.setdefault(when["commit"], []).append(part)
     if len(parts) < 2:
-        return f"commit {bench.get('commit', 'unknown')[:12]}"
+        return f"commit {next(iter(parts), bench.get('commit', 'unknown'))[:12]}"
     return ", ".join(f"{' '.join(names)} at commit {commit[:12]}" for commit, names in parts.items())
 
 
