@@ -132,7 +132,8 @@ def runs(kinds: tuple[str, ...], as_json: bool, **meant: Any) -> None:
     if as_json:
         click.echo(json.dumps([each.as_json() for each in listing.chosen(wanted)], indent=1))
     else:
-        click.echo(listing.runs_text(wanted))
+        for line in listing.runs_lines(wanted):
+            click.echo(line)
 
 
 @cli.command()

@@ -340,14 +340,17 @@ def _players(fields: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
     A player that is named takes what it shares with those that are there: another defence changes nothing of the attacks.
     """
     chosen = _chosen(fields, mistakes)
-    theirs = {name for cls, _ in chosen.values() for name in cls.model_fields}
-    flat = {name: value for name, value in fields.items() if name in theirs and name not in RunConfig.model_fields}
+    theirs = {name for cls, _ in chosen.values() for name in cls.model_fields}.difference(RunConfig.model_fields)
+    flat = {name: value for name, value in fields.items() if name in theirs}
     built: dict[str, Parameters] = {}
     held = {name: value for _, mine in chosen.values() for name, value in mine.items()}  # by players that are there
     for key, (cls, mine) in chosen.items():
         try:
-            known = {**(mine or held), **flat}
-            built[key] = cls(**{name: value for name, value in known.items() if name in cls.model_fields})
+            known, own = (
+                {**(mine or held), **flat},
+                cls.model_fields,
+            )  # looked up once: pydantic finds it anew each time
+            built[key] = cls(**{name: value for name, value in known.items() if name in own})
         except ValidationError as error:
             mistakes += [line for e in error.errors() if (line := _line(e, {})) not in mistakes]
     players = list(built.values())

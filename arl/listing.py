@@ -3,6 +3,7 @@
 A run is read only where a filter or a line needs it, and what only some kinds have is asked of those alone.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,19 +97,24 @@ class Wanted:
 
 def chosen(wanted: Wanted) -> list[Listed]:
     """The stored runs that `wanted` means: oldest first, or by the figure `sort`, lowest first. Raises `ConfigError`, one line."""
-    values = typed(dict(wanted.settings))
-    since = _moment(wanted.since) if wanted.since else 0.0
-    there = dated(kinds=_kinds(wanted.kinds))
-    newest = ((run_in(folder), when) for folder, when in reversed(there) if when >= since)
-    meant = (each for each in (Listed(run, when) for run, when in newest if run) if _fits(each, values, wanted.preset))
     if wanted.sort is None:
-        return _first(meant, wanted.last)[::-1]
-    found = list(meant)
+        return _first(_meant(wanted, newest_first=True), wanted.last)[::-1]
+    found = list(_meant(wanted))
     known = {name for each in found for name in each.metrics}
     if found and wanted.sort not in known:
         raise ConfigError(f"--sort: found {wanted.sort!r}, accepted: {', '.join(sorted(known)) or 'what results have'}")
     found = sorted((each for each in found if wanted.sort in each.metrics), key=lambda each: each.metrics[wanted.sort])
     return found[-wanted.last :] if wanted.last else found
+
+
+def _meant(wanted: Wanted, newest_first: bool = False) -> Iterator[Listed]:
+    """The runs that `wanted` means, oldest first, whatever its `sort` and `last`; none is read before it is asked for."""
+    values = typed(dict(wanted.settings))
+    since = _moment(wanted.since) if wanted.since else 0.0
+    there = dated(kinds=_kinds(wanted.kinds))
+    there = [(folder, when) for folder, when in there if when >= since]
+    runs = ((run_in(folder), when) for folder, when in (reversed(there) if newest_first else there))
+    return (each for each in (Listed(run, when) for run, when in runs if run) if _fits(each, values, wanted.preset))
 
 
 def _first(runs: Iterator[Listed], count: int | None) -> list[Listed]:
@@ -209,13 +215,26 @@ def nearest_preset(made: Iterable[dict[str, Any]]) -> str:
 # -- what is said of them -----------------------------------------------------------------------------------------
 
 
+def runs_lines(wanted: Wanted | None = None) -> Iterator[str]:
+    """One line for each run that is meant: id, state, when, and what sets it apart. Raises `ConfigError`, before the first.
+
+    Of a store of ten thousand the first line comes when the others have not been read, and none of those before it is held.
+    """
+    wanted, own = wanted or Wanted(), cache(_own)  # it looks at files
+    meant = iter(chosen(wanted)) if wanted.sort or wanted.last else _meant(wanted)
+    if (first := next(meant, None)) is not None:
+        return (_line_of(each, own) for each in itertools.chain([first], meant))
+    none = (
+        "no such run: `arl runs` lists all"
+        if dated()
+        else f"no runs yet in {runs_root()}: `arl run` makes the first one"
+    )
+    return iter([none])
+
+
 def runs_text(wanted: Wanted | None = None) -> str:
-    """One line for each run that is meant: id, state, when, and what sets it apart. Raises `ConfigError`."""
-    own = cache(_own)  # it looks at files
-    lines = [_line_of(each, own) for each in chosen(wanted or Wanted())]
-    if not lines and dated():
-        return "no such run: `arl runs` lists all"
-    return "\n".join(lines) or f"no runs yet in {runs_root()}: `arl run` makes the first one"
+    """`runs_lines` as one text."""
+    return "\n".join(runs_lines(wanted))
 
 
 def _line_of(each: Listed, own: Callable[[type[Parameters], str], list[str]]) -> str:

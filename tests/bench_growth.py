@@ -1,11 +1,13 @@
 """How time and memory grow with images, with their size, with the encoder's width and with the runs of the store.
 
-    python tests/bench_growth.py OUT.json [--plot FILE.png] [--parts images,size,width,runs,resume] [--images 2000,10000,50000,200000]
+    python tests/bench_growth.py OUT.json [--keep] [--plot FILE.png] [--parts images,size,width,runs,resume] [--images 2000,10000,50000]
 
 Each point is a process of its own. The power of growth is the slope in log–log with its 95 % interval: 1 is linear, 0 is flat. Photographs
 are drawn faces as JPEGs of CelebA's size in CelebA's layout, a few different ones under many names by hard links: reading and decoding them
-costs what it does of different files, but for a disk that has never read them. Import is compared with decoding the same files into squares
-on all cores. An import is killed by `kill -9` in the middle and called again: the bytes have to be those of one that was let be.
+costs what it does of different files, but for a disk that has never read them. Import is compared with decoding the same files on all
+cores and nothing else, and with making squares of them a file at a time. An import is killed by `kill -9` in the middle and called again:
+the bytes have to be those of one that was let be. What `--keep` keeps stands under `measured` with the commit,
+the threads and the load of its own day.
 """
 
 import json
@@ -29,15 +31,23 @@ from yardstick import exponent, machine, write_report
 
 from arl.machine import child_environment
 from arl.paper.style import COLOURS, WIDTH, themed
-from arl.store import file_sha256
+from arl.store import file_sha256, made_with
 
 HERE = Path(__file__).resolve().parent
 PARTS = ("images", "size", "width", "runs", "resume")
 MB = 1e6
-ASKED = ("arl runs", "a run by a part of its id", "arl.find", "explorer, reads the rows", "explorer, next choice")
+ASKED = (
+    "arl runs",
+    "arl runs, its first line",
+    "a run by a part of its id",
+    "arl.find",
+    "explorer, reads the rows",
+    "explorer, next choice",
+)
 WORDS = {
     "import": "import of JPEGs",
     "decode": "decoding alone",
+    "squares": "a file at a time to squares, nothing kept",
     "pass": "finding them, and one pass of batches",
     "size": "pixels a side",
     "width": "the encoder's width",
@@ -73,12 +83,12 @@ def room() -> Iterator[Path]:
 
 
 def of_images(counts: list[int], size: int) -> Points:
-    """Import, decoding, a pass, at each number of images."""
-    found: Points = {"import": [], "decode": [], "pass": []}
+    """Import, decoding, squares, a pass, at each number of images."""
+    found: Points = {"import": [], "decode": [], "squares": [], "pass": []}
     for n in counts:
         with room() as folder:
             write_drawn(folder / "photographs", n)
-            for kind in ("decode", "import", "pass"):
+            for kind in ("decode", "import", "squares", "pass"):
                 given = {"root": str(folder / "photographs"), "size": size}
                 found[kind].append(point(kind, folder / "runs", **given) | {"images": n})
     return found
@@ -151,9 +161,19 @@ def figures(points: Points, kill: dict[str, Any] | None = None) -> list[dict[str
         many = points.get(name, [])
         found += powers("joint step, an image", WORDS[name], [p[name] for p in many], many, name)
     if points.get("import"):
-        last, raw = points["import"][-1], points["decode"][-1]
-        name = f"import's speed, of decoding alone, {last['images']} images, all cores"
-        found.append(figure(name, "×", raw["seconds"] / last["seconds"], "images"))
+        last = points["import"][-1]
+        of = f"{last['images']} images, all cores"
+        for kind, words in (
+            ("decode", "decoding alone"),
+            ("squares", "reading, decoding, cutting and resizing a file at a time"),
+        ):
+            if points.get(kind):
+                other = points[kind][-1]
+                found.append(
+                    figure(f"import's speed, of {words}, {of}", "×", other["seconds"] / last["seconds"], "images")
+                )
+                share = other["cpu"] / last["cpu"]
+                found.append(figure(f"{words}, of import's processor time, {of}", "×", share, "images"))
         found.append(figure(f"import, {last['images']} images", "images/s", last["images"] / last["seconds"], "images"))
     if points.get("runs"):
         found += of_questions(points["runs"])
@@ -190,6 +210,26 @@ def of_questions(many: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
+def kept(path: Path, anew: set[str], about: dict[str, Any]) -> dict[str, Any]:
+    """Of the report in `path`, what is not of the parts `anew`: its figures, points and when they were measured.
+
+    Raises `click.BadParameter` for a report of another machine than the one that `about` describes, or of another torch.
+    """
+    report = json.loads(path.read_text())
+    if other := [name for name in ("cpu", "cores", "torch") if report["machine"].get(name) != about[name]]:
+        found = f"{path.name} of {other[0]} {report['machine'].get(other[0])!r}"
+        raise click.BadParameter(f"--keep: found {found}, accepted: {about[other[0]]!r}, as here")
+    of = {"images": ("import", "decode", "squares", "pass")}
+    gone = {kind for part in anew for kind in of.get(part, (part,))}
+    return {
+        "figures": [one for one in report["figures"] if one["command"].split()[-1] not in anew],
+        "points": {kind: many for kind, many in report["points"].items() if kind not in gone},
+        "measured": {part: when for part, when in report.get("measured", {}).items() if part not in anew},
+        "resumed": None if "resume" in anew else report["resumed"],
+        "machine": report["machine"],
+    }
+
+
 def figure(name: str, unit: str, value: float | dict[str, Any], part: str) -> dict[str, Any]:
     ends = value if isinstance(value, dict) else {"value": value, "low": None, "high": None}
     return {"name": name, "unit": unit, **ends, "command": f"python tests/bench_growth.py OUT.json --parts {part}"}
@@ -199,7 +239,7 @@ def figure(name: str, unit: str, value: float | dict[str, Any], part: str) -> di
 def growth_figure(points: Points) -> Figure:
     """Time and memory against images; time against size and width; questions against runs; the power of growth in the legend."""
     drawn, axes = plt.subplots(2, 2, figsize=(WIDTH, 4.8), layout="constrained")
-    kinds = [kind for kind in ("import", "decode", "pass") if points.get(kind)]
+    kinds = [kind for kind in ("import", "decode", "squares", "pass") if points.get(kind)]
     for colour, kind in zip(COLOURS, kinds, strict=False):
         many = points[kind]
         n = [p["images"] for p in many]
@@ -242,24 +282,37 @@ def whole_numbers(_: click.Context, parameter: click.Parameter, text: str) -> li
 @click.command(help=__doc__, context_settings={"max_content_width": 140})
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="a PNG of the growth")
+@click.option("--keep", is_flag=True, help="of OUT, what PARTS does not measure anew")
 @click.option("--parts", default=",".join(PARTS), show_default=True)
 @click.option("--images", default="2000,10000,50000,200000", show_default=True, callback=whole_numbers)
 @click.option("--sizes", default="32,48,64,96,128", show_default=True, callback=whole_numbers)
 @click.option("--widths", default="8,16,32,64", show_default=True, callback=whole_numbers)
 @click.option("--runs", default="10,100,1000,10000", show_default=True, callback=whole_numbers)
 def main(
-    out: Path, plot: Path | None, parts: str, images: list[int], sizes: list[int], widths: list[int], runs: list[int]
+    out: Path,
+    plot: Path | None,
+    keep: bool,
+    parts: str,
+    images: list[int],
+    sizes: list[int],
+    widths: list[int],
+    runs: list[int],
 ) -> None:
     chosen = {part.strip() for part in parts.split(",") if part.strip()}
     if unknown := sorted(chosen - set(PARTS)):
         raise click.BadParameter(f"parts: found {unknown[0]!r}, accepted: {', '.join(PARTS)}")
     about, points, kill = machine(), {}, None
+    before = kept(out, chosen, about) if keep else {}
     points |= of_images(images, 48) if "images" in chosen else {}
     points |= of_steps("size", sizes) if "size" in chosen else {}
     points |= of_steps("width", widths) if "width" in chosen else {}
     points |= of_runs(runs) if "runs" in chosen else {}
     kill = resumed(min(images[-1], 20_000), 48) if "resume" in chosen else None
-    write_report(out, "growth", figures(points, kill), machine=about, points=points, resumed=kill)
+    now = {"commit": made_with()["commit"], "threads": about["threads"], "load": about["load"]}
+    when = {part: now for part in PARTS if part in chosen}
+    found, when = before.get("figures", []) + figures(points, kill), before.get("measured", {}) | when
+    points, kill = before.get("points", {}) | points, kill or before.get("resumed")
+    write_report(out, "growth", found, machine=before.get("machine", about), measured=when, points=points, resumed=kill)
     if plot is not None:
         drawn = growth_figure(points)
         drawn.savefig(plot, dpi=200, bbox_inches="tight", facecolor="white", metadata={"Software": None})

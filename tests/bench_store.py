@@ -45,6 +45,13 @@ def command(*arguments: str) -> Callable[[], object]:
     return lambda: subprocess.run(program, check=True, stdout=subprocess.DEVNULL)
 
 
+def first_line(*arguments: str) -> None:
+    """`arl ...` until it has said one line."""
+    with subprocess.Popen([sys.executable, "-m", "arl.cli", *arguments], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.kill()
+
+
 def measure(rows: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ARL_RUNS"] = folder
@@ -55,6 +62,7 @@ def measure(rows: int) -> dict[str, float]:
         found = {
             "runs": sum(1 for _ in Path(folder).glob("*/config.json")),
             "arl runs": best(command("runs"), 1),
+            "arl runs, its first line": best(lambda: first_line("runs")),
             "arl runs --last 20": best(command("runs", "--last", "20")),
             "arl gc": best(command("gc", "--days", "0"), 1),
             "rows with lambda1=3, by face similarity": best(lambda: runs_text(wanted)),

@@ -25,7 +25,7 @@ import torch
 from drawn import write_drawn
 from synthetic import write_row
 from torch import Tensor, nn
-from torchvision.io import decode_jpeg
+from torchvision.io import ImageReadMode, decode_image
 from whole_paper import whole_paper
 from yardstick import limit, machine, middle, operations, paired, seconds, write_report
 
@@ -33,7 +33,7 @@ from arl import adversary, evaluate, feeds, losses, metrics, models, plateau, pr
 from arl.attacks import Schedule, Shapes
 from arl.config import RunConfig
 from arl.data import FaceData, batches, open_data, targets
-from arl.data.images import decode_square
+from arl.data.images import read_file
 from arl.defences import Defence
 from arl.evaluate import Seen, Yardsticks
 from arl.feeds import Owned
@@ -43,7 +43,7 @@ from arl.paper.rows import MU1
 from arl.training import Nowhere, initialised
 
 PARTS = ("joint", "attack", "data", "evaluation", "explorer")
-CPU = torch.device("cpu")
+CPU, RGB = torch.device("cpu"), ImageReadMode.RGB
 PAYS = 1.1  # bf16 has to be that much faster to be worth another precision
 
 
@@ -210,6 +210,7 @@ def data(at: Setting, repeats: int, images: int = 2000) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
         paths = write_drawn(Path(name) / "photographs", images)
         cfg, size = at.cfg.replace(data_root=str(Path(name) / "photographs")), at.cfg.image_size
+        bytes_of = {path: path.stat().st_size for path in paths}
         everyone, fresh = np.arange(images), (Path(name) / str(i) for i in range(10**6))
         faces = plain.Photographs(paths, size)
 
@@ -218,10 +219,13 @@ def data(at: Setting, repeats: int, images: int = 2000) -> list[dict[str, Any]]:
                 open_data(cfg, progress=False)
 
         def squares() -> None:
-            on_all_cores(lambda path: decode_square(np.fromfile(path, np.uint8), size), paths)
+            on_all_cores(lambda path: plain.decode_square(np.fromfile(path, np.uint8), size), paths)
 
         def raw() -> None:
-            on_all_cores(lambda path: decode_jpeg(torch.from_numpy(np.fromfile(path, np.uint8))), paths)
+            on_all_cores(
+                lambda path: decode_image(torch.frombuffer(read_file(path, bytes_of[path]), dtype=torch.uint8), RGB),
+                paths,
+            )
 
         def from_store() -> None:
             shuffled = torch.Generator().manual_seed(0)

@@ -16,13 +16,24 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812, its usual name
+from torchvision.io import ImageReadMode, decode_image
 
 from arl import losses
 from arl.config import RunConfig
-from arl.data.images import decode_square
 from arl.models import cut
 from arl.protect import TrainingSchedule
 from arl.training import generator
+
+
+def decode_square(blob: bytes | np.ndarray, size: int) -> np.ndarray:
+    """The middle square of a JPEG or PNG, uint8 (3, size, size); of CelebA's 178×218 that is 178×178."""
+    x = decode_image(torch.frombuffer(blob, dtype=torch.uint8), ImageReadMode.RGB)
+    height, width = x.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    x = x[None, :, top : top + side, left : left + side]
+    return F.interpolate(x, (size, size), mode="bilinear", antialias=True)[0].numpy()
 
 
 @dataclass(frozen=True)

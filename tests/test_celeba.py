@@ -1,9 +1,11 @@
 """CelebA in all its packings."""
 
 import hashlib
+import io
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,12 @@ import pytest
 import torch
 from PIL import Image
 from sources import COLOURS, assert_photographs, celeba, crowd, photograph, refused, write_celeba, write_parquet
+from straightforward import decode_square
 
 from arl.config import ATTRIBUTES, RunConfig
 from arl.data import build, cache, describe, open_data
+from arl.data import celeba as celeba_source
+from arl.data.images import TOGETHER, read_file, read_squares
 from arl.store import run_id
 
 # torchvision 0.29 announces that its decoders will move to torchcodec
@@ -61,6 +66,49 @@ def test_celeba_is_resized_as_pillow_does(tmp_path):
     assert np.abs(difference).max() <= 2
 
 
+def noise(shape, kind):
+    """A JPEG or PNG of noise, as bytes that can be written to."""
+    pixels = np.random.default_rng(sum(shape)).integers(0, 256, shape, np.uint8)
+    Image.fromarray(pixels).save(buffer := io.BytesIO(), kind)
+    return bytearray(buffer.getvalue())
+
+
+@pytest.mark.parametrize("size", [8, 32, 48, 300])
+def test_squares_resized_together_have_the_bytes_of_each_alone(size):
+    like_celeba = [(218, 178, 3)] * (TOGETHER + 3)  # more than are resized in one call, then others between
+    shapes = [
+        *like_celeba,
+        (178, 218, 3),
+        (1, 1, 3),
+        (2, 300, 3),
+        (33, 32, 3),
+        (64, 48),
+        (64, 48),
+        (40, 50, 4),
+        *like_celeba,
+    ]
+    kinds = ["PNG" if shape[2:] == (4,) or i % 2 else "JPEG" for i, shape in enumerate(shapes)]
+    blobs = [noise(shape, kind) for shape, kind in zip(shapes, kinds, strict=True)]
+    blobs[5], blobs[20] = blobs[5][:900], bytearray(b"not a photograph")
+    found = read_squares([f"{i}.jpg" for i in range(len(blobs))], blobs.__getitem__, 70, size)
+    assert set(found.problems) == {75, 90} and found.problems[90].startswith("20.jpg (")
+    for i, blob in enumerate(blobs):
+        expected = np.zeros((3, size, size)) if i in (5, 20) else decode_square(blob, size)
+        assert np.array_equal(found.images[i], expected), i
+
+
+def test_pixels_of_16_bits_are_named_in_photographs_of_8(tmp_path):
+    Image.fromarray(np.full((70, 50), 33000, np.uint16)).save(buffer := io.BytesIO(), "PNG")
+    found = read_squares(["deep.png"], lambda i: bytearray(buffer.getvalue()), 0, 32)
+    assert found.problems == {0: "deep.png (its pixels are uint16; accepted: 8 bits)"}
+
+
+@pytest.mark.parametrize("told, kept", [(7, b"seven b"), (11, b"seven bytes"), (40, b"seven bytes")])
+def test_a_file_is_read_to_its_end_or_to_the_size_it_had(tmp_path, told, kept):
+    (tmp_path / "x").write_bytes(b"seven bytes")
+    assert read_file(str(tmp_path / "x"), told) == kept
+
+
 @pytest.mark.parametrize("name", ["list_attr_celeba.txt", "identity_CelebA.txt", "img_align_celeba"])
 def test_celeba_without_a_file_names_it(tmp_path, name):
     base = write_celeba(tmp_path)
@@ -99,6 +147,40 @@ def test_damaged_images_can_be_left_out(tmp_path, capfd):
     assert np.array_equal(data.attributes, attributes[kept]) and np.array_equal(data.identities, identities[kept])
     assert np.abs(data.images[4, :, 2].mean(-1) - COLOURS[5]).max() < 12 and len(data) == 11
     assert data.title.endswith("1 left out") and "000005.jpg" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["at once", "resumed", "one left out"])
+def test_what_is_noted_of_the_file_is_what_lies_in_it(tmp_path, store, monkeypatch, how):
+    """The checksum and the copies are taken while the file is filled, in whatever order."""
+    path = write_celeba(tmp_path) / "img_align_celeba" / "000002.jpg"
+    monkeypatch.setattr(celeba_source, "ROWS", 6)  # three images at a time
+    monkeypatch.setattr(build, "ROWS", 2)
+    cfg = celeba(tmp_path, damaged="skip")
+    if how == "one left out":
+        path.write_bytes(b"")
+    if how == "resumed":
+
+        def ends_early(names, load, start, size):
+            while start == 3 and not any(np.fromfile(path, np.uint8).any() for path in store.glob("*/done.u8")):
+                time.sleep(0.002)
+            if start == 3:
+                raise KeyboardInterrupt
+            return read_squares(names, load, start, size)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(celeba_source, "read_squares", ends_early)
+            patch.setattr(build, "cores", lambda: 1)
+            with pytest.raises(KeyboardInterrupt):
+                open_data(cfg, progress=False)
+        (marks,) = store.glob("*/done.u8")
+        assert list(np.fromfile(marks, np.uint8)[:6]) == [1, 1, 1, 0, 0, 0]  # the others may have been read beside it
+    data = open_data(cfg, progress=False)
+    (images,) = store.glob("*/images.u8")
+    noted = json.loads(images.with_name("meta.json").read_text())["files"]["images.u8"]
+    assert noted["sha256"] == hashlib.sha256(images.read_bytes()).hexdigest()
+    assert images.read_bytes() == data.images.tobytes() and len(data) == 12 - (how == "one left out")
+    copies = 5 if how == "one left out" else 6
+    assert any(line.startswith(f"{copies} images are the same as another") for line in data.left_out)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ import torchvision
 from optional import need
 from PIL import Image
 from safetensors.torch import save_file
+from straightforward import decode_square
 
 import arl
 from arl import losses, measure
 from arl.check import of_rows
 from arl.config import RunConfig
 from arl.data import FaceData, open_data, open_rendered
-from arl.data.images import decode_square
 from arl.experiment import Experiment
 from arl.judges import (
     RENDERED_SEED,

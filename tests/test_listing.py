@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from synthetic import write_row
@@ -106,7 +107,7 @@ def test_each_file_is_read_once_and_only_where_it_is_asked_for(rows, monkeypatch
     real = files.read_json
 
     def count(path):
-        read[path.parent.name, path.name] += 1
+        read[Path(path).parent.name, Path(path).name] += 1
         return real(path)
 
     monkeypatch.setattr(runs, "read_json", count)
@@ -115,6 +116,11 @@ def test_each_file_is_read_once_and_only_where_it_is_asked_for(rows, monkeypatch
     read.clear()
     listing.runs_text(Wanted(("row",), last=1))
     assert set(read) == {(rows[2]["row"], "config.json"), (rows[2]["row"], "result.json")}
+    read.clear()
+    lines = listing.runs_lines()
+    first = next(lines)
+    assert len(read) == 2 and {folder for folder, _ in read} == {first.split()[0]}, "a line waits for its run alone"
+    assert "\n".join([first, *lines]) == listing.runs_text()
     read.clear()
     find_run(rows[0]["encoder"][3:])
     assert set(read) == {(rows[0]["encoder"], "config.json")}

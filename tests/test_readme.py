@@ -90,6 +90,17 @@ def test_a_bench_s_json_becomes_the_table_of_speed(tmp_path):
     assert "![Growth](bench/growth.png)" in summary.text(tmp_path)
 
 
+def test_parts_of_a_bench_that_are_of_several_commits_say_so():
+    bench = {"machine": {"cores": 2}, "date": "2026-11-26T00:00:00+00:00", "commit": "b" * 40}
+    measured = {"images": {"commit": "a" * 40}, "size": {"commit": "a" * 40}}
+    assert speed.measured_with(bench | {"measured": measured}).endswith(f"2026-11-26, commit {'a' * 12}."), (
+        "not that of another part"
+    )
+    measured["runs"] = {"commit": "b" * 40}
+    words = f"2026-11-26, images size at commit {'a' * 12}, runs at commit {'b' * 12}."
+    assert speed.measured_with(bench | {"measured": measured}).endswith(words)
+
+
 def test_numbers_are_short():
     assert [speed.short(v) for v in (0.12345, 45.678, 123456.0, 999.9, 0, 1.0, 0.000987654)] == [
         "0.123", "45.7", "123 000", "1 000", "0", "1.00", "0.000988",

@@ -1,5 +1,6 @@
 """The run store: made once, atomically, resumed, checked."""
 
+import builtins
 import errno
 import json
 import os
@@ -405,14 +406,14 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_no_part(tmp_path, monkeypatc
 def test_a_file_that_may_not_be_read_is_named_and_not_made_again(tmp_path, monkeypatch, number, file):
     path = obtain(SPEC, make, root=tmp_path).folder / file
     content = path.read_bytes()
-    real = Path.open
+    for where, real in ((Path, Path.open), (builtins, open)):
 
-    def fail(self, *args, **kwargs):
-        if self == path:
-            raise OSError(number, os.strerror(number), str(self))
-        return real(self, *args, **kwargs)
+        def fail(name, *args, real=real, **kwargs):
+            if str(name) == str(path):
+                raise OSError(number, os.strerror(number), str(name))
+            return real(name, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "open", fail)
+        monkeypatch.setattr(where, "open", fail)
     with pytest.raises(UserError) as caught:
         obtain(SPEC, never, root=tmp_path)
     one_line(caught, path, *(["a file that you can read"] if number != errno.EIO else []))

@@ -12,7 +12,7 @@ import numpy as np
 from arl.config import ATTRIBUTES
 from arl.data.build import ROWS, Rows, Source, ranges_of, some
 from arl.data.cache import Opened, say_once
-from arl.data.images import decode_square, read_rows
+from arl.data.images import read_file, read_squares
 from arl.data.layout import shown
 from arl.data.parquet import open_parquet
 from arl.data.tables import Faults, Labels, clean_name, read_identities, read_labels, refuse
@@ -52,7 +52,7 @@ def open_celeba(root: Path, size: int) -> Opened:
         where = shown(error.filename or base)
         raise ConfigError(f"data_root: found {where} ({error.strerror}), accepted: files that can be read") from None
     spec = dict(kind="celeba", form="jpeg", fingerprint=digest.hexdigest()[:16], image_size=size)
-    images = sum(Path(name).suffix.lower() in PHOTOGRAPHS for name in sizes)
+    images = sum(map(_is_photograph, sizes))
     return Opened(spec, lambda: _prepare(packing, sizes, size), images, "data_root")
 
 
@@ -132,6 +132,10 @@ def _image_folder(folders: list[tuple[Path, list[str], bool]]) -> Path | None:
     return None
 
 
+def _is_photograph(name: str) -> bool:
+    return name.lower().endswith(PHOTOGRAPHS) and not name.startswith(".")
+
+
 def _holds_photographs(folder: Path) -> bool:
     with os.scandir(folder) as entries:
         return any(entry.name.lower().endswith(PHOTOGRAPHS) for entry in entries)
@@ -163,16 +167,14 @@ def _prepare(packing: _Packing, sizes: dict[str, int], size: int) -> Source:
 
     def read(start: int, stop: int) -> Rows:
         names = files[start:stop]
-        return read_rows(
-            names, lambda i: decode_square(np.fromfile(packing.images / names[i], np.uint8), size), start, size
-        )
+        return read_squares(names, lambda i: read_file(f"{packing.images}/{names[i]}", sizes[names[i]]), start, size)
 
     return Source(
         title=f"CelebA, {len(rows)} images of {count} people, {size} px",
         attribute_names=labels.names,
-        attributes=np.array([labels.values[row] for row in rows], bool),
+        attributes=np.frombuffer(b"".join(bytes(labels.values[row]) for row in rows), bool).reshape(len(rows), -1),
         identities=identities,
-        ranges=ranges_of(len(rows), ROWS),
+        ranges=ranges_of(len(rows), ROWS // 2),
         read=read,
         packing=packing.name,
         left_out=tuple(left_out),
@@ -184,14 +186,11 @@ def _matched(packing: _Packing, labels: Labels, sizes: dict[str, int]) -> tuple[
 
     A row 000001.jpg means 000001.png in the archive's lossless half.
     """
-    files = {
-        clean_name(name): name for name in sizes if name.lower().endswith(PHOTOGRAPHS) and not name.startswith(".")
-    }
+    files = {clean_name(name): name for name in sizes if _is_photograph(name)}
     file_of = {}
     for row in labels.values:
-        lossless = row.rsplit(".", 1)[0] + ".png"
-        if row in files or lossless in files:
-            file_of[row] = files[row if row in files else lossless]
+        if name := files.get(row) or files.get(row.rsplit(".", 1)[0] + ".png"):
+            file_of[row] = name
     if not file_of:
         first = next(iter(labels.values), "nothing")
         raise ConfigError(

@@ -14,7 +14,7 @@ import numpy as np
 from arl.config import ATTRIBUTES
 from arl.data.build import Rows, Source, some
 from arl.data.cache import Opened
-from arl.data.images import decode_square, read_rows
+from arl.data.images import read_squares
 from arl.messages import ConfigError
 from arl.store import file_sha256
 
@@ -210,7 +210,7 @@ def _prepare(shards: list[_Shard], size: int) -> Source:
         shard, group, rows = groups[ends.index(start)]
         blobs = _blobs(shard, group)
         some_rows = [f"{shard.name} row group {group} row {i}" for i in range(rows)]
-        return read_rows(some_rows, lambda i: decode_square(_bytes(blobs[i]), size), start, size)
+        return read_squares(some_rows, lambda i: _bytes(blobs[i]), start, size)
 
     return Source(
         title=f"CelebA, {len(identities)} images of {count} people, {size} px",

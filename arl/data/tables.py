@@ -20,6 +20,8 @@ from arl.messages import ConfigError
 
 TRUTH = {"1": True, "true": True, "0": False, "-1": False, "false": False}
 FIRST = ("image", "image_id", "file", "filename")  # what the first column of a CSV is called
+NUMBER = re.compile("[0-9]{1,18}")  # a person
+SCALES = frozenset(("0", "-1"))  # of which a column has one
 NOBODY = ("", "nan", "null", "none", "n/a", "?", "unknown", "-1")  # an empty cell, as it may be written
 NOT_ATTRIBUTES = ("id", "person", "person_id", "celeb_id", "subject", "subject_id", "identity_id")
 MARKS = (  # of the encodings that begin with one; UTF-32's begins with UTF-16's
@@ -99,10 +101,17 @@ class _Lines:
 
     def __init__(self, text: str, skip: int = 0):
         self.text, self.skip = text, skip
-        self.count = sum(1 for _ in self)
+        self.count = sum(1 for _ in self._lines(skip))
+
+    def _lines(self, skip: int) -> Iterator[re.Match[str]]:
+        return itertools.islice(re.finditer(r".*\S.*", self.text), skip, None)
 
     def __iter__(self) -> Iterator[list[str]]:
-        return (line[0].split() for line in itertools.islice(re.finditer(r".*\S.*", self.text), self.skip, None))
+        return (line[0].split() for line in self._lines(self.skip))
+
+    def skipped(self) -> list[list[str]]:
+        """The lines before."""
+        return [line[0].split() for line in itertools.islice(self._lines(0), self.skip)]
 
     def __len__(self) -> int:
         return self.count
@@ -139,21 +148,26 @@ def read_labels(path: Path, known: tuple[str, ...] = (), faults: Faults | None =
     columns = [k for k in range(1, len(header)) if k != who]
     values: dict[str, tuple[bool, ...] | None] = {}
     people: dict[str, str] = {}
-    _check_scales(mine, rows, header, columns)
+    marks: set[str] = set()  # those of `SCALES` that stand anywhere
+    of_rows = Faults(path)
     for row in rows:
         image = clean_name(row[0])
-        found = _values(mine, row, header, columns)
+        marks |= SCALES.intersection(row)
+        found = _values(of_rows, image, row, header, who)
         if not image:
             continue
         person = unicodedata.normalize("NFC", row[who]) if who and len(row) == len(header) else ""
         if who and found is not None and person.lower() in NOBODY:
-            mine.add("nobody", "an identity for each image", row[0])
+            of_rows.add("nobody", "an identity for each image", row[0])
         elif image in values and None not in (found, values[image]):
             if (values[image], people.get(image, person)) != (found, person):
-                mine.add(f"{_short(row[0])} twice, with other values", "one row for each image")
+                of_rows.add(f"{_short(row[0])} twice, with other values", "one row for each image")
         values[image] = found
         if who:
             people[image] = person
+    if len(marks) > 1:
+        _check_scales(mine, rows, header, columns)
+    mine.rows |= of_rows.rows
     if faults is None:
         refuse(mine)
     return Labels(tuple(header[k] for k in columns), values, people)
@@ -169,7 +183,7 @@ def _table(path: Path, faults: Faults) -> tuple[list[str], Collection[list[str]]
     """The cells of the header, "image" first, and of each row. Raises ConfigError for what is no table."""
     if path.suffix.lower() == ".txt":
         rows = text_lines(path, skip=2)
-        count, names = [*itertools.islice(_Lines(rows.text), 2), [], []][:2]
+        count, names = [*rows.skipped(), [], []][:2]
         if count != [str(len(rows))]:
             faults.add(
                 f"{len(rows)} rows of images, and {' '.join(count)[:20]!r} as their count", "their count in line 1"
@@ -202,7 +216,7 @@ def _check_scales(faults: Faults, rows: Iterable[list[str]], header: list[str], 
     seen: list[set[str]] = [set() for _ in header]
     for row in rows:
         for cells, cell in zip(seen, row, strict=False):
-            if cell in ("0", "-1"):
+            if cell in SCALES:
                 cells.add(cell)
     for k in columns:
         if len(seen[k]) > 1:
@@ -214,21 +228,27 @@ def _short(cell: str) -> str:
     return " ".join(cell.split())[:80]
 
 
-def _values(faults: Faults, row: list[str], header: list[str], columns: list[int]) -> tuple[bool, ...] | None:
-    """The values of a row, or None where it is not as it should be."""
+def _values(faults: Faults, image: str, row: list[str], header: list[str], who: int | None) -> tuple[bool, ...] | None:
+    """The values in the row of `image`, or None where it is not as it should be."""
     accepted = f"{len(header)} columns, with 0, 1, -1, true or false"
-    if not clean_name(row[0]):
+    if not image:
         faults.add("a row without an image", accepted)
         return None
+    cells = row[1:]
     if len(row) == len(header):
-        strange = [row[k] for k in columns if row[k].lower() not in TRUTH]
+        if who:
+            del cells[who - 1]
+        try:
+            return tuple(map(TRUTH.__getitem__, cells))
+        except KeyError:  # capitals, or no value
+            strange = [cell for cell in cells if cell.lower() not in TRUTH]
         if not strange:
-            return tuple(TRUTH[row[k].lower()] for k in columns)
+            return tuple(TRUTH[cell.lower()] for cell in cells)
         found = f"the value {strange[0].lower()!r}"
     else:
         found = f"{len(row)} columns"
-        strange = [cell for cell in row[1:] if cell.lower() not in TRUTH]
-        if len(columns) == len(header) - 1 and strange:
+        strange = [cell for cell in cells if cell.lower() not in TRUTH]
+        if who is None and strange:
             found += f" and the value {strange[0]!r}"
     faults.add(found, accepted, row[0])
     return None
@@ -245,7 +265,7 @@ def read_identities(path: Path, faults: Faults | None = None) -> dict[str, int]:
         rows = rows[1:]
     people: dict[str, int] = {}
     for row in rows:
-        if len(row) != 2 or not re.fullmatch("[0-9]{1,18}", row[1]) or not row[0]:
+        if len(row) != 2 or not NUMBER.fullmatch(row[1]) or not row[0]:
             mine.add(repr(" ".join(row)[:60]), "an image and a number a line")
             continue
         image = clean_name(row[0])

@@ -55,10 +55,19 @@ def measured_with(bench: dict[str, Any]) -> str:
     parts += [f"{machine['threads']} thread(s)"] if "threads" in machine else []
     parts += [f"torch {machine['torch']}"] if "torch" in machine else []
     best = max(bench["limit"].items(), key=lambda item: item[1]) if bench.get("limit") else None
-    parts += (
-        [f"{bench.get('limited_by', 'a plain convolution')} reaches {best[1]:.0f} GFLOP/s ({best[0]})"] if best else []
-    )
-    return f"{', '.join(parts)}; {bench['date'][:10]}, commit {bench.get('commit', 'unknown')[:12]}."
+    limited_by = bench.get("limited_by", "a plain convolution")
+    parts += [f"{limited_by} reaches {best[1]:.0f} GFLOP/s ({best[0]})"] if best else []
+    return f"{', '.join(parts)}; {bench['date'][:10]}, {_commits(bench)}."
+
+
+def _commits(bench: dict[str, Any]) -> str:
+    """The commit that was measured; of parts that were measured on several (`measured`), which on which."""
+    parts: dict[str, list[str]] = {}
+    for part, when in bench.get("measured", {}).items():
+        parts.setdefault(when["commit"], []).append(part)
+    if len(parts) < 2:
+        return f"commit {next(iter(parts), bench.get('commit', 'unknown'))[:12]}"
+    return ", ".join(f"{' '.join(names)} at commit {commit[:12]}" for commit, names in parts.items())
 
 
 def _read(path: Path) -> dict[str, Any] | None:

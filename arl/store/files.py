@@ -109,13 +109,17 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path | str) -> dict[str, Any] | None:
     """The JSON object in `path`; None where there is none, or something else. Raises `UserError` where it may not be read."""
-    with explained(path, reading=True):
-        try:
-            value = json.loads(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
-            return None
+    try:
+        with open(
+            path, "rb", buffering=0
+        ) as file:  # a store has tens of thousands, and this takes half the time of Path's
+            value = json.loads(file.read())
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
+        return None
+    except OSError as error:
+        raise explain(error, path, reading=True) from error
     return value if isinstance(value, dict) else None
 
 

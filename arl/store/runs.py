@@ -36,11 +36,12 @@ if TYPE_CHECKING:  # torch is slow to import, and not needed to list a store
 # is done so seldom that it takes this share of the time; a kill then costs nine times as long as a checkpoint, and no more.
 SHARE, CHEAP = 0.1, 0.5
 
+_AS_TEXT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
 
 def run_id(spec: dict[str, Any]) -> str:
     """`KIND-` and twelve hexadecimal digits: a hash of `spec`, which must hold "kind"."""
-    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return f"{spec['kind']}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return f"{spec['kind']}-{hashlib.sha256(_AS_TEXT(spec).encode()).hexdigest()[:12]}"
 
 
 class DamagedError(ValueError):
@@ -70,15 +71,16 @@ class Run:
     @property
     def spec(self) -> dict[str, Any]:
         """What defines the run, from `config.json`."""
-        path = self.folder / "config.json"
-        if (spec := self._spec or read_json(path)) is None:
-            raise UserError(f"{path}: found no configuration of a run, accepted: JSON, as the store writes it")
+        if (spec := self._spec or read_json(f"{self.folder}/config.json")) is None:
+            raise UserError(
+                f"{self.folder / 'config.json'}: found no configuration of a run, accepted: JSON, as the store writes it"
+            )
         return spec
 
     @property
     def result(self) -> dict[str, Any] | None:
         """What the run ended with, or None."""
-        return read_json(self.folder / "result.json")
+        return read_json(f"{self.folder}/result.json")
 
     @property
     def seconds(self) -> float:
@@ -305,7 +307,7 @@ def dated(root: Path | None = None, kinds: Collection[str] = (), part: str = "")
 def run_in(folder: Path) -> Run | None:
     """The run in `folder`, which is called after what its configuration defines, as `obtain` makes it; None for another's, said once."""
     try:
-        spec = read_json(folder / "config.json")
+        spec = read_json(f"{folder}/config.json")
         if spec is not None and isinstance(spec.get("kind"), str) and run_id(spec) == folder.name:
             return Run(folder, spec)
     except UserError as error:

@@ -1,5 +1,6 @@
 """What of a store no figure stands on, and deleting it: renamed first, then removed, so that no half of a run is ever left."""
 
+import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -107,14 +108,25 @@ def _faces(root: Path, used: list[dict[str, Any]]) -> list[Unused]:
 
 def _weighed(folder: Path, kind: str) -> Unused:
     with explained(folder, reading=True):
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        size = _bytes_in(folder)
     return Unused(folder, kind, size, max(0.0, (time.time() - _written(folder)) / DAY))
+
+
+def _bytes_in(folder: Path | str) -> int:
+    found = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                found += _bytes_in(entry.path)
+            elif entry.is_file():
+                found += entry.stat().st_size
+    return found
 
 
 def _written(folder: Path) -> float:
     """When anything in `folder` was last written, in seconds since 1970."""
-    with explained(folder, reading=True):
-        return max(path.lstat().st_mtime for path in (folder, *folder.iterdir()))
+    with explained(folder, reading=True), os.scandir(folder) as entries:
+        return max(os.lstat(folder).st_mtime, *(entry.stat(follow_symlinks=False).st_mtime for entry in entries), 0.0)
 
 
 # -- deleting -----------------------------------------------------------------------------------------------------
