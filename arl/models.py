@@ -5,6 +5,7 @@ A tap's shape is (C,) for `avgpool` and `fc`, (C, h, w) before. Images are (B, 3
 
 import math
 from collections import OrderedDict
+from typing import Any
 
 import torch
 import torchvision
@@ -25,7 +26,11 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x - self.mean) / self.std
+        mean, std = self.mean, self.std
+        if x.device.type == "cpu":  # written out: of three numbers a pixel a CPU makes many short rows, four times slower
+            whole = (t.expand(1, *x.shape[1:]) for t in (mean, std))
+            mean, std = (t.contiguous(memory_format=torch.channels_last) for t in whole)
+        return (x - mean) / std
 
 
 def backbone(
@@ -76,6 +81,32 @@ def tap_shape(encoder: nn.Module, image_size: int) -> Shape:
     return tuple(shape)
 
 
+class _Shuffle(torch.autograd.Function):
+    """`PixelShuffle(2)`, forward and backward the same bytes, by four strided copies: on a CPU thrice as fast in channels_last."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        out = x.new_empty(b, h, 2, w, 2, c // 4)
+        cells = x.permute(0, 2, 3, 1).unflatten(-1, (c // 4, 4))
+        for k in range(4):
+            out[:, :, k // 2, :, k % 2] = cells[..., k]
+        return out.view(b, 2 * h, 2 * w, c // 4).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        g = gradient.permute(0, 2, 3, 1)
+        cells = torch.stack([g[:, k // 2 :: 2, k % 2 :: 2] for k in range(4)], -1)
+        return cells.flatten(-2).permute(0, 3, 1, 2)
+
+
+class SubPixel(nn.Module):
+    """(B, 4 C, h, w) to (B, C, 2 h, 2 w), as `PixelShuffle(2)`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _Shuffle.apply(x) if x.device.type == "cpu" else nn.functional.pixel_shuffle(x, 2)
+
+
 class ImageDecoder(nn.Module):
     """Dec and Dec^a: the encoder's mirror with up-sampling, from any tap to pixels in (0, 1) (Figure 6).
 
@@ -110,11 +141,11 @@ class ImageDecoder(nn.Module):
             channels = width
         steps += [
             nn.Conv2d(channels, 4 * width, 3, padding=1, bias=False),
-            nn.PixelShuffle(2),
+            SubPixel(),
             nn.BatchNorm2d(width),
             nn.ReLU(),
         ]
-        steps += [nn.Conv2d(width, 3 * 4, 3, padding=1), nn.PixelShuffle(2), nn.Sigmoid()]
+        steps += [nn.Conv2d(width, 3 * 4, 3, padding=1), SubPixel(), nn.Sigmoid()]
         self.steps = nn.Sequential(*steps)
 
     def forward(self, z: Tensor) -> Tensor:
