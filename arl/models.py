@@ -8,9 +8,7 @@ from collections import OrderedDict
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from arl.names import LAYERS
 
@@ -27,7 +25,9 @@ class Normalise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         mean, std = self.mean, self.std
-        if x.device.type == "cpu":  # written out: of three numbers a pixel a CPU makes many short rows, four times slower
+        if (
+            x.device.type == "cpu"
+        ):  # written out: of three numbers a pixel a CPU makes many short rows, four times slower
             whole = (t.expand(1, *x.shape[1:]) for t in (mean, std))
             mean, std = (t.contiguous(memory_format=torch.channels_last) for t in whole)
         return (x - mean) / std
@@ -48,7 +48,9 @@ def backbone(
         blocks = [residual(w, w, 1), residual(w, 2 * w, 2), residual(2 * w, 4 * w, 2), residual(4 * w, 8 * w, 1)]
         avgpool, fc, features = nn.AdaptiveAvgPool2d(1), nn.Linear(8 * w, 8 * w), 8 * w
     else:
-        net = getattr(torchvision.models, encoder)(weights={"none": None, "imagenet": "IMAGENET1K_V1"}[weights])
+        from torchvision import models  # here, as it takes two seconds
+
+        net = getattr(models, encoder)(weights={"none": None, "imagenet": "IMAGENET1K_V1"}[weights])
         stem = net.conv1, net.bn1, net.relu, net.maxpool
         blocks, avgpool, fc, features = (
             [net.layer1, net.layer2, net.layer3, net.layer4],
@@ -202,6 +204,24 @@ def decoder_width(encoder: str, width: int) -> int:
 
 def _conv(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class BasicBlock(nn.Module):
+    """A residual block, its names and its order of initialisation those of torchvision's (He et al., CVPR 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, downsample: nn.Module | None):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out += x if self.downsample is None else self.downsample(x)
+        return self.relu(out)
 
 
 def residual(inputs: int, outputs: int, stride: int) -> nn.Module:

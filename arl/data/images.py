@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch.nn import functional as F  # noqa: N812, its usual name
-from torchvision.io import ImageReadMode, decode_image
 
 from arl.data.build import Rows
 from arl.messages import ConfigError
@@ -45,6 +44,8 @@ def read_rows(names: list[str], load: Callable[[int], np.ndarray], start: int, s
 
 def decode_square(blob: bytes | np.ndarray, size: int) -> np.ndarray:
     """The middle square of a JPEG or PNG, uint8 (3, size, size); of CelebA's 178×218 that is 178×178."""
+    from torchvision.io import ImageReadMode, decode_image  # here, as it takes two seconds
+
     x = decode_image(torch.frombuffer(blob, dtype=torch.uint8), ImageReadMode.RGB)
     height, width = x.shape[1:]
     side = min(height, width)
