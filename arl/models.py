@@ -151,7 +151,7 @@ class ImageDecoder(nn.Module):
         self.steps = nn.Sequential(*steps)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.steps(self.enter(z))
+        return self.steps(self.enter(z).contiguous(memory_format=torch.channels_last))
 
 
 class Discriminator(nn.Sequential):
