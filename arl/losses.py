@@ -7,16 +7,42 @@ Where the paper leaves the scale of ‖·‖² open it is the mean over elements
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812, the usual name
 from torch import Tensor
 
 
+class _MeanSquare(torch.autograd.Function):
+    """`F.mse_loss`, with a gradient laid out as its input is, of the same bytes.
+
+    torch's own lies as rows of channels whatever its input is (`mse_loss_backward`), and every layer behind it then sorts it anew.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        ctx.save_for_backward(a, b)
+        return F.mse_loss(a, b)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        a, b = ctx.saved_tensors
+        away = (a - b).mul_(2 / a.numel()).mul_(gradient)
+        return away, -away if ctx.needs_input_grad[1] else None
+
+
+def _mean_square(a: Tensor, b: Tensor) -> Tensor:
+    """E‖a − b‖² of two tensors of one shape; of half precision in float32."""
+    if a.shape != b.shape:  # torch would stretch one of them
+        raise ValueError(f"a: found shape {tuple(a.shape)}, accepted: that of b, {tuple(b.shape)}")
+    wide = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    return _MeanSquare.apply(a.to(wide), b.to(wide))
+
+
 def pixel_loss(x_hat: Tensor, x: Tensor) -> Tensor:
     """Equations (1) and (7): E‖X̂ − X‖², in [0, 1] for images in [0, 1]."""
-    return F.mse_loss(x_hat, x)
+    return _mean_square(x_hat, x)
 
 
 def adversarial_loss(fake: Tensor, form: Literal["non-saturating", "minimax"] = "non-saturating") -> Tensor:
@@ -43,7 +69,7 @@ def perceptual_distance(g_hat: Sequence[Tensor], g: Sequence[Tensor], scale: Ten
     `scale` (L,): each layer's mean squared distance between random images of X2, over that of their pixels. So strangers are as
     far apart by any g as by (1), and λ2, μ2 weigh what λ1 and 1 weigh.
     """
-    distances = [F.mse_loss(a.float(), b.float()) for a, b in zip(g_hat, g, strict=True)]
+    distances = [_mean_square(a, b) for a, b in zip(g_hat, g, strict=True)]
     return (torch.stack(distances) / scale).mean()
 
 

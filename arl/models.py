@@ -5,11 +5,10 @@ A tap's shape is (C,) for `avgpool` and `fc`, (C, h, w) before. Images are (B, 3
 
 import math
 from collections import OrderedDict
+from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from arl.names import LAYERS
 
@@ -25,7 +24,13 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x - self.mean) / self.std
+        mean, std = self.mean, self.std
+        if (
+            x.device.type == "cpu"
+        ):  # written out: of three numbers a pixel a CPU makes many short rows, four times slower
+            whole = (t.expand(1, *x.shape[1:]) for t in (mean, std))
+            mean, std = (t.contiguous(memory_format=torch.channels_last) for t in whole)
+        return (x - mean) / std
 
 
 def backbone(
@@ -43,7 +48,9 @@ def backbone(
         blocks = [residual(w, w, 1), residual(w, 2 * w, 2), residual(2 * w, 4 * w, 2), residual(4 * w, 8 * w, 1)]
         avgpool, fc, features = nn.AdaptiveAvgPool2d(1), nn.Linear(8 * w, 8 * w), 8 * w
     else:
-        net = getattr(torchvision.models, encoder)(weights={"none": None, "imagenet": "IMAGENET1K_V1"}[weights])
+        from torchvision import models  # here, as it takes two seconds
+
+        net = getattr(models, encoder)(weights={"none": None, "imagenet": "IMAGENET1K_V1"}[weights])
         stem = net.conv1, net.bn1, net.relu, net.maxpool
         blocks, avgpool, fc, features = (
             [net.layer1, net.layer2, net.layer3, net.layer4],
@@ -74,6 +81,32 @@ def tap_shape(encoder: nn.Module, image_size: int) -> Shape:
     shape = encoder.eval()(torch.zeros(1, 3, image_size, image_size, device=device)).shape[1:]
     encoder.train(training)
     return tuple(shape)
+
+
+class _Shuffle(torch.autograd.Function):
+    """`PixelShuffle(2)`, forward and backward the same bytes, by four strided copies: on a CPU thrice as fast in channels_last."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        out = x.new_empty(b, h, 2, w, 2, c // 4)
+        cells = x.permute(0, 2, 3, 1).unflatten(-1, (c // 4, 4))
+        for k in range(4):
+            out[:, :, k // 2, :, k % 2] = cells[..., k]
+        return out.view(b, 2 * h, 2 * w, c // 4).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        g = gradient.permute(0, 2, 3, 1)
+        cells = torch.stack([g[:, k // 2 :: 2, k % 2 :: 2] for k in range(4)], -1)
+        return cells.flatten(-2).permute(0, 3, 1, 2)
+
+
+class SubPixel(nn.Module):
+    """(B, 4 C, h, w) to (B, C, 2 h, 2 w), as `PixelShuffle(2)`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _Shuffle.apply(x) if x.device.type == "cpu" else nn.functional.pixel_shuffle(x, 2)
 
 
 class ImageDecoder(nn.Module):
@@ -110,15 +143,15 @@ class ImageDecoder(nn.Module):
             channels = width
         steps += [
             nn.Conv2d(channels, 4 * width, 3, padding=1, bias=False),
-            nn.PixelShuffle(2),
+            SubPixel(),
             nn.BatchNorm2d(width),
             nn.ReLU(),
         ]
-        steps += [nn.Conv2d(width, 3 * 4, 3, padding=1), nn.PixelShuffle(2), nn.Sigmoid()]
+        steps += [nn.Conv2d(width, 3 * 4, 3, padding=1), SubPixel(), nn.Sigmoid()]
         self.steps = nn.Sequential(*steps)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.steps(self.enter(z))
+        return self.steps(self.enter(z).contiguous(memory_format=torch.channels_last))
 
 
 class Discriminator(nn.Sequential):
@@ -171,6 +204,24 @@ def decoder_width(encoder: str, width: int) -> int:
 
 def _conv(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class BasicBlock(nn.Module):
+    """A residual block, its names and its order of initialisation those of torchvision's (He et al., CVPR 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, downsample: nn.Module | None):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out += x if self.downsample is None else self.downsample(x)
+        return self.relu(out)
 
 
 def residual(inputs: int, outputs: int, stride: int) -> nn.Module:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from arl.attacks.base import Batches, Player, Public, Schedule
 from arl.parallel import team
-from arl.training import Journal, TrainingError, adam, descend, epochs, precision, update_average
+from arl.training import Average, Journal, TrainingError, adam, descend, epochs, precision
 
 CUTS, FACTOR = 1, 0.2  # a plateau cuts the learning rate to a fifth, the next one ends training
 TIE = 5e-3  # validation losses nearer than this, relative, are equal
@@ -67,8 +67,8 @@ def to_plateau(player: Player, public: Public, schedule: Schedule, journal: Jour
     Of the epochs whose loss is within `TIE` of the lowest the last is chosen: the few images held out cannot tell them apart, and which of
     them is lowest is chance, while the recogniser sees more in the later ones.
     """
-    average, chosen = deepcopy(player.net), deepcopy(player.net)
-    parts = {"model": player.net, "average": average, "adam": player.optimiser, "chosen": chosen, **player.rivals}
+    average, chosen = Average(player.net), deepcopy(player.net)
+    parts = {"model": player.net, "average": average.net, "adam": player.optimiser, "chosen": chosen, **player.rivals}
     state = {"epoch": 0, "cuts": 0, "waited": 0, "lowest": None, "chosen": None, "chosen_epoch": 0}
     for epoch in epochs(journal, parts, schedule.epochs, state, lambda state: state["cuts"] > CUTS):
         state = epoch.state
@@ -76,12 +76,12 @@ def to_plateau(player: Player, public: Public, schedule: Schedule, journal: Jour
         player.net.train()
         for step, (z, target) in enumerate(public.train(epoch.number), (epoch.number - 1) * public.steps):
             epoch.add(**player.learn(z, target, lr))
-            update_average(average, player.net, step)
-        loss = team().agreed(validation(player, average.eval(), public.held_out))
+            average.update(step)
+        loss = team().agreed(validation(player, average.net.eval(), public.held_out))
         if bad := [name for name, value in {**epoch.means(), "validation": loss}.items() if not -1e30 < value < 1e30]:
             raise TrainingError(f"attack: {bad[0]} is no longer finite (attack_lr={schedule.lr:g}); try half of it")
         epoch.note(validation=loss, lr=lr)
-        _judge(state, loss, schedule.patience, lambda: chosen.load_state_dict(average.state_dict()))
+        _judge(state, loss, schedule.patience, lambda: chosen.load_state_dict(average.net.state_dict()))
     player.net.load_state_dict(chosen.state_dict())
     plateau = state["cuts"] > CUTS
     kept = {"validation": state["chosen"], "chosen_epoch": state["chosen_epoch"]}

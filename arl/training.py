@@ -6,6 +6,7 @@ Nothing in this file knows of faces, privacy or the store: a `Journal` is handed
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -113,15 +114,26 @@ def descend(loss: Tensor, optimiser: torch.optim.Optimizer, lr: float, keep_grap
     optimiser.step()
 
 
-@torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, step: int, memory: float = 0.99) -> None:
-    """Move `average` towards `model`: its weights' exponential mean over some 1 / (1 − memory) steps, over fewer at the start."""
-    weight = max(1 - memory, 9 / (10 + step))
-    for mean, now in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(now, weight)
-        else:
-            mean.copy_(now)
+class Average:
+    """`net`: the weights of `model`, their exponential mean over some 1 / (1 − memory) steps, over fewer at the start.
+
+    The parameters of both are listed once, as training changes them in place; a buffer may be another tensor after each step.
+    """
+
+    def __init__(self, model: nn.Module, memory: float = 0.99):
+        self.net, self.model, self.memory = deepcopy(model), model, memory
+        self._parameters = list(self.net.parameters()), list(model.parameters())
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move it towards the model, which has made `step` steps before this one."""
+        weight = max(1 - self.memory, 9 / (10 + step))
+        pairs = list(zip(self.net.buffers(), self.model.buffers(), strict=True))
+        floating, counts = ([p for p in pairs if p[0].is_floating_point() is known] for known in (True, False))
+        means, now = self._parameters
+        torch._foreach_lerp_(means + [mean for mean, _ in floating], now + [b for _, b in floating], weight)
+        if counts:
+            torch._foreach_copy_([kept for kept, _ in counts], [b for _, b in counts])
 
 
 def one_cycle(progress: float) -> float:

@@ -62,3 +62,29 @@ def test_10_feature_attack_loss_by_hand():
     assert losses.feature_attack_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]])).item() == pytest.approx(
         2.5
     )
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_1_has_the_bytes_of_torchs_loss_and_a_gradient_that_lies_as_its_input(layout):
+    drawn = torch.Generator().manual_seed(7)
+    x, mine = (torch.rand(3, 3, 6, 5, generator=drawn).contiguous(memory_format=layout) for _ in range(2))
+    theirs = mine.clone().requires_grad_()
+    mine.requires_grad_()
+    ours, other = losses.pixel_loss(mine, x), torch.nn.functional.mse_loss(theirs, x)
+    assert torch.equal(ours, other)
+    (0.3 * ours).backward(), (0.3 * other).backward()
+    assert torch.equal(mine.grad, theirs.grad)
+    assert mine.grad.is_contiguous(memory_format=layout)
+
+
+def test_1_goes_down_both_ways_and_refuses_shapes_that_torch_would_stretch():
+    a, b = (torch.rand(2, 3, 4, 4, requires_grad=True, dtype=torch.float64) for _ in range(2))
+    assert torch.autograd.gradcheck(losses.pixel_loss, (a, b))
+    with pytest.raises(ValueError, match="accepted: that of b"):
+        losses.pixel_loss(a, b[:1])
+
+
+def test_1_of_half_precision_is_counted_in_float32():
+    a, b = torch.full((1, 3, 64, 64), 1.0, dtype=torch.bfloat16), torch.full((1, 3, 64, 64), 0.5)
+    assert losses.pixel_loss(a, b).dtype == torch.float32
+    assert losses.pixel_loss(a, b).item() == 0.25

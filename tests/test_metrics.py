@@ -68,8 +68,30 @@ def test_shapes_that_numpy_would_stretch_are_refused():
     truth = rng.random((5, 3)) < 0.5
     with pytest.raises(ValueError, match=r"predicted: found shape \(5, 1\)"):
         metrics.mcc(truth[:, :1], truth)
-    with pytest.raises(ValueError, match=r"x_hat: found shape \(1, 3, 32, 32\)"):
-        metrics.psnr(torch.zeros(1, 3, 32, 32), torch.zeros(2, 3, 32, 32))
+    for score in (metrics.psnr, metrics.ssim):
+        with pytest.raises(ValueError, match=r"x_hat: found shape \(1, 3, 32, 32\)"):
+            score(torch.zeros(1, 3, 32, 32), torch.zeros(2, 3, 32, 32))
+
+
+def test_ssim_is_torchmetrics_inside_the_border_for_any_shape_and_number_of_images():
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    x = torch.from_numpy(rng.random((300, 3, 20, 33), np.float32))
+    x_hat = (x + 0.2 * torch.from_numpy(rng.standard_normal(x.shape, np.float32))).clamp(0, 1)
+    options = {"sigma": 1.5, "data_range": 1.0, "reduction": "none", "return_full_image": True}
+    _, maps = structural_similarity_index_measure(x_hat, x, **options)
+    assert torch.allclose(metrics.ssim(x_hat, x), maps[..., 5:-5, 5:-5].flatten(1).mean(1), atol=1e-5)
+    with pytest.raises(ValueError, match=r"x: found 10 × 33 pixels, accepted: 11 × 11 or more"):
+        metrics.ssim(x_hat[..., :10, :], x[..., :10, :])
+
+
+def test_resamples_are_drawn_once_and_cannot_be_changed():
+    found = metrics.resampled(7, 20, 3)
+    drawn = np.random.default_rng([3, 55]).multinomial(7, np.full(7, 1 / 7), size=20)
+    assert np.array_equal(found, drawn) and found is metrics.resampled(7, 20, 3)
+    with pytest.raises(ValueError, match="read-only"):
+        found[0, 0] = 1
+    assert not np.array_equal(found, metrics.resampled(7, 20, 4))
 
 
 def test_ssim_of_flat_images_by_hand():

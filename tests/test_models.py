@@ -3,9 +3,21 @@
 import pytest
 import torch
 
-from arl.models import Discriminator, FeatureMap, ImageDecoder, backbone, cut, decoder_width, tap_shape
+from arl.models import (
+    BasicBlock,
+    Discriminator,
+    FeatureMap,
+    ImageDecoder,
+    Normalise,
+    SubPixel,
+    backbone,
+    cut,
+    decoder_width,
+    residual,
+    tap_shape,
+)
 from arl.names import LAYERS
-from arl.training import fixed, generator, initialised, one_cycle
+from arl.training import Average, fixed, generator, initialised, one_cycle
 
 SHAPES = {
     "small": [(16, 12, 12), (32, 6, 6), (64, 3, 3), (128, 3, 3), (128,), (128,)],
@@ -82,3 +94,70 @@ def test_one_cycle_rises_then_falls_and_is_never_zero():
     rates = [one_cycle(i / 200) for i in range(200)]
     assert max(rates) == pytest.approx(1.0, abs=0.05) and rates.index(max(rates)) == 20
     assert all(0 < r <= 1 for r in rates) and rates[-1] < 0.01
+
+
+def laid_out(shape: tuple[int, ...], layout: torch.memory_format) -> torch.Tensor:
+    return torch.randn(shape, generator=generator(5)).contiguous(memory_format=layout).requires_grad_()
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_a_sub_pixel_has_the_bytes_of_torchs_pixel_shuffle_both_ways(layout):
+    for channels in (3, 16):
+        x, again = (laid_out((2, 4 * channels, 5, 7), layout) for _ in range(2))
+        ours, theirs = SubPixel()(x), torch.nn.functional.pixel_shuffle(again, 2)
+        assert torch.equal(ours, theirs)
+        assert ours.is_contiguous(memory_format=torch.channels_last)
+        weights = torch.randn(ours.shape, generator=generator(6))
+        (ours * weights).sum().backward(), (theirs * weights).sum().backward()
+        assert torch.equal(x.grad, again.grad)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_normalising_has_the_bytes_of_three_numbers_a_pixel_both_ways(layout):
+    x, again = (laid_out((2, 3, 6, 8), layout) for _ in range(2))
+    norm = Normalise()
+    ours, theirs = norm(x), (again - norm.mean) / norm.std
+    assert torch.equal(ours, theirs) and ours.stride() == theirs.stride()
+    ours.square().sum().backward(), theirs.square().sum().backward()
+    assert torch.equal(x.grad, again.grad)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_residual_block_is_torchvisions(stride):
+    from torchvision.models import resnet
+
+    def theirs() -> torch.nn.Module:
+        inner = torch.nn.Sequential(torch.nn.Conv2d(16, 32, 1, stride, bias=False), torch.nn.BatchNorm2d(32))
+        return resnet.BasicBlock(16, 32, stride, inner)
+
+    blocks = []
+    for make in (lambda: residual(16, 32, stride), theirs):
+        with initialised(3):
+            blocks.append(make())
+    ours, other = (block.state_dict() for block in blocks)
+    assert isinstance(blocks[0], BasicBlock)
+    assert list(ours) == list(other), "checkpoints and the order of initialisation hang on the names"
+    assert all(torch.equal(ours[name], other[name]) for name in ours)
+    x = [laid_out((2, 16, 6, 6), torch.channels_last) for _ in blocks]
+    made = [block(each) for block, each in zip(blocks, x, strict=True)]
+    for each in made:
+        each.square().sum().backward()
+    assert torch.equal(*made) and torch.equal(x[0].grad, x[1].grad)
+
+
+def test_an_average_is_the_mean_of_the_last_hundred_steps_of_weights_and_of_buffers_also_where_these_are_others():
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    average, by_hand = Average(net), {name: t.clone() for name, t in net.state_dict().items()}
+    for step in range(40):
+        with torch.no_grad():
+            net[0].weight.add_(torch.randn(2, 2, generator=generator(step)))
+            net[1].running_mean = net[1].running_mean + 1  # another tensor
+            net[1].num_batches_tracked += 1
+        average.update(step)
+        for name, now in net.state_dict().items():
+            if now.is_floating_point():
+                by_hand[name].lerp_(now, max(0.01, 9 / (10 + step)))
+    assert average.net[1].num_batches_tracked == 40
+    assert average.net[1].running_mean[0] == by_hand["1.running_mean"][0] > 1
+    assert all(torch.equal(t, by_hand[n]) for n, t in average.net.state_dict().items() if t.is_floating_point())
+    assert not torch.equal(average.net[0].weight, net[0].weight)

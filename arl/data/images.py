@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch.nn import functional as F  # noqa: N812, its usual name
-from torchvision.io import ImageReadMode
 
 from arl.data.build import Rows
 from arl.messages import ConfigError
@@ -87,6 +86,8 @@ def read_squares(
 
 def _middle(blob: bytes | bytearray | np.ndarray) -> np.ndarray:
     """The middle square of a JPEG or PNG, a view of uint8 (side, side, 3)."""
+    from torchvision.io import ImageReadMode  # here, as it takes two seconds
+
     # the operator of torchvision.io.decode_image, which warns at each call
     x = torch.ops.image.decode_image(torch.frombuffer(blob, dtype=torch.uint8), ImageReadMode.RGB.value, False)
     if x.dtype != torch.uint8:

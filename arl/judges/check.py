@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812, its usual name
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from arl.judges.base import Recogniser, embed_all, pairs
+from arl.judges.base import Recogniser, auc, embed_all, pairs
 from arl.judges.onnx_file import OnnxRecogniser
 from arl.judges.perceptual import Perceptual
 from arl.machine import prepare
@@ -146,8 +145,8 @@ def _measure(embedding: Tensor, middle: Tensor, who: np.ndarray) -> Checked:
     return Checked(
         images=len(who),
         genuine=int(same.sum()),
-        auc=float(roc_auc_score(same, cosine)) if both else None,
-        middle_auc=float(roc_auc_score(*pairs(middle, who))) if both else None,
+        auc=auc(same, cosine) if both else None,
+        middle_auc=auc(*pairs(middle, who)) if both else None,
         same=float(cosine[same].mean()) if same.any() else None,
         stranger=float(cosine[~same].mean()) if not same.all() else None,
     )

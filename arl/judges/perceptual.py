@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812, its usual name
-import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -102,12 +101,14 @@ def _random() -> Perceptual:
 
 
 def _vgg16(source: str) -> Perceptual:
+    from torchvision.models import vgg16  # here, as it takes two seconds
+
     state, name = _vgg16_weights(source)
     g = Perceptual(vgg_blocks(VGG16), name)
     mine = [layer for block in g.blocks for layer in block if isinstance(layer, nn.Conv2d)]
     with torch.device("meta"):  # its shape only: filling it with random weights would take seconds
-        vgg16 = torchvision.models.vgg16().features
-    theirs = [i for i, layer in enumerate(vgg16) if isinstance(layer, nn.Conv2d)]
+        features = vgg16().features
+    theirs = [i for i, layer in enumerate(features) if isinstance(layer, nn.Conv2d)]
     for layer, i in zip(mine, theirs, strict=True):
         try:
             layer.load_state_dict({k: state[f"features.{i}.{k}"] for k in ("weight", "bias")})
@@ -142,10 +143,10 @@ def _weights_file(source: str) -> Path:
 
 def _vgg16_weights(source: str) -> tuple[dict[str, Tensor], str]:
     if source == "imagenet":
+        from torchvision.models import VGG16_Weights
+
         try:
-            return torchvision.models.VGG16_Weights.IMAGENET1K_V1.get_state_dict(
-                progress=False
-            ), "VGG16 conv1–conv5, ImageNet weights"
+            return VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=False), "VGG16 conv1–conv5, ImageNet weights"
         except (OSError, RuntimeError) as error:  # offline; a download with another hash
             raise ConfigError(
                 f"perceptual: the ImageNet weights of VGG16 could not be downloaded ({first_line(error)}), "

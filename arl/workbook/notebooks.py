@@ -14,10 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
-from papermill.exceptions import PapermillExecutionError
-
 from arl import gate, inputs, machine, plugins
 from arl.config import RunConfig
 from arl.inputs import Declared
@@ -112,6 +108,8 @@ def notebooks(names: Sequence[str] = ()) -> list[Path]:
 
 def read_notebook(path: Path) -> Notebook:
     """The notebook at `path`. Raises `NotebookError` for a file that is none, or that asks for rows that do not exist."""
+    import nbformat  # here, as it takes two seconds, and a kernel reads no notebook
+
     try:
         content = nbformat.read(path, as_version=4)
     except Exception as error:  # a damaged file raises almost anything
@@ -247,6 +245,9 @@ def execute(path: Path, parameters: Mapping[str, Any]) -> Path:
     What the notebook prints on standard error, a line an epoch, is passed on as it comes. Raises `NotebookError` for a failed cell
     and for an error hidden in a widget's output, which papermill would let pass.
     """
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
     gate.kernel()
     executed = runs_root() / "notebooks" / path.name
     make_folder(executed.parent)
