@@ -159,7 +159,10 @@ def show(id: str) -> None:
 def reproduce(
     preset: str, settings: tuple[str, ...], scheduler: str | None, figures: str | None, names: tuple[str, ...]
 ) -> None:
-    """Execute the notebooks in order (or those whose names start with NOTEBOOK); executed copies go to the store."""
+    """Execute the paper's notebooks in order (or those whose names start with NOTEBOOK); executed copies go to the store.
+
+    11_audit, 13_budget and 14_factors go beyond the paper: name them.
+    """
     parameters: dict[str, Any] = {"preset": preset, **split_settings(settings)}
     from arl import devices, gate
     from arl.workbook.notebooks import execute_all

@@ -140,6 +140,13 @@ def test_inside_a_notebook_everything_is_checked_and_put_back(tmp_path, store, m
     assert notebooks.notebook({"In": ["seed: int = 0"], "seed": 0}) is None
 
 
+def test_without_names_the_papers_notebooks_are_executed_and_the_others_where_they_are_named(shared_store):
+    tiny = {"preset": "tiny"}
+    paper = [path.name[:2] for path in notebooks.prepared([], tiny)[0]]
+    assert paper == ["00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "12"]
+    assert [path.name[:2] for path in notebooks.prepared(["11", "14"], tiny)[0]] == ["11", "14"]
+
+
 @pytest.mark.parametrize(
     ("given", "line"),
     [

@@ -50,6 +50,7 @@ class Notebook:
     app: bool = False  # whether `arl app` serves it
     last: bool = False  # whether it reads what those before it write
     takes: str = ""  # "row": its parameters make one row, and the explorer writes them
+    beyond: bool = False  # whether it goes beyond the paper: `arl reproduce` executes it where it is named
 
     def given(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The values of its parameters, checked, paths absolute: of `parameters` where it has them, else its own.
@@ -119,8 +120,8 @@ def read_notebook(path: Path) -> Notebook:
     rows = own.get("rows", "")
     if rows and rows not in ROWS:
         raise NotebookError(f"{path.name}: found arl.rows {rows!r} in its metadata, accepted: {', '.join(ROWS)}")
-    app, last, takes = own.get("app", False), own.get("last", False), own.get("takes", "")
-    return Notebook(path, inputs.declarations(source), rows, app, last, takes)
+    more = {name: own[name] for name in ("app", "last", "takes", "beyond") if name in own}
+    return Notebook(path, inputs.declarations(source), rows, **more)
 
 
 def taking(what: str) -> Notebook:
@@ -190,9 +191,9 @@ def _assigned(cell: str) -> set[str]:
 def prepared(names: Sequence[str], parameters: Mapping[str, Any]) -> tuple[dict[Path, dict[str, Any]], list[RunConfig]]:
     """The notebooks `names` with the values of their parameters, and the rows that they will ask for. All values are checked.
 
-    Each of `parameters` must be known to at least one of the notebooks. Raises `UserError`.
+    Without names those of the paper. Each of `parameters` must be known to at least one of the notebooks. Raises `UserError`.
     """
-    chosen = [read_notebook(path) for path in notebooks(names)]
+    chosen = [each for path in notebooks(names) if not (each := read_notebook(path)).beyond or names]
     known = sorted({name for each in chosen for name in each.accepted(parameters)})
     inputs.unknown(set(parameters) - {"preset"}, known, "these notebooks")  # one that trains nothing has no preset
     values = [each.given(parameters) for each in chosen]
