@@ -13,13 +13,15 @@ from arl.paper.style import COLOURS, WIDTH, themed
 
 LOOKS = {"holds": ("o", COLOURS[2]), "undecided": ("s", "#737373"), "fails": ("X", COLOURS[1])}
 COLUMNS = {"effect": 1.06, "paper's": 1.42, "verdict": 1.84}  # where text stands, right of the axis
-BY_STRONGEST, AGAINST = "strongest attacker", 2.3  # one more, where there is one
+BY_STRONGEST, AGAINST = "strongest attacker", 2.45  # one more, where there is one, on a wider figure
 
 
 @themed
 def ledger_figure(found: Sequence[dict[str, Any]]) -> Figure:
     """Each claim's effect with its interval, in units of its own largest magnitude; right of 0 the claim is right."""
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.7 + 0.23 * len(found)), layout="constrained")
+    more = {BY_STRONGEST: AGAINST} if any("strongest" in f for f in found) else {}
+    size = WIDTH * (1.18 if more else 1), 0.7 + 0.23 * len(found)
+    figure, axis = plt.subplots(figsize=size, layout="constrained")
     y = np.arange(len(found))[::-1]
     axis.hlines(y, -1.05, 1.02, color="0.93", linewidth=0.7, zorder=0)
     axis.axvline(0, color="0.3", linewidth=0.8)
@@ -33,10 +35,9 @@ def ledger_figure(found: Sequence[dict[str, Any]]) -> Figure:
         if hard := f.get("strongest"):
             words, colour = f"{hard['value']:+.3f} {f['stands']}", LOOKS[hard["verdict"]][1]
             axis.text(AGAINST, i, words, fontsize=6.5, va="center", color=colour)
-    more = {BY_STRONGEST: AGAINST} if any("strongest" in f for f in found) else {}
     for head, x in (COLUMNS | more).items():
         axis.text(x, len(found) - 0.1, head, fontsize=6.5, fontweight="bold")
-    axis.set(xlim=(-1.05, 3.1 if more else 2.3), ylim=(-0.7, len(found) + 0.4), ylabel="")
+    axis.set(xlim=(-1.05, 3.6 if more else 2.3), ylim=(-0.7, len(found) + 0.4), ylabel="")
     axis.set_xticks([0], ["0"])
     axis.set_xlabel("effect, each in units of its own largest magnitude (claim right →)", fontsize=7, loc="left")
     axis.set_yticks(y, [f"{f['id']}  {f['where']}: {f['claim']}" for f in found], fontsize=6)
