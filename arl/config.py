@@ -346,10 +346,8 @@ def _players(fields: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
     held = {name: value for _, mine in chosen.values() for name, value in mine.items()}  # by players that are there
     for key, (cls, mine) in chosen.items():
         try:
-            known, own = (
-                {**(mine or held), **flat},
-                cls.model_fields,
-            )  # looked up once: pydantic finds it anew each time
+            known = {**(mine or held), **flat}
+            own = cls.model_fields  # looked up once: pydantic finds it anew each time
             built[key] = cls(**{name: value for name, value in known.items() if name in own})
         except ValidationError as error:
             mistakes += [line for e in error.errors() if (line := _line(e, {})) not in mistakes]

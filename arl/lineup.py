@@ -72,14 +72,16 @@ def by_embedding(
 def feature_scores(of: Lineup, experiment: "Experiment", standardise: nn.Module) -> np.ndarray:
     """The cosine of Z alone, (n, m), standardised as the attackers see it: no decoder, no judge. Holds Z of the probes only."""
     encoder, device, images = experiment.networks[0], experiment.device, experiment.data.images
-    with torch.no_grad(), precision(device), initialised(experiment.cfg.seed, 9):
 
-        def features(rows: np.ndarray) -> Iterator[Tensor]:
-            found = (standardise(encoder(x).float()) for _, x in batches(images, rows, 256, device=device))
-            return (nn.functional.normalize(z.flatten(1).float()) for z in found)
+    def features(rows: np.ndarray) -> Iterator[Tensor]:
+        for _, x in batches(images, rows, 256, device=device):
+            with precision(device):  # the encoder's alone: cosines of bf16 would tie
+                z = encoder(x).float()
+            yield nn.functional.normalize(standardise(z).flatten(1))
 
+    with torch.no_grad(), initialised(experiment.cfg.seed, 9):
         probes = torch.cat(list(features(experiment.split.t[of.probes])))
-        return of.apart(torch.cat([(probes @ z.T).float().cpu() for z in features(of.gallery)], dim=1).numpy())
+        return of.apart(torch.cat([(probes @ z.T).cpu() for z in features(of.gallery)], dim=1).numpy())
 
 
 def agreements(of: Lineup, similar: dict[str, dict[str, Tensor]], **resampling: int) -> dict[str, Any]:

@@ -78,11 +78,13 @@ def audit(
     if (run := _stored(target)) is not None and run.spec["kind"] == "audit":
         _refuse_given(settings | options)
         found = stored_audit(target, "TARGET")
-        _ = against and refuse_unlike(terms_of(found), terms_of(against))
+        if against is not None:
+            refuse_unlike(terms_of(found), terms_of(against))
         return found
     experiment, about = experiment_of(target, settings, preset, options)
     experiment.check()
-    _ = against and refuse_unlike(terms_of_experiment(experiment, about), terms_of(against))
+    if against is not None:
+        refuse_unlike(terms_of_experiment(experiment, about), terms_of(against))
     return of_experiment(experiment, about)
 
 
