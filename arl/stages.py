@@ -54,7 +54,7 @@ def graph(cfgs: Sequence[RunConfig]) -> list[Stage]:
         if key in encoders:
             encoders[key] = _before(encoders[key], cost)
         elif not _made(key):
-            share = cfg.warm_epochs / cfg.epochs
+            share = cfg.warm_epochs / UNIT
             needs = (run_id(of.warm_spec),) if cfg.warm_epochs else ()
             mine = encoder_cost(cfg) - share
             encoders[key] = Stage("encoder", key, cfg, mine, mine + cost, needs)
@@ -145,13 +145,14 @@ def _judge_key(cfg: RunConfig) -> str:
     return str({k: v for k, v in cfg.flat().items() if k.startswith("recogniser") or k == "image_size"})
 
 
-# Costs in units of training an unprotected encoder, as measured with the preset quick: for the order, and the estimate of the time left.
+# Costs in units of training an unprotected encoder of the preset quick: for the order, and the estimate of the time left.
+UNIT = 10  # its epochs
+
+
 def encoder_cost(cfg: RunConfig) -> float:
     """Of training it, its first epochs too."""
-    entered = (
-        1 - cfg.warm_epochs / cfg.epochs if cfg.protected else 0.0
-    )  # the share of the epochs that the defence sees
-    return 1.0 + entered * (cfg.defence.cost - 1.0)
+    entered = cfg.epochs - cfg.warm_epochs if cfg.protected else 0  # the epochs that the defence sees
+    return (cfg.epochs + entered * (cfg.defence.cost - 1.0)) / UNIT
 
 
 def row_cost(cfg: RunConfig) -> float:

@@ -5,7 +5,7 @@ the bootstrap interval over the images of T instead, and every output says which
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -88,7 +88,7 @@ def measured_on(lines: Sequence[Line]) -> str:
     """What the figures of `lines` were measured on: data, attributes' judge C, perceptual g, seeds, kind of interval."""
     results = [run.result for line in lines for run in line.runs]
     seeds = sorted({r["config"]["seed"] for r in results})
-    tests = sorted({r["measured_on"]["test_set"].split(" (split")[0] for r in results})
+    tests = _counted({r["measured_on"]["test_set"].split(" (split")[0] for r in results})
     judges = sorted({r["measured_on"]["C"].split(";")[0] for r in results})
     told = {
         f"{j}, {r['measured_on']['judges'][j].split(';')[0]}" for line in lines if (j := line.judge) for r in results
@@ -100,6 +100,15 @@ def measured_on(lines: Sequence[Line]) -> str:
     if len(seeds) == 1:
         kind = f"95 % bootstrap interval over test images, seed {seeds[0]}"
     return f"{'; '.join(tests)}. C: {'; '.join(judges)}. g: {'; '.join(sorted(g)) or 'none'}. {kind}."
+
+
+def _counted(said: Iterable[str]) -> list[str]:
+    """Sentences that differ in their first number alone as one: "T, 919 or 920 images"."""
+    counts: dict[tuple[str, str], set[int]] = {}
+    for words in said:
+        before, number, after = re.match(r"(\D*)(\d*)(.*)", words, re.DOTALL).groups()
+        counts.setdefault((before, after), set()).update([int(number)] if number else [])
+    return sorted(f"{before}{' or '.join(map(str, sorted(ns)))}{after}" for (before, after), ns in counts.items())
 
 
 def recommend(lines: Sequence[Line], least_mcc: float, privacy: str = "face_similarity", draws: int = 20_000) -> str:
