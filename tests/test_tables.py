@@ -143,7 +143,7 @@ def test_first_epochs_are_a_stage_that_their_encoders_wait_for(store):
     pool.made.add(begun[1].key)
     assert {pool._next().cfg, pool._next().cfg} == set(cfgs[:2]) and pool._next() is None
     assert sum(stage.cost for stage in planned if stage.kind in ("first epochs", "encoder")) == pytest.approx(
-        sum(map(stages.encoder_cost, cfgs)) - cfgs[0].warm_epochs / cfgs[0].epochs
+        sum(map(stages.encoder_cost, cfgs)) - cfgs[0].warm_epochs / stages.UNIT
     ), "they are shared"
     assert Experiment(cfgs[0]).encoder.result
     again = stages.graph(cfgs)
@@ -151,6 +151,19 @@ def test_first_epochs_are_a_stage_that_their_encoders_wait_for(store):
     assert all(stage.needs for stage in again if stage.kind == "row") and not again[2].needs, (
         "what is stored is no stage"
     )
+
+
+def test_an_encoder_costs_as_many_epochs_as_it_has():
+    """So the time left of a preset of 61 epochs, 56 of them shared, is not that of 16 whole encoders."""
+    long = RunConfig(lambda1=1, epochs=61, warm=0.92)
+    assert stages.encoder_cost(RunConfig()) == 1 and stages.encoder_cost(RunConfig(epochs=61)) == pytest.approx(6.1)
+    games = stages.encoder_cost(long) - long.warm_epochs / stages.UNIT
+    assert long.warm_epochs == 56 and games == pytest.approx(0.5 * long.defence.cost)
+
+
+def test_sets_that_differ_in_size_alone_are_said_once():
+    said = {"T, 919 images of 430 people", "T, 920 images of 430 people", "faces without a count"}
+    assert measured._counted(said) == ["T, 919 or 920 images of 430 people", "faces without a count"]
 
 
 def test_a_row_that_fails_is_named_after_the_others_are_made(tmp_path, monkeypatch, capfd):
