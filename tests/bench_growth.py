@@ -238,7 +238,7 @@ def figure(name: str, unit: str, value: float | dict[str, Any], part: str) -> di
 @themed
 def growth_figure(points: Points) -> Figure:
     """Time and memory against images; time against size and width; questions against runs; the power of growth in the legend."""
-    drawn, axes = plt.subplots(2, 2, figsize=(WIDTH, 4.8), layout="constrained")
+    drawn, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.8), layout="constrained")
     kinds = [kind for kind in ("import", "decode", "squares", "pass") if points.get(kind)]
     for colour, kind in zip(COLOURS, kinds, strict=False):
         many = points[kind]
@@ -260,13 +260,14 @@ def growth_figure(points: Points) -> Figure:
     for axis in axes.flat:
         axis.set_visible(bool(axis.lines))
         axis.minorticks_off()
+        if axis.lines:  # below, where no line is
+            axis.legend(fontsize=5.5, loc="upper left", bbox_to_anchor=(-0.1, -0.2), ncol=2, columnspacing=1)
     return drawn
 
 
 def _line(axis: Axes, x: list[float], y: list[float], words: str, colour: str) -> None:
     power = f" ({exponent(x, y)['value']:.2f})" if len(x) > 1 else ""
     axis.loglog(x, y, "o-", color=colour, markersize=3.5, label=f"{words}{power}")
-    axis.legend(fontsize=5.5)
 
 
 # -- the command ----------------------------------------------------------------------------------------------------
