@@ -167,6 +167,20 @@ def answers_of(found, **changed):
     return {each.name: each.text for each in ten(Audit(SimpleNamespace(id="audit-1"), found.config, result))}
 
 
+def test_who_holds_the_encoder_is_said_to_beside_who_only_sees_features(of_row):
+    figure = {"value": 0.25, "low": 0.2, "high": 0.3}
+    held = {"ridge": {"face_similarity": 0.2}, "mean": {"face_similarity": 0.1}, "refined": {"face_similarity": 0.3}}
+    made = {name: {"face_similarity": figure} for name in held}
+    effort = {name: {"images": 10, "parameters": 3, "seconds": 1.0} for name in held}
+    said = answers_of(of_row, strongest="refined", held_out=held, attacks=made, effort=effort)["effort"]
+    assert "It also holds the encoder" in said and said.endswith(
+        "; of those that only see features ridge gets most, a face similarity of 0.250 (95 %: 0.200 to 0.300)."
+    )
+    assert "holds the encoder" not in answers_of(of_row, strongest="ridge", held_out=held, attacks=made)["effort"]
+    alone = answers_of(of_row, strongest="refined", held_out={"refined": held["refined"]}, attacks=made)["effort"]
+    assert alone.endswith("It also holds the encoder, and follows its gradients.")
+
+
 def test_what_was_tried_or_is_not_kept_is_said_as_it_is(of_row):
     leaked = {"leaked": {"face_similarity": {"value": 0.25, "low": 0.2, "high": 0.3}}}
     said = answers_of(

@@ -7,8 +7,10 @@ What was not measured is cited by the place where it would lie, and the sentence
 import json
 from typing import Any, NamedTuple
 
+from arl.attacks import Attack
 from arl.audit.suite import Audit
 from arl.audit.worst import PASSING, SHARES, UNION
+from arl.parameters import named, names
 
 
 class CitedNumber(NamedTuple):
@@ -180,7 +182,21 @@ def _effort(cited: Cited, best: str) -> Said:
         "{0}, which was chosen on faces that do not count here. Images with their features that it learned from: {1}; "
     )
     said += "numbers that it holds: {2}; seconds that it took: {3}."
+    held = {name: found.get("face_similarity") for name, found in (cited.at("held_out") or {}).items()}
+    without = {name: figure for name, figure in held.items() if figure is not None and not _white_box(name)}
+    if _white_box(best):
+        said += " It also holds the encoder, and follows its gradients"
+        if without:
+            second = max(without, key=without.get)
+            numbers.append(cited.number(*path_of(second), "face_similarity"))
+            said += f"; of those that only see features {second} gets most, a face similarity of {{4}}"
+        said += "."
     return question, said, tuple(numbers)
+
+
+def _white_box(name: str) -> bool:
+    """Whether the attacker `name` holds the encoder itself; one of a plugin that is not loaded is not known to."""
+    return name in names(Attack) and named(Attack, name).white_box
 
 
 def _pairs(cited: Cited, best: str) -> Said:
