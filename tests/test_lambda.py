@@ -66,6 +66,14 @@ def test_an_effect_that_is_never_reached_is_open_at_the_top():
     assert judged["mean, [0, 255]; (6) mean of 40"][METRIC] == "undecided", "what is above all tried is not known"
 
 
+def test_of_a_leak_that_was_never_above_its_floor_no_share_is_left():
+    """Dec^a by a random g draws what the recogniser finds less alike than the mean face."""
+    below = points(12.0, np.random.default_rng(0))
+    for point in below:
+        point[METRIC]["floors"] = {"mean face": 0.7}
+    assert not matched(below, "lambda1", METRIC, "share") and matched(below, "lambda1", METRIC, "ratio")
+
+
 def test_a_reading_fits_where_its_factor_stands():
     found = matched(points(12.0, np.random.default_rng(1), 0.001), "lambda1", METRIC, "share")
     judged = verdicts(found, scales.pixel_readings())

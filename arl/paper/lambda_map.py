@@ -96,17 +96,19 @@ def effect_size(value: Any, unprotected: Any, floor: Any, kind: str) -> Any:
 def matched(points: Sequence[Mapping[str, Any]], ladder: str, metric: str, kind: str, seed: int = 0) -> list[Matched]:
     """For each λ > 0 that the paper printed: the λ(ours) of the same effect, with the 95 % interval of `DRAWS` normal draws.
 
-    `points`: of a ladder, as `tests/bench_lambda.py` writes them, λ = 0 among them. Empty where the paper has no such figure.
+    `points`: of a ladder, as `tests/bench_lambda.py` writes them, λ = 0 among them. Empty where the paper has no such figure, and of a
+    share where ours at λ = 0 is not above its floor: there is nothing of which a share could be left.
     """
     papers = printed_levels(ladder)
     if metric not in papers[0.0] or (metric, kind) == ("psnr", "ratio"):  # of decibels
         return []
     lambdas = np.array([point["lambda"] for point in points], float)
     means, errors = (np.array([f(point[metric]) for point in points]) for f in (_mean, standard_error))
-    floor = floor_of(points, metric)
+    floor, zero = floor_of(points, metric), int(lambdas.argmin())
+    if kind == "share" and means[zero] - 1.96 * errors[zero] <= floor:
+        return []
     drawn = np.random.default_rng(seed).normal(means, errors, (DRAWS, len(points)))
     drawn = np.concatenate([means[None], drawn])
-    zero = int(lambdas.argmin())
     effects = effect_size(drawn, drawn[:, [zero]], floor, kind)
     curves = _falling(lambdas, effects, errors)
     paper_floor = 0.0 if metric == "mean_mcc" else printed_levels("lambda2")[10.0][metric]

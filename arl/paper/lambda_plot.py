@@ -28,13 +28,15 @@ def lambda_figure(found: Mapped, kind: str = "share") -> Figure:
 
     The last panel: for each λ that the paper printed, the λ(ours) of the same effect with its 95 % interval; an arrow where it is open.
     """
-    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.4), layout="constrained")
     shown = [m for m in FOLLOWED if any(match.metric == m for match in found.matches[kind])]
+    columns = 2 if len(shown) == 3 else 3
+    rows = -(-(len(shown) + 1) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 2.3 * rows), layout="constrained", squeeze=False)
     for axis, metric in zip(axes.flat, shown, strict=False):
         _effects(axis, found, metric, kind)
-    for axis in axes.flat[len(shown) : -1]:
+    _map(axes.flat[len(shown)], found, kind, shown)
+    for axis in axes.flat[len(shown) + 1 :]:
         axis.set_visible(False)
-    _map(axes.flat[-1], found, kind, shown)
     return figure
 
 
@@ -68,8 +70,8 @@ def _map(axis: Axes, found: Mapped, kind: str, metrics: list[str]) -> None:
     for i, metric in enumerate(metrics):
         for match in (m for m in found.matches[kind] if m.metric == metric):
             x = papers.index(match.paper) + 0.13 * (i - len(metrics) / 2)
-            _interval(axis, x, match, least, most, COLOURS[i])
-        axis.plot([], [], "o", color=COLOURS[i], markersize=3.5, label=NAMES[metric][0])
+            _interval(axis, x, match, least, most, COLOURS[FOLLOWED.index(metric)])
+        axis.plot([], [], "o", color=COLOURS[FOLLOWED.index(metric)], markersize=3.5, label=NAMES[metric][0])
     for reading in found.readings:
         at = [reading.factor * paper for paper in papers]
         style = ("-", "0.3") if reading.factor == 1 else ("-", "0.85")
@@ -77,14 +79,14 @@ def _map(axis: Axes, found: Mapped, kind: str, metrics: list[str]) -> None:
     axis.set(yscale="log", ylim=(least, most), xlim=(-0.6, len(papers) - 0.4), title="same effect; grey: readings")
     axis.set_xticks(range(len(papers)), [f"{paper:g}" for paper in papers])
     axis.set(xlabel=f"{SYMBOLS[found.ladder]}, the paper's", ylabel=f"{SYMBOLS[found.ladder]}, ours")
-    axis.legend(fontsize=5.5, frameon=False)
+    axis.legend(fontsize=5.5, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncol=2, columnspacing=1)
 
 
 def _interval(axis: Axes, x: float, match: Matched, least: float, most: float, colour: str) -> None:
     low, high, value = (float(np.clip(v, least * 1.05, most / 1.05)) for v in (match.low, match.high, match.value))
     axis.plot([x, x], [low, high], color=colour, linewidth=0.9)
     shape = "v" if match.value < least else "^" if match.value > most else "o"
-    axis.plot([x], [value], shape, color=colour, markersize=3.5)
+    axis.plot([x], [value], shape, color=colour, markersize=3.5, clip_on=False)
 
 
 def main() -> None:
