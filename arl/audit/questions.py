@@ -182,12 +182,12 @@ def _effort(cited: Cited, best: str) -> Said:
         "{0}, which was chosen on faces that do not count here. Images with their features that it learned from: {1}; "
     )
     said += "numbers that it holds: {2}; seconds that it took: {3}."
-    held = {name: found.get("face_similarity") for name, found in (cited.at("held_out") or {}).items()}
-    without = {name: figure for name, figure in held.items() if figure is not None and not _white_box(name)}
     if _white_box(best):
         said += " It also holds the encoder, and follows its gradients"
-        if without:
-            second = max(without, key=without.get)
+        held = cited.at("held_out") or {}
+        others = [name for name, found in held.items() if "face_similarity" in found and not _white_box(name)]
+        if others:
+            second = max(others, key=lambda name: held[name]["face_similarity"])
             numbers.append(cited.number(*path_of(second), "face_similarity"))
             said += f"; of those that only see features {second} gets most, a face similarity of {{4}}"
         said += "."

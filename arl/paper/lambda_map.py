@@ -105,7 +105,7 @@ def matched(points: Sequence[Mapping[str, Any]], ladder: str, metric: str, kind:
     lambdas = np.array([point["lambda"] for point in points], float)
     means, errors = (np.array([f(point[metric]) for point in points]) for f in (_mean, standard_error))
     floor, zero = floor_of(points, metric), int(lambdas.argmin())
-    if kind == "share" and means[zero] - 1.96 * errors[zero] <= floor:
+    if kind == "share" and points[zero][metric]["low"] <= floor:
         return []
     drawn = np.random.default_rng(seed).normal(means, errors, (DRAWS, len(points)))
     drawn = np.concatenate([means[None], drawn])

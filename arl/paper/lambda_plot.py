@@ -68,10 +68,11 @@ def _map(axis: Axes, found: Mapped, kind: str, metrics: list[str]) -> None:
     least, most = min(tried) / 2, max(tried) * 2
     papers = sorted({match.paper for match in found.matches[kind]})
     for i, metric in enumerate(metrics):
+        colour = COLOURS[FOLLOWED.index(metric)]
         for match in (m for m in found.matches[kind] if m.metric == metric):
             x = papers.index(match.paper) + 0.13 * (i - len(metrics) / 2)
-            _interval(axis, x, match, least, most, COLOURS[FOLLOWED.index(metric)])
-        axis.plot([], [], "o", color=COLOURS[FOLLOWED.index(metric)], markersize=3.5, label=NAMES[metric][0])
+            _interval(axis, x, match, least, most, colour)
+        axis.plot([], [], "o", color=colour, markersize=3.5, label=NAMES[metric][0])
     for reading in found.readings:
         at = [reading.factor * paper for paper in papers]
         style = ("-", "0.3") if reading.factor == 1 else ("-", "0.85")
