@@ -18,6 +18,7 @@ from arl.audit.suite import Audit, experiment_of, of_experiment
 from arl.config import RunConfig
 from arl.messages import UserError
 from arl.paper import saved
+from arl.paper.tables import read_cells
 from arl.workbook import notebooks
 
 TINY = RunConfig.preset("tiny")
@@ -127,7 +128,7 @@ def test_a_page_needs_nothing_else_and_shows_nobody(of_row, of_file):
         page = Page(paper.audit_html(each))
         assert page.addresses and all(address.startswith("data:image/png;base64,") for address in page.addresses)
         assert not page.tags & {"script", "link", "iframe", "object", "embed", "video", "audio"} and not page.open
-    assert not saved.shows_pictures(paper.attackers_figure({"a": of_row})), "no face is in its figure"
+    assert not saved.shows_pictures(paper.attackers_figure({"a": [of_row]})), "no face is in its figure"
 
 
 def test_of_a_file_what_was_not_measured_is_said(of_file, shared_store):
@@ -233,7 +234,7 @@ def test_the_command_writes_what_was_asked_for(here, of_row, shared_store, monke
 
 
 def test_the_figure_has_a_line_an_attacker_and_its_numbers(of_row, shared_store):
-    figure = paper.attackers_figure({"one": of_row, "two": of_row})
+    figure = paper.attackers_figure({"one": [of_row], "two": [of_row]})
     left, right = figure.axes
     names = [text.get_text() for text in left.get_yticklabels()]
     assert names == [*of_row.result["held_out"], "Z itself", "the answers alone", "any of the chosen"]
@@ -243,14 +244,45 @@ def test_the_figure_has_a_line_an_attacker_and_its_numbers(of_row, shared_store)
     assert drawn == pictures | {of_row.result["face_similarity"]["value"]}
     people = {float(line.get_xdata()[0]) for line in right.lines if line.get_marker() in ("o", "s")}
     assert 100 * of_row.result["worst"]["any"]["first"]["value"] in people
-    assert set(paper.audit_numbers({"one": of_row})) == {of_row.run.id}
+    assert set(paper.audit_numbers({"one": [of_row]})) == {of_row.run.id}
 
 
 def test_the_notebook_audits_the_row_of_its_parameters(shared_store, tmp_path, monkeypatch):
     monkeypatch.setenv("ARL_FIGURES", str(tmp_path))
-    executed = notebooks.execute(ROOT / "notebooks" / "11_audit.ipynb", {"preset": "tiny", "lambda1s": "0"})
+    executed = notebooks.execute(ROOT / "notebooks" / "11_audit.ipynb", {"preset": "tiny", "rows": "1:1"})
     text = executed.read_text()
     assert "What was not tried?" in text and "image/png" in text
     kept = json.loads((tmp_path / "tiny" / "11_audit.json").read_text())
     (run,) = kept["runs"]
     assert kept["numbers"][run]["answers"][0]["run"] == run and (shared_store / run / "result.json").exists()
+
+
+def test_a_table_over_seeds_has_the_figures_of_its_audits(here, tmp_path, monkeypatch):
+    monkeypatch.setenv("ARL_FIGURES", str(tmp_path / "figures"))
+    line = paper.suite_of(str(scripted(tmp_path / "a.ts")), {}, "0,1", preset="tiny", **SHOWN)
+    assert [each.config.seed for each in line.audits] == [0, 1] and line.setting.label == "a.ts"
+    for metric, place in {
+        "strongest_similarity": lambda r: (r["attacks"] | {"decoder": r})[r["strongest"]]["face_similarity"],
+        "found_beyond": lambda r: r["worst"]["excess"]["found"],
+    }.items():
+        each = [place(one.result)["value"] for one in line.audits]
+        assert line.figure(metric)["each"] == [value for value in each if value is not None]
+    text = paper.suite_text([line])
+    assert f"{line.runs[1].id} against {line.runs[0].id}" in text, "two audits of one encoder are compared"
+    paper.save_suite([line])
+    cells = {cell["metric"]: cell for cell in read_cells(next((tmp_path / "figures").rglob("11_suite.csv")))}
+    two = [float(value) for value in cells["strongest_similarity"]["seeds"].split()]
+    assert float(cells["strongest_similarity"]["value"]) == pytest.approx(sum(two) / 2, abs=1e-5)
+    assert not cells["mean_mcc"]["value"], "nobody knows the utility of an encoder without f"
+    drawn = paper.attackers_figure({"a.ts": line.audits})
+    points = {float(each.get_xdata()[0]) for each in drawn.axes[0].lines if each.get_marker() == "o"}
+    assert any(point == pytest.approx(line.figure("face_similarity")["value"]) for point in points)
+
+
+def test_rows_are_audited_by_the_suite_whatever_attacker_they_have(shared_store, monkeypatch):
+    """Table 2's rows have a Dec^a with μ2: the audit's own has none, so the table compares all by the same attacker."""
+    monkeypatch.setenv("ARL_RUNS", str(shared_store))
+    (line,) = paper.suite_of_rows(paper.find_rows(TINY, "1:3"), "0")  # a GAN attacker
+    (found,) = line.audits
+    assert found.config.flat()["mu1"] == 0 and line.setting.cfg.mu1 > 0
+    assert line.figure("face_similarity")["value"] == found.result["face_similarity"]["value"]

@@ -38,6 +38,7 @@ NAMES = {
     "scales": ("Reading", "perceptual_readings", "pixel_readings"),
     "strongest": ("against_strongest", "strongest_text"),
     "style": ("COLOURS", "INK", "METRICS", "theme", "themed"),
+    "suites": ("save_suite", "suite_of", "suite_of_rows", "suite_text"),
     "summary": ("write_summary",),
     "tables": ("save_table", "table_text"),
     "text": ("row_text", "sets_text"),

@@ -142,7 +142,7 @@ def _cell(number: CitedNumber) -> str:
 
 def _picture(audit: Audit) -> str:
     file = io.BytesIO()
-    figure = attackers_figure({target_words(audit): audit})
+    figure = attackers_figure({target_words(audit): [audit]})
     figure.savefig(file, format="png", dpi=160, facecolor="white", metadata={"Software": None})
     alt = "The figures of the table: face similarity of each attacker, and the share of people whom it finds, with intervals"
     return (
@@ -170,7 +170,7 @@ def audit_pdf(audit: Audit) -> bytes:
         for page in (*_pages(list(_blocks(audit))), _attackers_page(audit)):
             pages.savefig(page)
             plt.close(page)
-        pages.savefig(attackers_figure({target_words(audit): audit}))
+        pages.savefig(attackers_figure({target_words(audit): [audit]}))
     return file.getvalue()
 
 

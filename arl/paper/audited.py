@@ -1,6 +1,6 @@
 """An audit as a figure: what each attacker gets, between floors and ceiling, and whom it finds. Nobody's picture is in it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from arl.audit import Audit, audit_json
 from arl.audit.questions import Cited, path_of
 from arl.audit.worst import UNION
+from arl.paper.measured import over_seeds
 from arl.paper.style import COLOURS, INK, WIDTH, themed
 
 MARKS = "osD^vP"
@@ -22,24 +23,25 @@ LINES = {"mean face": ":", "stranger": "-.", "same person": "--"}  # what could 
 
 
 @themed
-def attackers_figure(audits: Mapping[str, Audit]) -> Figure:
-    """A line an attacker; left its face similarity, right the share of people whom it finds; `audits` by their names.
+def attackers_figure(audits: Mapping[str, Sequence[Audit]]) -> Figure:
+    """A line an attacker; left its face similarity, right the share of people whom it finds; `audits` of each seed, by their names.
 
-    Floors and ceiling are of the first of `audits`. People are found by the threshold of strangers; where too few strangers decide in one
-    of the audits, the share is of those who come first in the line-up.
+    Over several seeds: the mean with its 95 % t-interval. Floors and ceiling are of the first of `audits`. People are found by the
+    threshold of strangers; where too few strangers decide in one of the audits, the share is of those who come first in the line-up.
     """
-    names = {name: None for each in audits.values() for name in each.result["held_out"]}
+    every = [one for each in audits.values() for one in each]
+    names = {name: None for one in every for name in one.result["held_out"]}
     rows = [*names, *LAST]
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(WIDTH, 1.2 + 0.3 * len(rows)), sharey=True, layout="constrained"
     )
-    measure = "found" if all(_worst(each, (UNION,), "found") for each in audits.values()) else "first"
+    measure = "found" if all(_worst(one, (UNION,), "found") for one in every) else "first"
     for i, (title, each) in enumerate(audits.items()):
         look: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKS[i % len(MARKS)], "label": title}
-        beside = (i - (len(audits) - 1) / 2) * 0.5 / len(audits)
+        beside = (i - (len(audits) - 1) / 2) * 0.6 / len(audits)
         _similarities(left, each, list(names), beside, look)
         _people(right, each, rows, beside, look, measure)
-    _yardsticks(left, next(iter(audits.values())))
+    _yardsticks(left, every[0])
     left.set(
         yticks=range(len(rows)), yticklabels=rows, xlabel="face similarity (worse →)", ylim=(len(rows) - 0.5, -0.5)
     )
@@ -52,11 +54,20 @@ def attackers_figure(audits: Mapping[str, Audit]) -> Figure:
     return figure
 
 
-def _similarities(axis: Axes, audit: Audit, names: list[str], beside: float, look: dict[str, Any]) -> None:
-    cited = Cited(audit.run.id, audit.result)
+def _similarities(axis: Axes, audits: Sequence[Audit], names: list[str], beside: float, look: dict[str, Any]) -> None:
     for place, name in enumerate(names):
-        if (figure := cited.at(*path_of(name), "face_similarity")) is not None:
+        each = [Cited(one.run.id, one.result).at(*path_of(name), "face_similarity") for one in audits]
+        if figure := _over(each):
             _dot(axis, figure, place + beside, 1.0, look)
+
+
+def _over(figures: Iterable[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """One figure as it is; of several the mean over seeds, with its interval, and their mean chance; None where there is none."""
+    known = [each for each in figures if each is not None and each["value"] is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    chance = {"chance": sum(each["chance"] for each in known) / len(known)} if "chance" in known[0] else {}
+    return over_seeds([each["value"] for each in known]) | chance
 
 
 def _yardsticks(axis: Axes, audit: Audit) -> None:
@@ -70,10 +81,12 @@ def _yardsticks(axis: Axes, audit: Audit) -> None:
         axis.axvline(answers["value"], color=INK, linewidth=0.8, label="the answers alone", zorder=0)
 
 
-def _people(axis: Axes, audit: Audit, rows: list[str], beside: float, look: dict[str, Any], measure: str) -> None:
+def _people(
+    axis: Axes, audits: Sequence[Audit], rows: list[str], beside: float, look: dict[str, Any], measure: str
+) -> None:
     """The share that each attacker finds, and the answers alone, and any of the chosen; a tick where chance is."""
     for place, name in enumerate(rows):
-        figure = _worst(audit, LAST.get(name, ("attackers", name)), measure)
+        figure = _over(_worst(one, LAST.get(name, ("attackers", name)), measure) for one in audits)
         if figure is not None:
             _dot(axis, figure, place + beside, 100.0, look)
             chance = axis.plot(100 * figure["chance"], place + beside, "|", color="0.4", markersize=6)
@@ -87,9 +100,9 @@ def _worst(audit: Audit, place: tuple[str, ...], measure: str) -> dict[str, Any]
     return cited.at(*at) if cited.has(*at) else None
 
 
-def audit_numbers(audits: Mapping[str, Audit]) -> dict[str, Any]:
+def audit_numbers(audits: Mapping[str, Sequence[Audit]]) -> dict[str, Any]:
     """What `attackers_figure` shows, by the ids of the audits."""
-    return {each.run.id: audit_json(each) for each in audits.values()}
+    return {one.run.id: audit_json(one) for each in audits.values() for one in each}
 
 
 def _dot(axis: Axes, figure: dict[str, Any], place: float, scale: float, look: dict[str, Any]) -> None:

@@ -21,7 +21,15 @@ METRICS = (
     ("between_variance", "between-class variance S_b", "", 2),
     ("lda_score", "LDA score S_b / S_w", "↓", 3),
 )
-NAMES = {key: (name, arrow, decimals) for key, name, arrow, decimals in METRICS}
+# The same of an audit: what the strongest of its attackers gets, and the people whom any of the chosen finds.
+AUDITED = (
+    ("strongest_similarity", "face similarity by the strongest", "↓", 3),
+    ("strongest_beyond", "the same beyond the answers", "↓", 3),
+    ("strongest_rank1", "rank-1 by the strongest", "↓", 3),
+    ("found", "people found by any", "↓", 3),
+    ("found_beyond", "the same beyond answers and chance", "↓", 3),
+)
+NAMES = {key: (name, arrow, decimals) for key, name, arrow, decimals in (*METRICS, *AUDITED)}
 
 INK = "#222222"
 # Okabe and Ito: safe for colour-blind readers.
