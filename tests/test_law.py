@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from arl.paper.law import VERDICTS, fit_law, resampled_means, shape_of_law
+from arl.audit.law import VERDICTS, fit_law, resampled_means, shape_of_law
 
 BUDGETS = np.array([250.0, 500, 1000, 2000, 4000])
 SATURATED, NOT_SATURATED, CANNOT_TELL = VERDICTS

@@ -98,18 +98,19 @@ def test_a_machine_finds_all_ten_answers_of_the_page_in_the_store(of_row, shared
     answers = [each for each in Page(page).found if "data-question" in each]
     assert [each["data-question"] for each in answers] == NAMES
     assert not mistakes(page, shared_store)
-    run = of_row.run.id
-    assert {each["data-run"] for each in answers} == {run}
+    run, curve = of_row.run.id, of_row.curve.id
+    runs = {each["data-question"]: each["data-run"] for each in answers}
+    assert runs == {name: curve if name in ("pairs", "saturated") else run for name in NAMES}
     values = {each["data-question"]: each["data-value"] for each in answers}
-    assert [name for name in NAMES if not values[name] and name != "controls"] == ["pairs", "saturated"], (
-        "not measured here"
-    )
+    assert all(values[name] for name in NAMES if name != "controls"), "nothing was left out"
     assert bool(values["controls"]) == ("controls" in of_row.result)
     found = json.loads(beside.read_text())
     assert found == json.loads(json.dumps(audit_json(of_row))) and [each["name"] for each in found["answers"]] == NAMES
     for each, said in zip(answers, found["answers"], strict=True):
-        assert (said["run"], said["key"]) == (run, each["data-key"]) and said["sentence"] == each["text"]
-        assert said["value"] == json.loads(each["data-value"] or "null") == kept(shared_store, run, said["key"])[0]
+        assert (said["run"], said["key"]) == (each["data-run"], each["data-key"]) and said["sentence"] == each["text"]
+        assert (
+            said["value"] == json.loads(each["data-value"] or "null") == kept(shared_store, said["run"], said["key"])[0]
+        )
     assert {each.text for each in ten(of_row)} == {each["text"] for each in answers}
     assert all(each["text"] in ten_text(of_row) for each in answers)
 
@@ -138,10 +139,13 @@ def test_of_a_file_what_was_not_measured_is_said(of_file, shared_store):
     assert "no classifier" in said["utility"] and "not measured" in said["utility"]
     assert "the attacker kernelridge" in said["not_tried"] and "gradients" in said["not_tried"]
     missed = of_file.result["controls"]["missed"]
-    assert "not tried" in said["pairs"] and f"missed: {', '.join(missed) or 'none'}" in said["controls"]
+    assert f"missed: {', '.join(missed) or 'none'}" in said["controls"]
     assert ("proves nothing about silence" in said["controls"]) == (not of_file.result["controls"]["works"])
-    assert said["saturated"].startswith("Not known") and "come first in the line-up" in said["worst"], (
-        "too few strangers"
+    assert "come first in the line-up" in said["worst"], "too few strangers"
+    curve = of_file.curve.result
+    assert f"1 {curve['pairs']['1']['value']:.3f} (" in said["pairs"]
+    assert (
+        f"{curve['budgets']['16']['value']:.3f} (" in said["saturated"] and curve["law"]["verdict"] in said["saturated"]
     )
     assert said["effort"].startswith("ridge") and of_file.result["effort"]["ridge"]["parameters"] == 3 * 32 * 32 * (
         12 + 1
@@ -183,16 +187,10 @@ def test_who_holds_the_encoder_is_said_to_beside_who_only_sees_features(of_row):
 
 
 def test_what_was_tried_or_is_not_kept_is_said_as_it_is(of_row):
-    leaked = {"leaked": {"face_similarity": {"value": 0.25, "low": 0.2, "high": 0.3}}}
-    said = answers_of(
-        of_row, attacks=of_row.result["attacks"] | leaked, config=of_row.result["config"] | {"pairs": 1000}
-    )
-    assert (
-        "With 1,000 leaked pairs the pictures have a face similarity of 0.250 (95 %: 0.200 to 0.300)" in said["pairs"]
-    )
     older = answers_of(of_row, worst=None, effort=None, not_tried=None)  # an audit of an earlier arl
     assert older["worst"] == "For whom it is worst is not measured." and "not measured" in older["effort"]
     assert "not measured" in older["not_tried"]
+    assert "not tried" in older["pairs"] and older["saturated"].startswith("Not known. More and more data: not tried")
     few = {"value": None, "low": None, "high": None, "why": "too few people"}
     identity = {"C": {name: each | {"rank1": few} for name, each in of_row.result["identity"]["C"].items()}}
     assert "not known (too few people)" in answers_of(of_row, identity=identity)["identity"]

@@ -98,8 +98,14 @@ def ten(audit: Audit) -> list[Answer]:
     """The ten answers, in order."""
     cited = Cited(audit.run.id, audit.result)
     best = audit.result["strongest"]
-    asked = (_picture, _identity, _beyond, _worst, _effort, _pairs, _saturated, _controls, _utility, _not_tried)
-    return [Answer(each.__name__[1:], *each(cited, best)) for each in asked]
+    curve = cited if audit.curve is None else Cited(audit.curve.id, audit.curve.result)
+    of_audit = (_picture, _identity, _beyond, _worst, _effort)
+    asked = [(each, cited) for each in of_audit] + [
+        (_pairs, curve),
+        (_saturated, curve if curve.at("budgets") else cited),
+    ]
+    asked += [(each, cited) for each in (_controls, _utility, _not_tried)]
+    return [Answer(each.__name__[1:], *each(of, best)) for each, of in asked]
 
 
 def ten_text(audit: Audit) -> str:
@@ -201,23 +207,38 @@ def _white_box(name: str) -> bool:
 
 def _pairs(cited: Cited, best: str) -> Said:
     question = "How few leaked pairs of a picture and its features suffice, and what if nobody may ask the encoder?"
-    few = cited.number("attacks", "leaked", "face_similarity", absent="not tried")
-    if few.value is None:
+    if not cited.at("pairs"):
         said = (
             "Attackers with few pairs, and without any query: {0}. Each here may encode all the pictures that it owns."
         )
-        return question, said, (few,)
-    said = "With {1} leaked pairs the pictures have a face similarity of {0}; without any query: not tried."
-    return question, said, (few, cited.number("config", "pairs", form="{:,}"))
+        return question, said, (cited.number("pairs", absent="not tried"),)
+    counts = list(cited.at("pairs"))
+    numbers = [cited.number("pairs", n) for n in reversed(counts)]
+    each = ", ".join(f"{int(n):,} {{{i}}}" for i, n in enumerate(reversed(counts)))
+    said = f"A linear reader of leaked pairs makes pictures of a face similarity of, by the number of pairs: {each}; "
+    said += f"the answers alone have {{{len(numbers)}}}. Without any query: not tried."
+    return question, said, (*numbers, cited.number("answers"))
 
 
 def _saturated(cited: Cited, best: str) -> Said:
     question = "Would an attacker with more data get more?"
-    numbers = [cited.number("law", absent="not tried"), cited.number("effort", best, "images", form="{:,}")]
-    numbers.append(cited.number("measured_on", "plateau"))
-    said = "Not known. More and more data: {0}; each attacker had one budget, of {1} images. "
-    said += "All trained until they learned no more from these: {2}."
-    return question, said, tuple(numbers)
+    if not cited.at("budgets"):
+        numbers = [cited.number("law", absent="not tried"), cited.number("effort", best, "images", form="{:,}")]
+        numbers.append(cited.number("measured_on", "plateau"))
+        said = "Not known. More and more data: {0}; each attacker had one budget, of {1} images. "
+        said += "All trained until they learned no more from these: {2}."
+        return question, said, tuple(numbers)
+    budgets = list(cited.at("budgets"))
+    reader = [cited.number("attack"), cited.number("budgets", budgets[0]), cited.number("budgets", budgets[-1])]
+    if not cited.at("law"):
+        said = f"Not known: what more strangers tell needs more budgets. With {int(budgets[0]):,} images, all of other people, "
+        return question, said + f"{{0}} has a face similarity of {{1}}, with {int(budgets[-1]):,} {{2}}.", tuple(reader)
+    of, n = "law", f"{cited.at('law', 'n'):,}"
+    numbers = [cited.number(of, "more", form="{:+.3f}", absent="not known"), *reader, cited.number(of, "ahead")]
+    numbers += [cited.number(of, "verdict"), cited.number(of, "tolerance", form="{:g}")]
+    said = f"With {int(budgets[0]):,} images, all of other people, {{1}} has a face similarity of {{2}}, with {int(budgets[-1]):,} {{3}}; "
+    said += f"by the law of these it would have {{4}} with {n}, and with all images in the world {{0}} beyond the largest: {{5}}. "
+    return question, said + "Saturated is what surely gains no more than {6}.", tuple(numbers)
 
 
 def _controls(cited: Cited, best: str) -> Said:

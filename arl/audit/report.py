@@ -41,6 +41,7 @@ def audit_json(audit: Audit) -> dict[str, Any]:
         "strongest": result["strongest"],
         "verdicts": sentences(audit),
         "answers": [answer.as_json() for answer in ten(audit)],
+        "curve": None if audit.curve is None else {"run": audit.curve.id, **audit.curve.result},
         **{key: result[key] for key in ("worst", "effort", "not_tried", "controls") if key in result},
         "config": result["config"],
         "made_with": result["made_with"],

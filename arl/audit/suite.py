@@ -12,6 +12,7 @@ from arl import gate, inputs
 from arl.attacks import Attack
 from arl.audit.compare import refuse_unlike, terms_of, terms_of_experiment
 from arl.audit.controls import control_runs, controls
+from arl.audit.curve import curve, stored_curve
 from arl.audit.foreign import Foreign
 from arl.audit.target import Target, load_target
 from arl.audit.worst import arrays_of, choose_attackers, of_arrays
@@ -48,11 +49,12 @@ SPLIT = {"x1": 2, "x2": 0.7, "split": "identity", "held_out": "identity"}
 @dataclass(frozen=True, eq=False)
 class Audit:
     """A finished audit. `result`: as a row's (`arl.row.Row`), without utility where there is no classifier; and `audit`, `held_out`,
-    `strongest`, `controls`."""
+    `strongest`, `controls`. `curve`: the run that says what fewer images and few pairs suffice for, None where it was not made."""
 
     run: Run
     config: RunConfig
     result: dict[str, Any]
+    curve: Run | None = None
 
 
 def budget(image_size: int) -> dict[str, int]:
@@ -96,7 +98,7 @@ def stored_audit(id: str, name: str = "--against") -> Audit:
         raise ConfigError(
             f"{name}: found {run.id}, accepted: the id of a finished audit, which stands in its first line"
         )
-    return Audit(run, RunConfig(**run.result["config"]), run.result)
+    return Audit(run, RunConfig(**run.result["config"]), run.result, stored_curve(run))
 
 
 def experiment_of(
@@ -211,7 +213,7 @@ def of_experiment(experiment: Experiment, about: dict[str, Any]) -> Audit:
         say(f"{found.id}  suite {SUITE}: {len(cfg.attacks)} attackers, to be made: {', '.join(missing) or 'none'}")
     attacks = experiment.attacked()
     run = obtain(spec, lambda run: _measured(run, experiment, attacks, about))
-    return Audit(run, cfg, run.result | {"audit": about})
+    return Audit(run, cfg, run.result | {"audit": about}, curve(run, experiment))
 
 
 def _measured(run: Run, experiment: Experiment, attacks: dict[str, Run], about: dict[str, Any]) -> dict[str, Any]:

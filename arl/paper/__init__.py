@@ -23,7 +23,6 @@ NAMES = {
     "label_noise": ("LabelNoise", "index_of_reliability", "reliability", "reliability_of"),
     "lambda_plot": ("lambda_figure",),
     "lambda_map": ("fitting", "ladders", "map_text", "mapped", "matched", "verdicts"),
-    "law": ("Law", "fit_law"),
     "leak": ("mcc_map", "mcc_numbers", "people_leak"),
     "ledgers": ("find_ledgers", "ledgers_text"),
     "measured": ("Line", "measure", "measured_on", "recommend"),

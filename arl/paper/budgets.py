@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from arl.audit.law import POINTS, WORLD, Law, fit_law, resampled_means
 from arl.config import RunConfig
 from arl.data.base import wanted_images
 from arl.data.open import look_at_data
 from arl.messages import ConfigError, say
-from arl.paper.law import POINTS, WORLD, Law, fit_law, resampled_means
 from arl.paper.measured import Line, measured_on
 from arl.paper.rows import Setting, numbers
 from arl.paper.style import NAMES

@@ -10,7 +10,7 @@ from typing import Any
 
 AN_ID = re.compile(r"[\w.]+-[0-9a-f]{12}(?![0-9a-f])")
 # Measured on finished runs for a figure or a judge: each goes with what it stands on, and is made again where it is missing.
-MEASURED = ("bits", "probes", "map", "factors", "composition", "heldout")  # of rows and encoders
+MEASURED = ("bits", "probes", "map", "factors", "composition", "heldout", "curve")  # of rows, encoders and audits
 LOOKED_AT = ("embedding", "check", "eyes")  # of faces and judges
 
 Specs = Mapping[str, dict[str, Any]]  # what defines each run of a store, by its id
