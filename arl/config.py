@@ -26,6 +26,8 @@ Reserved = Annotated[float, Number, Field(ge=0, le=1e9, allow_inf_nan=False)]  #
 Seed = Annotated[int, Number, Field(ge=0, lt=2**62)]  # 64 bits, with room for what is added
 Epochs = Annotated[int, Number, Field(ge=1, le=100_000)]
 
+TRAINED_HERE = ("rendered", "rendered2")  # recognisers that learn drawn people whom no other set holds
+
 
 def _names(value: Any) -> Any:
     """Let `attributes` be "all", one name, "Smiling,Male" or a sequence of names."""
@@ -82,7 +84,7 @@ class RunConfig(BaseModel):
     # -- judges -------------------------------------------------------------------------------------------------
     perceptual: str = "random"  # g: random | imagenet | efficientnet | none | a file of VGG16 weights
     recogniser: str = (
-        "rendered"  # C: rendered | dlib | an .onnx file; after a comma further judges of the same pictures
+        "rendered"  # C: rendered | rendered2 | dlib | an .onnx file; after a comma further judges of the same pictures
     )
 
     # -- schedule -----------------------------------------------------------------------------------------------
@@ -133,7 +135,7 @@ class RunConfig(BaseModel):
         if len(names) < len(self.recognisers) or "" in names:
             found = f"recogniser: found {self.recogniser!r}, where a name is missing or stands twice"
             raise ValueError(
-                f"{found}, accepted: different ones of rendered, dlib and .onnx files, such as rendered,dlib"
+                f"{found}, accepted: different ones of rendered, rendered2, dlib and .onnx files, such as rendered,dlib"
             )
         self._sizes()
         if self.lr_again and not self.warm_epochs:
@@ -224,6 +226,15 @@ class RunConfig(BaseModel):
     def judges(self) -> dict[str, str]:
         """`recognisers` by their names in results: rendered, dlib, or a file's name without its ending."""
         return {PurePath(each).stem if each.lower().endswith(".onnx") else each: each for each in self.recognisers}
+
+    @property
+    def trains_judges(self) -> bool:
+        """Whether any of `recognisers` is trained here, on drawn people."""
+        return any(each in TRAINED_HERE for each in self.recognisers)
+
+    @property
+    def trains_c(self) -> bool:
+        return self.recognisers[0] in TRAINED_HERE
 
     @property
     def protected(self) -> bool:

@@ -95,7 +95,7 @@ class Experiment:
     @cached_property
     def judge_spec(self) -> dict[str, Any]:
         """What tells one C from another, known before it is trained."""
-        return judges.judge_spec(self.cfg) if self.cfg.recognisers[0] == "rendered" else self.judge.spec
+        return judges.judge_spec(self.cfg) if self.cfg.trains_c else self.judge.spec
 
     @cached_property
     def sampled(self) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +105,7 @@ class Experiment:
     @cached_property
     def checked(self) -> judges.Checked | None:
         """How well a C from elsewhere tells these people apart; None for the one that is trained here. Raises `ConfigError`."""
-        if self.cfg.recognisers[0] == "rendered":
+        if self.cfg.trains_c:
             return None
         return judges.check(self.judge, *self.sampled)
 
@@ -133,7 +133,7 @@ class Experiment:
         judges.perceptual_id(self.cfg)
         uses_g = any(player.perceptual_weight for player in self.cfg.players)
         _ = self.g if uses_g else None  # what is only read comes before what is drawn
-        _ = self.judge if self.cfg.recognisers[0] != "rendered" else None
+        _ = self.judge if not self.cfg.trains_c else None
         self.check_sizes()
         _ = self.checked, [other.checked for other in self.beside.values()]
         if uses_g:
@@ -169,6 +169,7 @@ class Experiment:
         spec = {"kind": attack.name(), "encoder": run_id(self.encoder_spec), **self.cfg.attack_fields(attack)}
         spec |= {"perceptual": judges.perceptual_id(self.cfg)} if attack.perceptual_weight else {}
         spec |= {"recogniser": self.judge_spec} if attack.target == "embedding" else {}
+        spec |= {"own_recogniser": judges.own_spec(self.cfg)} if attack.own_recogniser else {}
         return spec | ({"extra_data": self.extra.spec} if self.extra is not None else {})
 
     @cached_property
@@ -313,7 +314,7 @@ class Experiment:
     ) -> tuple[Player, plateau.StandardisedFeatures, dict[str, Any]]:
         """The player of `attack`, trained, the features that it saw, and what is said of it; `known`: C(X), where it is after that."""
         cfg, owned, features = self.cfg, self.owned, self.standardised()
-        perceptual = self._perceptual(owned.data, owned.learns) if attack.perceptual_weight else None
+        perceptual = self._compares(attack)
         with initialised(cfg.seed, attack.stream()):
             embedding = 0 if known is None else known.shape[1]
             player = self._player(attack, features.shape, perceptual, features.standardise, embedding=embedding)
@@ -330,6 +331,12 @@ class Experiment:
             return plateau.StandardisedFeatures(self.networks[0], everything, len(self.owned.all))
 
     # -- what the players learn from ----------------------------------------------------------------------------
+
+    def _compares(self, attack: Attack) -> Distance | None:
+        """How `attack` compares pictures, beside pixels: by g, or by its own recogniser."""
+        if attack.own_recogniser:
+            return judges.likeness(judges.own_recogniser(self.cfg, self.device))
+        return self._perceptual(self.owned.data, self.owned.learns) if attack.perceptual_weight else None
 
     def _perceptual(self, data: FaceData, index: np.ndarray) -> Distance:
         """(4) and (8) of two batches, by g, scaled by the images `index`."""

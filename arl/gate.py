@@ -134,7 +134,7 @@ def files(cfgs: Sequence[RunConfig]) -> None:
             missing |= _missing("extra_source", cfg.extra_source, Path.is_dir, accepted)
         for judge in cfg.recognisers:
             if "/" in judge:
-                missing |= _missing("recogniser", judge, Path.is_file, "rendered, dlib or an .onnx file")
+                missing |= _missing("recogniser", judge, Path.is_file, "rendered, rendered2, dlib or an .onnx file")
         if "/" in cfg.perceptual:
             named = ", ".join(inputs.BUILT_IN["perceptual"])
             missing |= _missing("perceptual", cfg.perceptual, Path.is_file, f"{named}, or a file of VGG16 weights")
@@ -159,7 +159,7 @@ def sizes(cfgs: Sequence[RunConfig]) -> None:
     for cfg in cfgs:
         cfg.check_extra()
         n_c = cfg.recogniser_identities * cfg.recogniser_per_identity
-        if "rendered" in cfg.recognisers and n_c < LEAST_FOR_C:
+        if cfg.trains_judges and n_c < LEAST_FOR_C:
             raise ConfigError(
                 f"recogniser_identities: found {cfg.recogniser_identities} × {cfg.recogniser_per_identity} = {n_c} images for C, "
                 f"accepted: {LEAST_FOR_C} images or more"
@@ -229,7 +229,7 @@ def _sets(cfgs: Sequence[RunConfig]) -> dict[tuple, int]:
             sets[key] = cfg.identities * cfg.per_identity * size
         if cfg.extra != "none" and cfg.extra_from != "reserved":
             sets["extra", cfg.extra_from, cfg.extra_images, size] = cfg.extra_images * size
-        if "rendered" in cfg.recognisers:
+        if cfg.trains_judges:
             images = cfg.recogniser_identities * cfg.recogniser_per_identity
             sets["C", images, size] = images * size
     return sets

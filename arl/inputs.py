@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arl.config import LAYERS, RunConfig
+from arl.config import LAYERS, TRAINED_HERE, RunConfig
 from arl.messages import ConfigError
 from arl.names import DOMAINS
 
@@ -32,7 +32,7 @@ TYPES = {"int": "a whole number", "float": "a number", "str": "text", "bool": "t
 # Values of path-like fields that name something built in, whatever lies in the current folder.
 BUILT_IN = {
     "perceptual": ("random", "imagenet", "efficientnet", "none"),
-    "recogniser": ("rendered", "dlib"),
+    "recogniser": (*TRAINED_HERE, "dlib"),
     "extra_source": (*DOMAINS, "reserved"),
     "target": (),  # but an id of a run
 }
@@ -93,7 +93,7 @@ def idle(cfg: RunConfig) -> dict[str, str]:
         found |= dict.fromkeys(("identities", "per_identity"), "data=rendered")
     extra_from = cfg.extra_from if cfg.extra != "none" else ""
     drawn = cfg.data == "rendered" or extra_from in DOMAINS
-    if not drawn and "rendered" not in cfg.recognisers:  # which is trained on other people of that seed
+    if not drawn and not cfg.trains_judges:  # which is trained on other people of that seed
         found["data_seed"] = "data=rendered, recogniser=rendered or a rendered extra_source"
     if cfg.data in ("rendered", "orl") and extra_from in ("", *BUILT_IN["extra_source"]):
         found["damaged"] = "data=celeba or data=folder"
@@ -101,7 +101,7 @@ def idle(cfg: RunConfig) -> dict[str, str]:
         found |= dict.fromkeys(("extra_source", "extra_images"), "extra=adversary, both or instead")
     if cfg.encoder != "small":
         found["width"] = "encoder=small"
-    if "rendered" not in cfg.recognisers:
+    if not cfg.trains_judges:
         names = ("recogniser_identities", "recogniser_per_identity", "recogniser_epochs")
         found |= dict.fromkeys(names, "recogniser=rendered")
     if not cfg.protected and not cfg.lr_again:

@@ -290,7 +290,7 @@ def _measured_on(experiment: "Experiment", attacks: "dict[str, Run]") -> dict[st
 def _whose(experiment: "Experiment") -> str:
     """Its judge, how well that tells these people apart, and what it sees by. One trained on faces drawn as these says it in its name."""
     judge, auc = experiment.judge, ""
-    if experiment.cfg.recognisers[0] != "rendered" or experiment.cfg.data != "rendered":
+    if not experiment.cfg.trains_c or experiment.cfg.data != "rendered":
         checked = _checked(experiment)
         auc = f"verification AUC {checked.auc:.3f} on these faces" if checked.auc is not None else checked.line()
     return f"{judge.name}{auc and f' ({auc})'}; face similarity by its {judge.middle_name}"

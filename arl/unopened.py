@@ -33,5 +33,5 @@ class Unopened(Experiment):
     def _rows(self) -> np.ndarray:
         """Which images judges are tried on; of rendered people the first, as a whole person is rendered at once."""
         who = self.data.identities
-        count = judges.IMAGES if self.cfg.recognisers[0] == "rendered" else judges.wanted(self.judge)
+        count = judges.IMAGES if self.cfg.trains_c else judges.wanted(self.judge)
         return judges.sample(who[:count] if self.cfg.data == "rendered" else who, count)

@@ -19,7 +19,9 @@ from arl.paper.leak import leak_of_people
 from arl.paper.measured import Line
 from arl.plateau import StandardisedFeatures
 
-ATTACKERS = "mean,leaked,ridge,retrieval,kernelridge,decoder,whitened,attention,boosted,ensemble,refined,search"
+ATTACKERS = (
+    "mean,leaked,ridge,retrieval,kernelridge,decoder,whitened,attention,identity,boosted,ensemble,refined,search"
+)
 OTHERS = "features,widefeatures,probe,probemlp"  # not after a picture
 # With --pairs: from no pair, without and with f, to a thousand.
 WEAK = {

@@ -15,6 +15,7 @@ from arl.attacks.boosted import Boosted
 from arl.attacks.decoder import Decoder
 from arl.attacks.ensemble import Ensemble, best_share
 from arl.attacks.features import Features
+from arl.attacks.identity import Identity
 from arl.attacks.kernelridge import KernelRidge
 from arl.attacks.leaked import Leaked
 from arl.attacks.mean import Mean
@@ -25,8 +26,11 @@ from arl.attacks.ridge import Ridge
 from arl.attacks.whitened import Whitened, Whitening
 from arl.attacks.widefeatures import WideFeatures
 from arl.config import RunConfig
+from arl.judges import likeness, own_recogniser, own_spec
+from arl.judges.rendered import rendered_spec
 from arl.messages import ConfigError
 from arl.parameters import names
+from arl.store import Run
 from arl.training import Nowhere
 from arl.workbook.choice import Store
 
@@ -388,3 +392,32 @@ def test_a_row_without_dec_a_is_shown_and_listed(attacks, shown, shared_store):
     (line,) = [line for line in listing.runs_text().splitlines() if line.startswith(row.id)]
     assert "MCC" in line and "face similarity" not in line
     assert row.id not in [other.id for other in Store(shared_store).rows], "the explorer shows it nowhere"
+
+
+def test_an_identity_decoder_learns_by_a_recogniser_that_is_no_judge(shared_store):
+    row = arl.run(TINY.replace(attacks="identity"))
+    run, own = row.of("identity"), own_spec(TINY)
+    assert run.spec["own_recogniser"] == own != row.run.spec["recogniser"] == rendered_spec(TINY)
+    people = [Run(shared_store / spec["run"]).spec["data"]["people"] for spec in (own, row.run.spec["recogniser"])]
+    assert people[0] != people[1]
+    assert "face_similarity" in row.result["attacks"]["identity"]
+    plain = arl.run(TINY.replace(attacks="whitened")).of("whitened")
+    assert "own_recogniser" not in plain.spec
+
+
+def test_what_its_own_recogniser_sees_rises_with_its_weight(shared_store):
+    """Z is a coarse picture: by ν the decoder gives up pixels for what R looks at."""
+    distance = likeness(own_recogniser(TINY, torch.device("cpu")))
+    x = torch.from_numpy(arl.data.open_data(TINY).images).float() / 255
+    known = channel(x, nn.functional.avg_pool2d(x, 8).flatten(1), batch=20)
+    seen = []
+    for nu in (0.0, 0.03):
+        torch.manual_seed(0)
+        attack = Identity(nu=nu)
+        player = attack.player(known.shapes, distance)
+        attack.train(player, known.public, attacks.Schedule(6, 4e-3, 6), Nowhere())
+        with torch.no_grad():
+            made = player.net.eval()(known.z[known.held_out])
+            seen.append((distance(made, x[known.held_out]).item(), known.error(made)))
+    assert seen[1][0] < seen[0][0] - 0.1 and seen[0][1] < 2 * known.variance
+    assert distance(x[:4], x[:4]).item() == pytest.approx(0, abs=1e-6)

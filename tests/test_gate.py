@@ -84,7 +84,9 @@ def test_paths_are_absolute_where_they_were_typed_and_names_stay_names(tmp_path,
     several = inputs.configuration("tiny", {"recogniser": "mine.onnx, dlib,a/b.onnx"})
     assert several.recognisers == (str(tmp_path / "mine.onnx"), "dlib", str(tmp_path / "a/b.onnx"))
     assert list(several.judges) == ["mine", "dlib", "b"]
-    with pytest.raises(ConfigError, match="recogniser: found '/.*b.onnx', accepted: rendered, dlib or an .onnx file"):
+    with pytest.raises(
+        ConfigError, match="recogniser: found '/.*b.onnx', accepted: rendered, rendered2, dlib or an .onnx file"
+    ):
         gate.files([several])
     with pytest.raises(ConfigError, match="recogniser: found '~nosuchuser/x'"):
         inputs.configuration("tiny", {"recogniser": "~nosuchuser/x"})

@@ -449,7 +449,7 @@ def test_c_says_what_is_wrong(tmp_path):
     (tmp_path / "broken.onnx").write_bytes(b"no model")
     odd = onnx_file(tmp_path / "odd.onnx", shape=("n", 3, 20, 20, 2))
     for source, words in (
-        ("openface", "accepted: rendered, dlib"),
+        ("openface", "accepted: rendered, rendered2, dlib"),
         (str(tmp_path / "none.onnx"), "found no file"),
         (str(tmp_path / "broken.onnx"), "cannot be loaded"),
         (str(odd), "accepted: one"),
@@ -671,6 +671,23 @@ def two_layers(path):
     return path
 
 
+def test_a_second_judge_of_drawings_is_of_other_people_and_another_size(shared_store):
+    cfg = TINY.replace(recogniser="rendered,rendered2")
+    alone, both = arl.run(TINY), arl.run(cfg)
+    specs = [judge_spec(TINY.replace(recogniser=name)) for name in ("rendered", "rendered2")]
+    assert both.run.spec["judges"] == {"rendered2": specs[1]} and alone.run.spec["recogniser"] == specs[0]
+    mine, its = (Run(shared_store / spec["run"]).spec for spec in specs)
+    assert its["data"]["people"] != mine["data"]["people"] and (its["width"], its["dimension"]) == (24, 64)
+    assert both.result["runs"] == alone.result["runs"], "the attackers are C's"
+    c = recogniser(TINY.replace(recogniser="rendered2"), CPU)
+    assert c.spec == specs[1] and c.embed(torch.rand(2, 3, 32, 32))[0].shape == (2, 64)
+    t, data = both.each("t").numpy(), open_data(TINY)
+    middle_hat = c.embed((both.reconstruct(t) * 255).round() / 255)[1]
+    each = torch.cosine_similarity(embed_all(c, data.images, t, CPU)[1], middle_hat)
+    assert torch.allclose(both.each("judges/rendered2/face_similarity"), each, atol=1e-4)
+    assert -1 <= both.result["agreement"]["C and rendered2"]["decoder"]["value"] <= 1
+
+
 def test_further_judges_look_at_the_same_pictures_and_the_attackers_are_shared(shared_store, tmp_path, capsys):
     need("onnxruntime")
     coarse = two_layers(tmp_path / "coarse.onnx")
@@ -726,7 +743,9 @@ BLIND = (("one", 0.0), ("two", 0.1))
 
 @pytest.mark.parametrize("text", ["dlib,dlib", "rendered,", "a/x.onnx,b/x.onnx", "dlib,/my/dlib.onnx", ""])
 def test_two_judges_of_one_name_or_none_are_one_line(text):
-    with pytest.raises(ConfigError, match="^recogniser: found .*accepted: different ones of rendered, dlib") as error:
+    with pytest.raises(
+        ConfigError, match="^recogniser: found .*accepted: different ones of rendered, rendered2, dlib"
+    ) as error:
         TINY.replace(recogniser=text)
     assert "\n" not in str(error.value)
 

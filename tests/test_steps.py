@@ -99,7 +99,7 @@ def distance(a, b):
 
 GAN = dict(simulated_mu1=0.1, simulated_mu2=1)
 PLAYERS = {"λ1, λ2, D": game(Adversarial(lambda1=1, lambda2=1, **GAN)), "nopeek": game(NoPeek())}
-LEARN = ("attention", "boosted", "ensemble", "features", "probemlp", "whitened", "widefeatures")
+LEARN = ("attention", "boosted", "ensemble", "features", "identity", "probemlp", "whitened", "widefeatures")
 PLAYERS |= {name: attacker(named(Attack, name)()) for name in LEARN}
 PLAYERS |= {"substitute": its_own_encoder, "decoder, D": attacker(named(Attack, "decoder")(mu1=0.1, mu2=1))}
 

@@ -85,6 +85,11 @@ class Attack(Parameters):
         return 1000 + zlib.crc32(cls.name().encode()) % 2**20 * 2
 
     @property
+    def own_recogniser(self) -> bool:
+        """Whether it learns by a recogniser of its own, which is no judge: `perceptual` is then what that one sees (`arl.judges.own`)."""
+        return False
+
+    @property
     def cost(self) -> float:
         """Its time beside that of training an unprotected encoder, roughly: for the order of a sweep, and the time left."""
         return 1.0

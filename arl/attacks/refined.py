@@ -32,7 +32,7 @@ class Refined(Attack):
     """
 
     white_box: ClassVar[bool] = True
-    start: Literal["kernelridge", "decoder", "whitened", "ensemble"] = Field(
+    start: Literal["kernelridge", "decoder", "whitened", "ensemble", "identity"] = Field(
         "kernelridge", description="attacker whose picture is refined"
     )
     steps: Count = Field(64, description="down the encoder's gradient, at most")
@@ -46,8 +46,12 @@ class Refined(Attack):
     def begins(self) -> Attack:
         return named(Attack, self.start)()
 
+    @property
+    def own_recogniser(self) -> bool:
+        return self.begins.own_recogniser
+
     def player(self, shapes: Shapes, perceptual: Distance | None = None) -> "Refiner":
-        return Refiner(self.begins.player(shapes), shapes)
+        return Refiner(self.begins.player(shapes, perceptual), shapes)
 
     def train(self, player: "Refiner", public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:
         state = self.begins.train(player.start, public, schedule, journal)

@@ -207,7 +207,7 @@ class Bench(Experiment):
     def learned(self, attack: Attack, features: Known) -> nn.Module:
         """The attacker after it has learned; nothing of it is stored."""
         cfg, owned = self.cfg, self.owned
-        perceptual = self._perceptual(owned.data, owned.learns) if attack.perceptual_weight else None
+        perceptual = self._compares(attack)
         with initialised(cfg.seed, attack.stream()):
             player = self._player(attack, features.shape, perceptual)
         wanted = targets(owned.data, cfg) if attack.target == "label" else None

@@ -7,6 +7,7 @@ from arl.judges.base import Recogniser, Window, embed_all, verification_auc
 from arl.judges.check import IMAGES, Checked, check, check_perceptual, sample, wanted
 from arl.judges.dlib_resnet import DlibRecogniser
 from arl.judges.onnx_file import OnnxRecogniser
+from arl.judges.own import likeness, own_recogniser, own_spec
 from arl.judges.perceptual import Perceptual, perceptual, perceptual_id
 from arl.judges.recogniser import judge_spec, recogniser
 from arl.judges.rendered import RENDERED_SEED, RenderedRecogniser
@@ -25,6 +26,9 @@ __all__ = [
     "check_perceptual",
     "embed_all",
     "judge_spec",
+    "likeness",
+    "own_recogniser",
+    "own_spec",
     "perceptual",
     "perceptual_id",
     "recogniser",

@@ -1,6 +1,6 @@
 """The recogniser C trained on rendered people whom no other data set holds."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,23 @@ from arl.training import adam, descend, epochs, generator, initialised, one_cycl
 RENDERED_SEED = 900_001  # added to data_seed: a stream of people of their own, whom no other data set holds
 UNSEEN = 40, 8  # people and photographs on which a trained recogniser is tested
 BATCH = 64
+
+
+class Kind(NamedTuple):
+    """A recogniser that is trained here: what is added to data_seed for its people, its network's width and embedding, and whose it is."""
+
+    people: int
+    width: int = 16
+    dimension: int = 128
+    title: str = "recogniser"
+
+
+# C; a second judge, of other people and another size; and an adversary's own, which judges nobody (`arl.judges.own`).
+KINDS = {
+    "rendered": Kind(RENDERED_SEED),
+    "rendered2": Kind(8_900_001, 24, 64, "second recogniser"),
+    "own": Kind(7_900_001, title="the adversary's own recogniser"),
+}
 
 
 class RenderedRecogniser(nn.Module):
@@ -62,15 +79,13 @@ class RenderedRecogniser(nn.Module):
         return embedding.float(), middle.float() - self.middle_mean
 
 
-def rendered_spec(cfg: RunConfig) -> dict[str, Any]:
-    """The `spec` of the C that `rendered_recogniser` gives, without training it. Raises `ConfigError`."""
+def rendered_spec(cfg: RunConfig, name: str = "rendered") -> dict[str, Any]:
+    """The `spec` of what `rendered_recogniser` gives, without training it. Raises `ConfigError`."""
     _enough(cfg)
-    people = look_rendered(cfg.recogniser_identities, cfg.recogniser_per_identity, cfg.image_size, _seed(cfg))
-    return {"kind": "rendered", "run": run_id(_training_spec(cfg, people.spec))}
-
-
-def _seed(cfg: RunConfig) -> int:
-    return RENDERED_SEED + cfg.data_seed
+    kind = KINDS[name]
+    seed = kind.people + cfg.data_seed
+    people = look_rendered(cfg.recogniser_identities, cfg.recogniser_per_identity, cfg.image_size, seed)
+    return {"kind": "rendered", "run": run_id(_training_spec(cfg, people.spec, kind))}
 
 
 def _enough(cfg: RunConfig) -> None:
@@ -83,37 +98,48 @@ def _enough(cfg: RunConfig) -> None:
         )
 
 
-def _training_spec(cfg: RunConfig, people: dict[str, Any]) -> dict[str, Any]:
-    """What defines C, for the training people whose spec is `people`."""
+def _training_spec(cfg: RunConfig, people: dict[str, Any], kind: Kind) -> dict[str, Any]:
+    """What defines it, for the training people whose spec is `people`."""
     schedule = {"epochs": cfg.recogniser_epochs, "lr": 4e-3, "batch_size": BATCH}
-    return {"kind": "recogniser", "version": 1, "data": people, **schedule}
+    sizes = {name: getattr(kind, name) for name, usual in Kind._field_defaults.items() if getattr(kind, name) != usual}
+    sizes.pop("title", None)
+    return {"kind": "recogniser", "version": 1, "data": people, **schedule, **sizes}
 
 
-def rendered_recogniser(cfg: RunConfig, device: torch.device) -> "RenderedRecogniser":
-    """C trained on `cfg.recogniser_identities` rendered people: found in the store, or trained there. Raises `ConfigError`."""
+def rendered_recogniser(cfg: RunConfig, device: torch.device, name: str = "rendered") -> "RenderedRecogniser":
+    """C, or another of `KINDS`, trained on `cfg.recogniser_identities` rendered people: found in the store, or trained there.
+
+    Raises `ConfigError`.
+    """
     _enough(cfg)
-    data = open_rendered(cfg.recogniser_identities, cfg.recogniser_per_identity, cfg.image_size, _seed(cfg))
-    spec = _training_spec(cfg, data.spec)
+    kind = KINDS[name]
+    count, seed = cfg.recogniser_identities, kind.people + cfg.data_seed
+    data = open_rendered(count, cfg.recogniser_per_identity, cfg.image_size, seed)
+    spec = _training_spec(cfg, data.spec, kind)
 
     def make(run: Run) -> dict[str, Any]:
-        unseen = open_rendered(*UNSEEN, cfg.image_size, _seed(cfg), first_identity=cfg.recogniser_identities)
+        unseen = open_rendered(*UNSEEN, cfg.image_size, seed, first_identity=count)
         return _train_recogniser(run, spec, data, unseen, device)
 
     run = obtain(spec, make)
-    c = RenderedRecogniser(cfg.recogniser_identities, cfg.image_size).to(device)
+    c = _untrained(count, cfg.image_size, spec).to(device)
     unpack(run.load()[0], c=c)
     c.requires_grad_(False).to(memory_format=torch.channels_last)
     auc = run.result["auc_embedding"]
     c.spec = {"kind": "rendered", "run": run.id}
-    c.name = f"recogniser trained on {cfg.recogniser_identities} other rendered people (verification AUC {auc:.3f} on unseen ones)"
+    c.name = f"{kind.title} trained on {count} other rendered people (verification AUC {auc:.3f} on unseen ones)"
     return c
+
+
+def _untrained(people: int, image_size: int, spec: dict[str, Any]) -> RenderedRecogniser:
+    return RenderedRecogniser(people, image_size, **{n: spec[n] for n in ("width", "dimension") if n in spec})
 
 
 def _train_recogniser(
     run: Run, spec: dict[str, Any], data: FaceData, unseen: FaceData, device: torch.device
 ) -> dict[str, Any]:
     with initialised(41):
-        c = RenderedRecogniser(data.spec["people"]["count"], data.images.shape[-1])
+        c = _untrained(data.spec["people"]["count"], data.images.shape[-1], spec)
     c = c.to(device, memory_format=torch.channels_last)
     optimiser = adam(c)
     who = torch.from_numpy(data.identities - data.identities.min()).to(device)
