@@ -324,7 +324,7 @@ def test_an_audit_from_the_command_line_goes_on_where_it_was_killed(tmp_path, se
     done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert (
-        "to be made: decoder, whitened, refined, probe, features" in done.stderr
+        "to be made: decoder, whitened, identity, refined, probe, features" in done.stderr
         and "goes on after epoch" in done.stderr
     )
     found = json.loads((tmp_path / "a.json").read_text())
