@@ -328,7 +328,7 @@ def test_an_audit_from_the_command_line_goes_on_where_it_was_killed(tmp_path, se
         and "goes on after epoch" in done.stderr
     )
     found = json.loads((tmp_path / "a.json").read_text())
-    assert [each["name"] for each in found["attackers"]] == list(ATTACKERS) and found["suite"] == "3"
+    assert [each["name"] for each in found["attackers"]] == list(ATTACKERS) and found["suite"] == "4"
     pictures = [each for each in found["attackers"] if "face_similarity" in (each["held_out"] or {})]
     assert [each["name"] for each in found["attackers"] if each not in pictures] == ["probe", "features"]
     assert set(found["attackers"][-2]["label_mcc"]) == {"value", "low", "high"}

@@ -79,7 +79,7 @@ def audit(
     `settings`: parameters of `RunConfig`, of a file only. `size`, `mean`, `std`: as `load_target`.
     """
     settings, options = dict(settings or {}), {"size": size, "mean": mean, "std": std}
-    if (run := _stored(target)) is not None and run.spec["kind"] == "audit":
+    if (run := stored_target(target)) is not None and run.spec["kind"] == "audit":
         _refuse_given(settings | options)
         found = stored_audit(target, "TARGET")
         if against is not None:
@@ -106,7 +106,7 @@ def experiment_of(
     target: str, settings: dict[str, Any], preset: str, options: dict[str, str]
 ) -> tuple[Experiment, dict[str, Any]]:
     """The experiment that an audit attacks, and what an audit says of it: `suite`, what was `changed` of it, its `target`."""
-    run = _stored(target)
+    run = stored_target(target)
     if run is None:
         return _of_file(target, settings, preset, options)
     _refuse_given(settings | options)
@@ -125,7 +125,7 @@ def _refuse_given(settings: dict[str, Any]) -> None:
         )
 
 
-def _stored(target: str) -> Run | None:
+def stored_target(target: str) -> Run | None:
     """The run whose id `target` is; None where it is a file, or looks like one."""
     try:
         return None if "/" in target or "." in target or Path(target).is_file() else find_run(target)

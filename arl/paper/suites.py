@@ -7,7 +7,9 @@ from typing import Any
 
 from arl.audit import Audit, audit, difference_of, difference_text
 from arl.audit.questions import path_of
+from arl.audit.suite import stored_target
 from arl.audit.worst import UNION
+from arl.config import RunConfig
 from arl.paper.measured import Line
 from arl.paper.rows import Setting, seeded
 from arl.paper.saved import Saved
@@ -63,15 +65,10 @@ def suite_of_rows(settings: Sequence[Setting], seeds: object) -> list[SuiteLine]
 
 def suite_of(target: str, settings: Mapping[str, Any], seeds: object, **shown: str) -> SuiteLine:
     """The suite against `target`, as `arl.audit.audit` takes it; a file is attacked once for each seed, on other people of T each time."""
-    first = audit(target, settings, **shown)
-    audits = [first]
-    if "file" in first.result["audit"]["target"]:
-        audits = [
-            audit(target, {**settings, "seed": each.seed}, **shown)
-            for each in seeded(first.config.replace(seed=0), seeds)
-        ]
+    each = [{}] if stored_target(target) is not None else [{"seed": cfg.seed} for cfg in seeded(RunConfig(), seeds)]
+    audits = [audit(target, {**settings, **seed}, **shown) for seed in each]
     name = target.rpartition("/")[2]
-    return _line(Setting(0, name, name, first.config, {}), audits)
+    return _line(Setting(0, name, name, audits[0].config, {}), audits)
 
 
 def _line(setting: Setting, audits: Sequence[Audit]) -> SuiteLine:
