@@ -10,7 +10,7 @@ from arl import paper
 from arl.audit import suite
 from arl.config import RunConfig
 from arl.messages import ConfigError
-from arl.paper import claims, strongest
+from arl.paper import claims, strongest, summary
 from arl.paper.rows import every_row, table1
 from arl.store import run_of
 
@@ -42,7 +42,7 @@ def everybody(known_values, held, values):
     return [met_by(made_up(row, [known_values(row)] * 2), held(row), values(row)) for row in every_row(TINY)]
 
 
-def test_a_verdict_changes_where_another_attacker_is_strongest_on_held_out_faces(known):
+def test_a_verdict_changes_where_another_attacker_is_strongest_on_held_out_faces(known, tmp_path):
     """As the paper printed it, but ridge gets .7 everywhere: what was decided by face similarity is so no longer."""
     lines = everybody(
         lambda row: row.paper,
@@ -66,6 +66,15 @@ def test_a_verdict_changes_where_another_attacker_is_strongest_on_held_out_faces
     words = [t.get_text() for t in paper.ledger_figure(found).axes[0].texts]
     assert "strongest attacker" in words and "+0.000 now undecided" in words
     assert "strongest attacker" not in [t.get_text() for t in paper.ledger_figure(plain).axes[0].texts]
+    changed = [f for f in found if f["stands"].startswith("now")]
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick" / "10_claims_strongest.json").write_text(json.dumps({"numbers": found}))
+    (tmp_path / "quick" / "10_claims.json").write_text(json.dumps({"numbers": plain}))
+    page = summary.text(tmp_path).split("### The ledger by the strongest attacker")[1].split("## What is measured")[0]
+    assert f"{len(changed)} of {len(found)} verdicts change" in page and 0 < len(changed) < len(found)
+    assert [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| ")][1:] == [
+        f"| {f['id']}" for f in changed
+    ]
     assert "by face similarity: ridge in 58 of 58 runs" in paper.strongest_text(hardest)
     assert "by feature similarity: features in 58" in paper.strongest_text(hardest)
 

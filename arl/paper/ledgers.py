@@ -14,9 +14,9 @@ PAPER = "the paper"
 Ledger = Sequence[Mapping[str, Any]]
 
 
-def read_ledger(folder: Path) -> list[dict[str, Any]] | None:
-    """What `claims.ledger` found, as `10_claims.json` in `folder` has it; None without that file."""
-    path = folder / f"{CLAIMS}.json"
+def read_ledger(folder: Path, name: str = CLAIMS) -> list[dict[str, Any]] | None:
+    """What `claims.ledger` found, as `10_claims.json` in `folder` has it, or another figure of that notebook; None without the file."""
+    path = folder / f"{name}.json"
     return json.loads(path.read_text())["numbers"] if path.exists() else None
 
 

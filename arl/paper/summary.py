@@ -13,7 +13,7 @@ from arl.paper.ledgers import agreement, effect_said, ledgers_table, paper_said,
 from arl.paper.ranks import CLAIMS, TITLES, ranks_table
 from arl.paper.saved import figures_root
 from arl.paper.speed import speed_section
-from arl.paper.style import NAMES
+from arl.paper.style import AUDITED, NAMES
 from arl.paper.tables import read_cells
 from arl.store import project_root, write_atomically
 
@@ -23,17 +23,19 @@ TABLES = {
     "Table 2": ("03_table2", ("mean_mcc", "face_similarity", "feature_similarity")),
     "Table 2, g = EfficientNet": ("03_table2_efficientnet", ("mean_mcc", "face_similarity", "feature_similarity")),
     "Table 3": ("04_table3", ("face_similarity", "mean_mcc", "lda_score")),
+    "The audit's suite": ("11_suite", ("mean_mcc", "face_similarity", *(name for name, *_ in AUDITED))),
 }
 # Figures that are shown below a table, where they were drawn.
 BESIDE = {
     "Table 1": {"02_mcc": "MCC of each attribute", "02_people": "Face similarity of each person"},
     "Table 2": {"03_front": "Utility against privacy lost for each λ2"},
+    "The audit's suite": {"11_audit": "Each attacker of the suite, and the people whom it finds"},
     "Table 2, g = EfficientNet": {
         "03_front_efficientnet": "Utility against privacy lost for each λ2, g = EfficientNet"
     },
 }
 IN_README = ("1#1", "1#2", "1#9", "1#10")  # the rows of Table 1 that the project's README shows
-RANKS = "12_ranks"
+RANKS, STRONGEST = "12_ranks", f"{CLAIMS}_strongest"
 PROSE = Path(__file__).with_name("prose")
 
 
@@ -142,6 +144,25 @@ def _ledger(folder: Path) -> Iterable[str]:
     yield f"![Each claim's effect with its interval]({folder.name}/{CLAIMS}.png)\n"
     if (causes := PROSE / f"{folder.name}.md").exists():
         yield causes.read_text()
+    yield from _by_the_strongest(folder)
+
+
+def _by_the_strongest(folder: Path) -> Iterable[str]:
+    """Which verdicts change where the strongest of several attackers stands for the paper's."""
+    found = read_ledger(folder, STRONGEST)
+    if found is None:
+        return
+    changed = [f for f in found if f["stands"].startswith("now")]
+    yield "### The ledger by the strongest attacker\n"
+    words = "The same claims, once more by the strongest attacker of each row, which held-out faces of X2 choose"
+    again = counts([f["strongest"] for f in found])
+    yield f"{words}: {again}; {len(changed)} of {len(found)} verdicts change ([each claim]({folder.name}/{STRONGEST}.png)).\n"
+    if changed:
+        lines = ["| | claim | by the paper's attacker | by the strongest |", "|" + "---|" * 4]
+        for f in changed:
+            each = (f"{one['verdict']} {effect_said(one)}" for one in (f, f["strongest"]))
+            lines.append(f"| {f['id']} | {f['where']}: {f['claim']} | {' | '.join(each)} |")
+        yield "\n".join(lines) + "\n"
 
 
 def counts(found: list[dict[str, Any]]) -> str:
