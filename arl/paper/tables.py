@@ -2,6 +2,7 @@
 
 import csv
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from arl.store import make_folder, write_atomically
 
 # Where a metric's name is broken under a narrow panel.
 BREAKS = {" similarity": "\nsimilarity", " variance ": "\nvariance ", "LDA score ": "LDA score\n"}
+NARROW = 15  # letters that fit under a panel
 LATEX = {
     "%": r"\%",
     "#": r"\#",
@@ -99,8 +101,14 @@ def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
 @themed
 def picture(lines: Sequence[Line], metrics: Sequence[str]) -> Figure:
     """A panel a metric, a row a line: ours with interval and each seed, the paper's as a diamond, the mean face as a dotted line."""
+    deep = 0.13 * max(_broken(metric).count("\n") - 1 for metric in metrics)
     figure, axes = plt.subplots(
-        1, len(metrics), figsize=(WIDTH, 0.8 + 0.2 * len(lines)), sharey=True, squeeze=False, layout="constrained"
+        1,
+        len(metrics),
+        figsize=(WIDTH, 0.8 + 0.2 * len(lines) + max(deep, 0)),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
     for axis, metric in zip(axes[0], metrics, strict=True):
         _panel(axis, lines, metric)
@@ -130,13 +138,19 @@ def _panel(axis: Axes, lines: Sequence[Line], metric: str) -> None:
     floors = [f for f in (line.floor(metric) for line in lines) if f is not None]
     if floors:
         axis.axvline(np.mean(floors), color="0.5", linestyle=":", linewidth=0.9, zorder=1)
-    name, arrow, _ = NAMES[metric]
-    for words, broken in BREAKS.items():
-        name = name.replace(words, broken)
-    axis.set_xlabel(f"{name} {arrow}", fontsize=7)
+    axis.set_xlabel(_broken(metric), fontsize=7)
     axis.grid(axis="y", color="0.92", linewidth=0.7)
     axis.set_axisbelow(True)
     axis.margins(x=0.08)  # no marker is cut
+
+
+def _broken(metric: str) -> str:
+    """The metric's name and arrow in lines that fit under its panel."""
+    name, arrow, _ = NAMES[metric]
+    for words, broken in BREAKS.items():
+        name = name.replace(words, broken)
+    lines = f"{name}\u00a0{arrow}".split("\n")  # an arrow is not left alone
+    return "\n".join(textwrap.fill(line, NARROW) for line in lines)
 
 
 def _cell(line: Line, metric: str, tex: bool = False) -> str:
