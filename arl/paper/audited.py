@@ -101,8 +101,9 @@ def _worst(audit: Audit, place: tuple[str, ...], measure: str) -> dict[str, Any]
 
 
 def audit_numbers(audits: Mapping[str, Sequence[Audit]]) -> dict[str, Any]:
-    """What `attackers_figure` shows, by the ids of the audits."""
-    return {one.run.id: audit_json(one) for each in audits.values() for one in each}
+    """What `attackers_figure` shows, by the ids of the audits; without their configurations, which name folders of one machine."""
+    every = (one for each in audits.values() for one in each)
+    return {one.run.id: {k: v for k, v in audit_json(one).items() if k != "config"} for one in every}
 
 
 def _dot(axis: Axes, figure: dict[str, Any], place: float, scale: float, look: dict[str, Any]) -> None:
