@@ -228,12 +228,14 @@ class RunConfig(BaseModel):
         return {PurePath(each).stem if each.lower().endswith(".onnx") else each: each for each in self.recognisers}
 
     @property
-    def trains_judges(self) -> bool:
-        """Whether any of `recognisers` is trained here, on drawn people."""
-        return any(each in TRAINED_HERE for each in self.recognisers)
+    def trains_recognisers(self) -> bool:
+        """Whether a recogniser is trained here, on drawn people: one of `recognisers`, or an attack's own."""
+        own = any(attack.own_recogniser for attack in self.attacks)
+        return own or any(each in TRAINED_HERE for each in self.recognisers)
 
     @property
     def trains_c(self) -> bool:
+        """Whether C is."""
         return self.recognisers[0] in TRAINED_HERE
 
     @property

@@ -159,7 +159,7 @@ def sizes(cfgs: Sequence[RunConfig]) -> None:
     for cfg in cfgs:
         cfg.check_extra()
         n_c = cfg.recogniser_identities * cfg.recogniser_per_identity
-        if cfg.trains_judges and n_c < LEAST_FOR_C:
+        if cfg.trains_recognisers and n_c < LEAST_FOR_C:
             raise ConfigError(
                 f"recogniser_identities: found {cfg.recogniser_identities} × {cfg.recogniser_per_identity} = {n_c} images for C, "
                 f"accepted: {LEAST_FOR_C} images or more"
@@ -229,7 +229,7 @@ def _sets(cfgs: Sequence[RunConfig]) -> dict[tuple, int]:
             sets[key] = cfg.identities * cfg.per_identity * size
         if cfg.extra != "none" and cfg.extra_from != "reserved":
             sets["extra", cfg.extra_from, cfg.extra_images, size] = cfg.extra_images * size
-        if cfg.trains_judges:
+        if cfg.trains_recognisers:
             images = cfg.recogniser_identities * cfg.recogniser_per_identity
             sets["C", images, size] = images * size
     return sets

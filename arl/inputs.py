@@ -93,7 +93,7 @@ def idle(cfg: RunConfig) -> dict[str, str]:
         found |= dict.fromkeys(("identities", "per_identity"), "data=rendered")
     extra_from = cfg.extra_from if cfg.extra != "none" else ""
     drawn = cfg.data == "rendered" or extra_from in DOMAINS
-    if not drawn and not cfg.trains_judges:  # which is trained on other people of that seed
+    if not drawn and not cfg.trains_recognisers:  # which is trained on other people of that seed
         found["data_seed"] = "data=rendered, recogniser=rendered or a rendered extra_source"
     if cfg.data in ("rendered", "orl") and extra_from in ("", *BUILT_IN["extra_source"]):
         found["damaged"] = "data=celeba or data=folder"
@@ -101,7 +101,7 @@ def idle(cfg: RunConfig) -> dict[str, str]:
         found |= dict.fromkeys(("extra_source", "extra_images"), "extra=adversary, both or instead")
     if cfg.encoder != "small":
         found["width"] = "encoder=small"
-    if not cfg.trains_judges:
+    if not cfg.trains_recognisers:
         names = ("recogniser_identities", "recogniser_per_identity", "recogniser_epochs")
         found |= dict.fromkeys(names, "recogniser=rendered")
     if not cfg.protected and not cfg.lr_again:

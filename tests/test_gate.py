@@ -51,6 +51,7 @@ def test_values_are_read_by_the_field_not_by_their_looks(tmp_path, monkeypatch):
         (dict(identities=30), None),
         (dict(width=32, encoder="resnet18"), None),
         (dict(recogniser_epochs=5, recogniser="dlib"), dict(recogniser="rendered")),
+        (dict(recogniser_per_identity=7, recogniser="dlib"), dict(attacks="identity")),
         (dict(warm=0.2), dict(lambda1=1)),
         (dict(perceptual="efficientnet"), dict(mu2=1)),
         (dict(discriminator="dcgan"), dict(mu1=1)),

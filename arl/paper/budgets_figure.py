@@ -95,7 +95,9 @@ def _frame(axis: Axes, curves: Sequence[BudgetCurve], attack: str) -> None:
         axis.axhline(np.mean(values), color="0.5", linestyle="--", linewidth=0.8, zorder=0)
     ahead = max(curve.ahead for curve in curves)
     ticks = {float(n) for curve in curves for n in curve.n[::2]}
-    far = {float(curve.n[-1]) for curve in curves if curve.n[-1] >= 4 * max(ticks)}  # a point held back, far from the others
+    far = {
+        float(curve.n[-1]) for curve in curves if curve.n[-1] >= 4 * max(ticks)
+    }  # a point held back, far from the others
     ticks = sorted(ticks | far | {ahead})
     axis.set_xscale("log")
     axis.set_xticks([*ticks, EDGE * ahead], [*(f"{n:g}" for n in ticks), "y∞"], fontsize=6)
