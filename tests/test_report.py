@@ -143,7 +143,7 @@ def test_of_a_file_what_was_not_measured_is_said(of_file, shared_store):
     assert ("proves nothing about silence" in said["controls"]) == (not of_file.result["controls"]["works"])
     assert "come first in the line-up" in said["worst"], "too few strangers"
     curve = of_file.curve.result
-    assert f"1 {curve['pairs']['1']['value']:.3f} (" in said["pairs"]
+    assert f"1: {curve['pairs']['1']['value']:.3f} (" in said["pairs"]
     assert (
         f"{curve['budgets']['16']['value']:.3f} (" in said["saturated"] and curve["law"]["verdict"] in said["saturated"]
     )

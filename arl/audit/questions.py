@@ -214,8 +214,8 @@ def _pairs(cited: Cited, best: str) -> Said:
         return question, said, (cited.number("pairs", absent="not tried"),)
     counts = list(cited.at("pairs"))
     numbers = [cited.number("pairs", n) for n in reversed(counts)]
-    each = ", ".join(f"{int(n):,} {{{i}}}" for i, n in enumerate(reversed(counts)))
-    said = f"A linear reader of leaked pairs makes pictures of a face similarity of, by the number of pairs: {each}; "
+    each = "; ".join(f"{int(n):,}: {{{i}}}" for i, n in enumerate(reversed(counts)))
+    said = f"Face similarity of what a linear reader makes of so many leaked pairs: {each}; "
     said += f"the answers alone have {{{len(numbers)}}}. Without any query: not tried."
     return question, said, (*numbers, cited.number("answers"))
 
