@@ -228,10 +228,10 @@ def _answers(experiment: "Experiment", said: Tensor) -> dict[str, Seen]:
 
 
 def _seen(experiment: "Experiment", images: Tensor) -> Seen:
-    return Seen(images, *_look(experiment, images))
+    return Seen(images, *seen_by_judge(experiment, images))
 
 
-def _look(experiment: "Experiment", x: Tensor) -> tuple[Tensor, Tensor]:
+def seen_by_judge(experiment: "Experiment", x: Tensor) -> tuple[Tensor, Tensor]:
     """C's embedding and middle layer of images (n, 3, S, S) in [0, 1], in bytes as any picture would be."""
     return embed_all(experiment.judge, (x * 255).round().byte().numpy(), np.arange(len(x)), experiment.device)
 
@@ -249,7 +249,7 @@ def _yardsticks(experiment: "Experiment") -> tuple[Seen, dict[str, Yardsticks]]:
     stranger, same = (torch.from_numpy(rows) for rows in found)
     x = Seen(pictures(data, t), embedding[here], middle[here])
     mean_face = torch.from_numpy(mean_image(data, x2))[None]
-    mean_embedding, mean_middle = _look(experiment, mean_face)
+    mean_embedding, mean_middle = seen_by_judge(experiment, mean_face)
     of_x2 = torch.from_numpy(np.searchsorted(known, x2))
     nobody = Seen(mean_face.expand_as(x.images), mean_embedding.expand_as(x.embedding), mean_middle.expand_as(x.middle))
     unseen = nobody._replace(embedding=embedding[of_x2].mean(0, keepdim=True).expand_as(x.embedding))

@@ -1,11 +1,10 @@
 """A decoder that is taught who it is: by pixels, and by what a recogniser of its own sees in the picture."""
 
 from pydantic import Field
-from torch import nn
 
 from arl.adversary import Distance
 from arl.attacks.base import Shapes
-from arl.attacks.whitened import OfMixtures, Whitened, Whitening
+from arl.attacks.whitened import OfMixtures, Whitened
 from arl.parameters import Weight
 
 NU = 0.03  # on held-out X2 0.1 has as much face similarity (quick, no protection: .586, .582), fewer decibels, and takes longer
@@ -29,8 +28,4 @@ class Identity(Whitened):
         return super().cost + 2.0
 
     def player(self, shapes: Shapes, perceptual: Distance | None = None) -> OfMixtures:
-        from arl import models
-
-        decoder = models.ImageDecoder(shapes.z, shapes.image, self.widening * shapes.width)
-        net = nn.Sequential(Whitening(shapes.z[0]), decoder)
-        return OfMixtures(net, perceptual=perceptual, mu2=self.nu if perceptual is not None else 0.0)
+        return OfMixtures(self.network(shapes), perceptual=perceptual, mu2=self.nu if perceptual is not None else 0.0)

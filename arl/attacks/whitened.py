@@ -33,10 +33,14 @@ class Whitened(Attack):
         return 1.3 * self.widening**1.5
 
     def player(self, shapes: Shapes, perceptual: Distance | None = None) -> "OfMixtures":
+        return OfMixtures(self.network(shapes))
+
+    def network(self, shapes: Shapes) -> nn.Sequential:
+        """The whitening, to be fitted, and Dec^a, wider."""
         from arl import models
 
         decoder = models.ImageDecoder(shapes.z, shapes.image, self.widening * shapes.width)
-        return OfMixtures(nn.Sequential(Whitening(shapes.z[0]), decoder))
+        return nn.Sequential(Whitening(shapes.z[0]), decoder)
 
     def train(self, player: "OfMixtures", public: Public, schedule: Schedule, journal: Journal) -> dict[str, Any]:
         player.net[0].fit(public.train, self.shrinkage)

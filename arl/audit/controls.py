@@ -41,6 +41,7 @@ from arl.evaluate import Seen, label_scores
 from arl.experiment import Experiment
 from arl.feeds import Owned
 from arl.judges import Recogniser, embed_all
+from arl.measure import seen_by_judge
 from arl.messages import say
 from arl.metrics import Interval, cosine, psnr
 from arl.models import decoder_width
@@ -202,7 +203,7 @@ class Bench(Experiment):
 
     def look(self, images: Tensor) -> Tensor:
         """C's middle layer of images (n, 3, S, S) in [0, 1], as bytes; (n, m)."""
-        return embed_all(self.judge, (images * 255).round().byte().numpy(), np.arange(len(images)), self.device)[1]
+        return seen_by_judge(self, images)[1]
 
     def learned(self, attack: Attack, features: Known) -> nn.Module:
         """The attacker after it has learned; nothing of it is stored."""

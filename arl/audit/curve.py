@@ -15,12 +15,12 @@ from torch import Tensor
 
 from arl.attacks import Attack
 from arl.attacks.leaked import Leaked
-from arl.audit.law import POINTS, fit_law, resampled_means
+from arl.audit.law import AHEAD, POINTS, fit_law, resampled_means
 from arl.data import batches, open_extra
 from arl.experiment import Experiment
 from arl.feeds import Owned
-from arl.judges import embed_all
 from arl.judges.known import recognised
+from arl.measure import seen_by_judge
 from arl.messages import say
 from arl.metrics import cosine, interval
 from arl.store import Run, obtain, run_id
@@ -31,7 +31,6 @@ FRESH = 2  # drawings of strangers, times the images that the adversary owns; a 
 HALVES = 4  # from all images down to a sixteenth of them
 PAIRS = (1, 10, 100, 1000)  # that leaked
 TOLERANCE = 0.02  # of face similarity: a leak that all images in the world raise by less is called saturated
-AHEAD = 64_000  # images for which the law foretells the leak
 
 
 def curve_spec(audit: Run) -> dict[str, Any]:
@@ -127,8 +126,7 @@ def _alike(experiment: Experiment, attack: Attack) -> np.ndarray:
     with torch.no_grad(), precision(experiment.device), initialised(experiment.cfg.seed, 9):
         for z in _encoded(experiment, t):
             made.append(net(features.standardise(z)).float().cpu())
-    pictures = (torch.cat(made) * 255).round().byte().numpy()
-    _, seen = embed_all(experiment.judge, pictures, np.arange(len(pictures)), experiment.device)
+    _, seen = seen_by_judge(experiment, torch.cat(made))
     return cosine(seen, recognised(experiment.data, t, experiment.judge)[1]).double().numpy()
 
 

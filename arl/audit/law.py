@@ -19,6 +19,7 @@ from scipy.special import ndtr, ndtri
 EXPONENTS = np.round(np.arange(-0.25, 1.501, 0.05), 2)  # b: laws of learning have 0.05 to 0.5, a model that fits has 1
 SCATTERS = np.concatenate([[0.0], np.geomspace(0.25, 32, 15)])  # in units of the points' known error
 WORLD = 1e10  # images, one of everybody: where y∞ is read, as b near 0 has no other limit
+AHEAD = 64_000  # images for which a law foretells the leak
 POINTS = 4  # budgets that a law needs: three numbers, and one to contradict them
 DRAWN = 8000
 DRIFT = 0.3  # deviation of log b beyond the largest budget from log b before it

@@ -99,13 +99,9 @@ def ten(audit: Audit) -> list[Answer]:
     cited = Cited(audit.run.id, audit.result)
     best = audit.result["strongest"]
     curve = cited if audit.curve is None else Cited(audit.curve.id, audit.curve.result)
-    of_audit = (_picture, _identity, _beyond, _worst, _effort)
-    asked = [(each, cited) for each in of_audit] + [
-        (_pairs, curve),
-        (_saturated, curve if curve.at("budgets") else cited),
-    ]
-    asked += [(each, cited) for each in (_controls, _utility, _not_tried)]
-    return [Answer(each.__name__[1:], *each(of, best)) for each, of in asked]
+    of_curve = {_pairs: curve, _saturated: curve if curve.at("budgets") else cited}
+    asked = (_picture, _identity, _beyond, _worst, _effort, _pairs, _saturated, _controls, _utility, _not_tried)
+    return [Answer(each.__name__[1:], *each(of_curve.get(each, cited), best)) for each in asked]
 
 
 def ten_text(audit: Audit) -> str:

@@ -21,7 +21,7 @@ from arl.experiment import Experiment
 from arl.gradients import gives_gradients
 from arl.judges import embed_all
 from arl.lineup import Lineup
-from arl.measure import Judged, made_of_features, measure_row
+from arl.measure import Judged, made_of_features, measure_row, seen_by_judge
 from arl.messages import ConfigError, say
 from arl.metrics import cosine, psnr
 from arl.parameters import named, names
@@ -270,7 +270,7 @@ def on_held_out(experiment: Experiment) -> dict[str, dict[str, float]]:
             pairs = {"embedding_similarity": guess, "constant": embedding.mean(0, keepdim=True)}
             found[attack.name()] = {key: cosine(each, embedding).mean().item() for key, each in pairs.items()}
             continue
-        _, seen = embed_all(judge, (guess * 255).round().byte().numpy(), np.arange(len(guess)), device)
+        _, seen = seen_by_judge(experiment, guess)
         similar, near = cosine(seen, middle).mean().item(), psnr(guess, x).mean().item()
         found[attack.name()] = {"face_similarity": similar, "psnr": near}
     return found

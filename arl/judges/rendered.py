@@ -29,6 +29,7 @@ class Kind(NamedTuple):
     title: str = "recogniser"
 
 
+SIZES = ("width", "dimension")  # part of what defines it where they are not C's
 # C; a second judge, of other people and another size; and an adversary's own, which judges nobody (`arl.judges.own`).
 KINDS = {
     "rendered": Kind(RENDERED_SEED),
@@ -101,8 +102,7 @@ def _enough(cfg: RunConfig) -> None:
 def _training_spec(cfg: RunConfig, people: dict[str, Any], kind: Kind) -> dict[str, Any]:
     """What defines it, for the training people whose spec is `people`."""
     schedule = {"epochs": cfg.recogniser_epochs, "lr": 4e-3, "batch_size": BATCH}
-    sizes = {name: getattr(kind, name) for name, usual in Kind._field_defaults.items() if getattr(kind, name) != usual}
-    sizes.pop("title", None)
+    sizes = {name: getattr(kind, name) for name in SIZES if getattr(kind, name) != Kind._field_defaults[name]}
     return {"kind": "recogniser", "version": 1, "data": people, **schedule, **sizes}
 
 
@@ -132,7 +132,7 @@ def rendered_recogniser(cfg: RunConfig, device: torch.device, name: str = "rende
 
 
 def _untrained(people: int, image_size: int, spec: dict[str, Any]) -> RenderedRecogniser:
-    return RenderedRecogniser(people, image_size, **{n: spec[n] for n in ("width", "dimension") if n in spec})
+    return RenderedRecogniser(people, image_size, **{name: spec[name] for name in SIZES if name in spec})
 
 
 def _train_recogniser(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from arl.audit.law import POINTS, WORLD, Law, fit_law, resampled_means
+from arl.audit.law import AHEAD, POINTS, WORLD, Law, fit_law, resampled_means
 from arl.config import RunConfig
 from arl.data.base import wanted_images
 from arl.data.open import look_at_data
@@ -33,7 +33,6 @@ AXES = {
     "centres": Axis("centres", "images that kernel ridge stands on"),
     "epochs": Axis("attack_epochs", "epochs that the attacker may take"),
 }
-AHEAD = 64_000  # images for which a law foretells the leak; 4 times the largest budget where that is more
 CEILING = {"face_similarity": 1.0, "feature_similarity": 1.0, "ssim": 1.0}  # the most that a metric can be
 OF_THE_PAPER = ("decoder", "features")  # attacks whose figures are a row's own
 

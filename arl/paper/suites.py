@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from arl.audit import Audit, audit, difference_of, difference_text
-from arl.audit.questions import path_of
+from arl.audit.report import figures_of
 from arl.audit.suite import stored_target
 from arl.audit.worst import UNION
 from arl.config import RunConfig
@@ -22,17 +22,11 @@ from arl.store import Run
 COLUMNS = ("mean_mcc", "face_similarity", *(name for name, *_ in AUDITED))
 Figures = dict[str, Any]
 
-
-def _strongest(result: Figures) -> Figures:
-    path = path_of(result["strongest"])
-    return result if not path else result[path[0]][path[1]]
-
-
 # Where a column lies in an audit's result; T did not choose the strongest.
 PLACES: dict[str, Callable[[Figures], Figures | None]] = {
     "mean_mcc": lambda result: result.get("mean_mcc"),
     "face_similarity": lambda result: result.get("face_similarity"),
-    "strongest_similarity": lambda result: _strongest(result)["face_similarity"],
+    "strongest_similarity": lambda result: figures_of(result, result["strongest"])["face_similarity"],
     "strongest_beyond": lambda result: result["excess"][result["strongest"]]["face_similarity"],
     "strongest_rank1": lambda result: result["identity"]["C"][result["strongest"]].get("rank1"),
     "found": lambda result: result["worst"][UNION].get("found"),
