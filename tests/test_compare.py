@@ -7,7 +7,17 @@ import pytest
 import torch
 
 import arl
-from arl.audit import audit, compare, difference_of, difference_text, stored_audit, suite
+from arl.audit import (
+    audit,
+    compare,
+    difference_of,
+    difference_text,
+    spread,
+    spread_of,
+    spread_text,
+    stored_audit,
+    suite,
+)
 from arl.audit.compare import OfPeople, Terms, refuse_unlike
 from arl.config import RunConfig
 from arl.messages import ConfigError
@@ -42,7 +52,8 @@ def made_up(values, hits, *, mcc=0.5, name="one", terms=TERMS):
 def _known(monkeypatch, request):
     if "shared_store" not in request.fixturenames:
         monkeypatch.setattr(compare, "open_data", lambda cfg: SimpleNamespace(identities=WHO))
-        monkeypatch.setattr(compare, "terms_of", lambda audit: audit.terms)
+        for each in (compare, spread):
+            monkeypatch.setattr(each, "terms_of", lambda audit: audit.terms)
 
 
 def draws(seed=0):
@@ -161,3 +172,58 @@ def test_a_stored_audit_is_found_by_its_id_and_compared(shared_store, here, monk
     ((before, after),) = asked
     refuse_unlike(before, after)
     assert before.t == after.t, "what an audit will have is known before it is made"
+
+
+def many(drawn, encoder="encoder-1"):
+    """An audit for each (values, hits), all of one encoder, each with a T of its own."""
+    found = []
+    for k, (values, hits) in enumerate(drawn):
+        found.append(made_up(values, hits, name=str(k), terms=TERMS._replace(t=[*TERMS.t[1:], 1000 + k])))
+        found[-1].result["runs"] = {"encoder": encoder}
+    return found
+
+
+def test_what_two_audits_of_one_encoder_differ_by_is_seen_in_several():
+    """With the luck of attackers known: a standard deviation of .03 between seeds."""
+    luck = 0.03 * np.random.default_rng(1).normal(size=40)
+    values, hits = draws()
+    found = spread_of(many([(values + each, hits) for each in luck]))
+    each = found["figures"]["face similarity, the strongest"]
+    assert len(found["figures"]) == 6 and each["mean"] == pytest.approx(values.mean() + luck.mean())
+    assert each["spread"] == pytest.approx(luck.std(ddof=1)) == pytest.approx(0.03, rel=0.25)
+    assert each["apart"] == pytest.approx(2.02 * 2**0.5 * each["spread"], rel=0.01)
+    pairs = np.abs(luck[:20] - luck[20:])
+    assert (pairs < each["apart"]).mean() >= 0.9, "95 % of two audits"
+    halves = each["halves"]
+    assert halves["values"] == pytest.approx([values.mean() + luck[:20].mean(), values.mean() + luck[20:].mean()])
+    assert halves["difference"]["low"] < 0 < halves["difference"]["high"]
+    always = found["figures"]["people found by any"]
+    assert always["spread"] == always["apart"] == always["halves"]["difference"]["high"] == 0
+    assert "They differ in no figure by more than its interval." in spread_text(found)
+
+
+def test_halves_that_differ_are_said_to_and_three_audits_have_none():
+    values, hits = draws()
+    shifted = [(values + shift + tiny, hits) for shift in (0, 0.1) for tiny in (0, 0.01, -0.01)]
+    assert "They disagree in: face similarity, the strongest;" in spread_text(spread_of(many(shifted)))
+    few = spread_of(many(shifted[:3]))
+    assert "halves" not in few["figures"]["people found by any"] and "disagree" not in spread_text(few)
+    with pytest.raises(ConfigError, match="^seeds: found 2, accepted: 3 or more"):
+        spread_of(many(shifted[:2]))
+    with pytest.raises(ConfigError, match="audit-0 of another encoder than audit-0, accepted: of one"):
+        spread_of([*many(shifted[:2]), *many(shifted[2:3], "encoder-2")])
+    others = many(shifted[:3])
+    others[2].terms = TERMS._replace(suite="1")
+    with pytest.raises(ConfigError, match="found suite: '1' beside '2'|found suite: '2' beside '1'"):
+        spread_of(others)
+
+
+def test_a_headline_that_one_audit_does_not_know_has_no_spread():
+    values, hits = draws()
+    audits = many([(values + each, hits) for each in (0, 0.01, 0.02)])
+    arrays, _ = audits[1].run.load()
+    arrays["Z/people"] = arrays["worst/ridge/people"]
+    kept = audits[0].run.load()[0] | {"worst/Z/people": torch.from_numpy(scores(hits))}
+    audits[0].run.load = lambda: (kept, {})
+    found = spread_of(audits)["figures"]
+    assert "people who come first by Z itself" not in found and "people found by any" in found

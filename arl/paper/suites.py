@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arl.audit import Audit, audit, difference_of, difference_text
+from arl.audit import Audit, audit, difference_of, difference_text, spread_of, spread_text
 from arl.audit.report import figures_of
+from arl.audit.spread import FEWEST
 from arl.audit.suite import stored_target
 from arl.audit.worst import UNION
 from arl.config import RunConfig
@@ -70,18 +71,26 @@ def _line(setting: Setting, audits: Sequence[Audit]) -> SuiteLine:
 
 
 def suite_text(lines: Sequence[SuiteLine]) -> str:
-    """The table, who is strongest, and of an encoder that was audited with several seeds, whether two of its audits agree."""
+    """The table, who is strongest, and of an encoder that was audited with several seeds, whether its audits agree."""
     out = [table_text(lines, COLUMNS), "face similarity: of Dec^a by (5); the strongest by held-out X2:"]
     for line in lines:
         names = Counter(each.result["strongest"] for each in line.audits)
         out.append(f"  {line.setting.label}: " + ", ".join(f"{name} in {n}" for name, n in names.most_common()))
     for line in lines:
-        first, *others = line.audits
-        same = [each for each in others if each.result["runs"]["encoder"] == first.result["runs"]["encoder"]]
-        out += [f"\n{difference_text(difference_of(each, first))}" for each in same]
+        same = _same_encoder(line)
+        out += [f"\n{spread_text(spread_of(same))}"] if len(same) >= FEWEST else []
+        out += [f"\n{difference_text(difference_of(*reversed(same)))}"] if len(same) == 2 else []
     return "\n".join(out)
 
 
+def _same_encoder(line: SuiteLine) -> list[Audit]:
+    """The audits of the encoder that the first is of: all where it lay in a file, one where each seed trains its own."""
+    first = line.audits[0].result["runs"]["encoder"]
+    return [each for each in line.audits if each.result["runs"]["encoder"] == first]
+
+
 def save_suite(lines: Sequence[SuiteLine]) -> Saved:
-    """The table as 11_suite: CSV, LaTeX, picture and JSON."""
-    return save_table(lines, "11_suite", COLUMNS)
+    """The table as 11_suite: CSV, LaTeX, picture and JSON; with `spread` of each encoder that was audited with several seeds."""
+    several = {line.setting.label: same for line in lines if len(same := _same_encoder(line)) >= FEWEST}
+    more = {"spread": {label: spread_of(same) for label, same in several.items()}} if several else {}
+    return save_table(lines, "11_suite", COLUMNS, more)

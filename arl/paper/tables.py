@@ -3,7 +3,7 @@
 import csv
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,11 @@ def table_text(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     return "\n".join([*out, "", "ours, ± half of the interval, (the paper's). " + measured_on(lines)])
 
 
-def save_table(lines: Sequence[Line], name: str, metrics: Sequence[str]) -> Saved:
-    """Write NAME among the figures as CSV (one line a cell, with run ids), LaTeX (booktabs), PNG, PDF and JSON; returns the picture."""
+def save_table(
+    lines: Sequence[Line], name: str, metrics: Sequence[str], more: Mapping[str, Any] | None = None
+) -> Saved:
+    """Write NAME among the figures as CSV (one line a cell, with run ids), LaTeX (booktabs), PNG, PDF and JSON, which has `more` as well;
+    returns the picture."""
     folder = figures_folder(preset_of(runs_of(lines)))
     make_folder(folder)
     cells = [_csv_cell(line, metric) for line in lines for metric in metrics]
@@ -61,7 +64,7 @@ def save_table(lines: Sequence[Line], name: str, metrics: Sequence[str]) -> Save
     stem = saved_name(name, lines)
     write_atomically(folder / f"{stem}.csv", out.getvalue().encode())
     write_atomically(folder / f"{stem}.tex", latex(lines, metrics).encode())
-    return save_figure(picture(lines, metrics), name, lines, {"cells": cells, "on": measured_on(lines)})
+    return save_figure(picture(lines, metrics), name, lines, {"cells": cells, "on": measured_on(lines), **(more or {})})
 
 
 def read_cells(path: Path) -> list[dict[str, str]]:
