@@ -155,13 +155,20 @@ def show(id: str) -> None:
 @PLUGIN
 @SCHEDULER
 @click.option("--figures", metavar="FOLDER", help="Where figures go; by default figures/ in the store.")
+@click.option("--again", is_flag=True, help="Execute also the notebooks whose copies still stand.")
 @click.argument("names", nargs=-1, metavar="[NOTEBOOK]...")
 def reproduce(
-    preset: str, settings: tuple[str, ...], scheduler: str | None, figures: str | None, names: tuple[str, ...]
+    preset: str,
+    settings: tuple[str, ...],
+    scheduler: str | None,
+    figures: str | None,
+    again: bool,
+    names: tuple[str, ...],
 ) -> None:
     """Execute the paper's notebooks in order (or those whose names start with NOTEBOOK); executed copies go to the store.
 
-    11_audit, 13_budget and 14_factors go beyond the paper: name them.
+    11_audit, 13_budget and 14_factors go beyond the paper: name them. A copy stands as long as notebook, parameters, rows, code,
+    packages and figures are as they were; it is not executed again.
     """
     parameters: dict[str, Any] = {"preset": preset, **split_settings(settings)}
     from arl import devices, gate
@@ -172,7 +179,7 @@ def reproduce(
         os.environ["ARL_FIGURES"] = anchored_path("--figures", figures)
         gate.figures("--figures")
     _settle(scheduler=scheduler)
-    for executed in execute_all(names, parameters):
+    for executed in execute_all(names, parameters, again):
         click.echo(executed)
 
 

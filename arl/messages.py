@@ -29,9 +29,9 @@ def say(line: str) -> None:
         return
     try:
         try:
-            print(line, file=stream, flush=True)
+            print(line + "\n", end="", file=stream, flush=True)  # in one piece: threads speak at once
         except UnicodeEncodeError:
-            print(line.encode("ascii", "backslashreplace").decode(), file=stream, flush=True)
+            print(line.encode("ascii", "backslashreplace").decode() + "\n", end="", file=stream, flush=True)
     except (OSError, ValueError):  # a reader that went away, a full disk under a log
         _silence(stream)
 

@@ -338,7 +338,10 @@ def test_it_comes_last_as_it_reads_what_the_others_write(monkeypatch, store):
     def execute(path, given):
         time.sleep(0 if path.stem.startswith("12") else 0.3)
         order.append(path.stem)
-        return path
+        copy = store / "notebooks" / path.name
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+        return copy
 
     monkeypatch.setattr(notebooks, "execute", execute)
     monkeypatch.setattr(notebooks, "workers", lambda: 3)

@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from arl.paper import budgets
 from arl.paper import rows as tables
 from arl.schedule import sweep
 from arl.store import make_folder, project_root, runs_root
+from arl.workbook import executed
 
 BUDGETS = ("lambda1s", "lambda2s", "ns", "attackers", "axis")  # parameters of a notebook that asks for curves
 # What a notebook's metadata may name as `arl.rows`: the settings that it asks for, from its configuration and its parameters.
@@ -50,6 +52,7 @@ class Notebook:
     app: bool = False  # whether `arl app` serves it
     last: bool = False  # whether it reads what those before it write
     takes: str = ""  # "row": its parameters make one row, and the explorer writes them
+    reads: bool = False  # whether it reads what others wrote, so that it is executed each time
     beyond: bool = False  # whether it goes beyond the paper: `arl reproduce` executes it where it is named
 
     def given(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,7 +123,7 @@ def read_notebook(path: Path) -> Notebook:
     rows = own.get("rows", "")
     if rows and rows not in ROWS:
         raise NotebookError(f"{path.name}: found arl.rows {rows!r} in its metadata, accepted: {', '.join(ROWS)}")
-    more = {name: own[name] for name in ("app", "last", "takes", "beyond") if name in own}
+    more = {name: own[name] for name in ("app", "last", "takes", "reads", "beyond") if name in own}
     return Notebook(path, inputs.declarations(source), rows, **more)
 
 
@@ -206,22 +209,33 @@ def prepared(names: Sequence[str], parameters: Mapping[str, Any]) -> tuple[dict[
     return {each.path: given for each, given in zip(chosen, values, strict=True)}, [cfg for _, cfg in rows]
 
 
-def execute_all(names: Sequence[str], parameters: Mapping[str, Any]) -> Iterator[Path]:
+def execute_all(names: Sequence[str], parameters: Mapping[str, Any], again: bool = False) -> Iterator[Path]:
     """Execute `notebooks(names)`, a kernel a core, with those of `parameters` that each has; yields the executed copies in order.
 
-    Everything that can be refused is refused before anything runs. Raises `UserError`.
+    A copy that still stands (`arl.workbook.executed`) is taken as it is, unless `again`. Everything that can be refused is refused
+    before anything runs. Raises `UserError`.
     """
     chosen, rows = prepared(names, parameters)
     gate.figures()
     gate.kernel()
     if own := plugins.loaded():
         os.environ["ARL_PLUGINS"] = os.pathsep.join(own)
-    sweep(gate.ready(rows))  # in one sweep, so that its time left is that of all
+    made = sweep(gate.ready(rows))  # in one sweep, so that its time left is that of all
+    ids = {cfg: row.id for cfg, row in zip(rows, made, strict=True)}
 
     def one(number: int, path: Path, before: Sequence[Future[Path]]) -> Path:
         wait(before)
-        say(f"[{number}/{len(chosen)}] {path.name}")
-        return execute(path, chosen[path])
+        notebook, given = read_notebook(path), chosen[path]
+        asked = {ids[cfg] for _, cfg in notebook.settings(given)}
+        from_what = executed.made_from(path, given, notebook.configuration(given), asked)
+        copy, said = _copy_of(path), f"[{number}/{len(chosen)}] {path.name}"
+        if not (again or notebook.reads) and executed.stands(copy, from_what):
+            say(f"{said}: as it was executed; nothing that it was made from has changed")
+            return copy
+        say(said)
+        began = time.time()
+        executed.keep(execute(path, given), from_what, began)
+        return copy
 
     kernels = min(workers(), len(chosen))
     os.environ |= KEEP_MEMORY | os.environ
@@ -250,14 +264,14 @@ def execute(path: Path, parameters: Mapping[str, Any]) -> Path:
     from papermill.exceptions import PapermillExecutionError
 
     gate.kernel()
-    executed = runs_root() / "notebooks" / path.name
-    make_folder(executed.parent)
+    copy = _copy_of(path)
+    make_folder(copy.parent)
     logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of a defence's parameters, which are checked here
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # the debugger's warning is noise here
     try:
         done = papermill.execute_notebook(
             str(path),
-            str(executed),
+            str(copy),
             dict(parameters),
             kernel_name="python3",
             cwd=str(path.parent),
@@ -267,11 +281,16 @@ def execute(path: Path, parameters: Mapping[str, Any]) -> Path:
         )
     except PapermillExecutionError as error:
         raise NotebookError(
-            f"{path.name}: cell {error.exec_count}: {error.ename}: {error.evalue} (see {executed})"
+            f"{path.name}: cell {error.exec_count}: {error.ename}: {error.evalue} (see {copy})"
         ) from None
     if hidden := widget_errors(done):
-        raise NotebookError(f"{path.name}: an error in a widget: {hidden[0]} (see {executed})")
-    return executed
+        raise NotebookError(f"{path.name}: an error in a widget: {hidden[0]} (see {copy})")
+    return copy
+
+
+def _copy_of(path: Path) -> Path:
+    """Where the executed copy of a notebook lies."""
+    return runs_root() / "notebooks" / path.name
 
 
 def widget_errors(notebook: Any) -> list[str]:
