@@ -210,3 +210,6 @@ def test_the_notebook_draws_the_curve(shared_store, monkeypatch):
     assert all(drawn.with_suffix(suffix).stat().st_size > 1000 for suffix in (".png", ".pdf", ".csv", ".json"))
     numbers = json.loads(drawn.with_suffix(".json").read_text())["numbers"]
     assert len(numbers["curves"]) == 2 and len(numbers["left"]) == 1
+    before = drawn.with_suffix(".png").read_bytes()
+    notebooks.execute(path, given | {"attackers": "mean"})
+    assert drawn.with_name(f"{drawn.name}_mean.png").exists() and drawn.with_suffix(".png").read_bytes() == before

@@ -14,11 +14,17 @@ from arl.store import make_folder, write_atomically
 
 FLOORS = {"mean face": ":", "answers": "-."}  # how they are dashed
 SAME = "same person"  # the ceiling
+USUAL = {"ridge", "kernelridge"}  # who attacks in the notebook as it is
 EDGE = 2.2  # times the budget that is foretold: where y∞ stands
 
 
 def save_budget(curves: Sequence[BudgetCurve], name: str, fitted: float, tolerance: float) -> Saved:
-    """Write NAME among the figures as CSV, PNG, PDF and JSON with all numbers; returns the picture."""
+    """Write NAME among the figures as CSV, PNG, PDF and JSON with all numbers; returns the picture.
+
+    Where others attack than the notebook's own, their names follow NAME: one figure does not replace another.
+    """
+    attacks = dict.fromkeys(curve.attack for curve in curves)
+    name = name if set(attacks) <= USUAL else "_".join([name, *attacks])
     lines = list({id(line): line for curve in curves for line in curve.lines}.values())  # curves share them
     folder = figures_folder(preset_of(runs_of(lines)))
     make_folder(folder)
