@@ -156,7 +156,11 @@ def _by_the_strongest(folder: Path) -> Iterable[str]:
     yield "### The ledger by the strongest attacker\n"
     words = "The same claims, once more by the strongest attacker of each row, which held-out faces of X2 choose"
     again = counts([f["strongest"] for f in found])
-    yield f"{words}: {again}; {len(changed)} of {len(found)} verdicts change ([each claim]({folder.name}/{STRONGEST}.png)).\n"
+    seeds = max(len(f["each"]) for f in found)
+    yield (
+        f"{words}, over {seeds} seed{'s' * (seeds > 1)}: {again}; {len(changed)} of {len(found)} verdicts change "
+        f"([each claim]({folder.name}/{STRONGEST}.png)).\n"
+    )
     if changed:
         lines = ["| | claim | by the paper's attacker | by the strongest |", "|" + "---|" * 4]
         for f in changed:
