@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import ttest_ind
 
 import arl
 from arl.audit import (
@@ -198,7 +199,8 @@ def test_what_two_audits_of_one_encoder_differ_by_is_seen_in_several():
     assert halves["values"] == pytest.approx([values.mean() + luck[:20].mean(), values.mean() + luck[20:].mean()])
     assert halves["difference"]["low"] < 0 < halves["difference"]["high"]
     always = found["figures"]["people found by any"]
-    assert always["spread"] == always["apart"] == always["halves"]["difference"]["high"] == 0
+    assert always["spread"] == pytest.approx((hits.mean() * (1 - hits.mean()) / PEOPLE) ** 0.5, rel=0.1), "as people's"
+    assert always["halves"]["difference"]["high"] == pytest.approx(2.02 * always["spread"] * (2 / 20) ** 0.5, rel=0.05)
     assert "They differ in no figure by more than its interval." in spread_text(found)
 
 
@@ -216,6 +218,17 @@ def test_halves_that_differ_are_said_to_and_three_audits_have_none():
     others[2].terms = TERMS._replace(suite="1")
     with pytest.raises(ConfigError, match="found suite: '1' beside '2'|found suite: '2' beside '1'"):
         spread_of(others)
+
+
+def test_the_interval_of_halves_is_welchs(monkeypatch):
+    values, hits = draws()
+    shifts = np.array([0, 0.08, -0.05, 0.3, -0.1, 0.2, 0.05])
+    monkeypatch.setattr(spread, "_by_people", lambda *_: 0.0)
+    found = spread_of(many([(values + each, hits) for each in shifts]))["figures"]["face similarity, the strongest"]
+    known = ttest_ind(shifts[:3], shifts[3:], equal_var=False).confidence_interval(0.95)
+    assert [found["halves"]["difference"][end] for end in ("low", "high")] == pytest.approx([known.low, known.high])
+    same = spread_of(many([(values, hits)] * 4))["figures"]["people found by any"]
+    assert same["spread"] == same["apart"] == same["halves"]["difference"]["high"] == 0, "everybody, each time"
 
 
 def test_a_headline_that_one_audit_does_not_know_has_no_spread():
