@@ -80,6 +80,11 @@ class OfPeople(NamedTuple):
         """With each person taken so many `times`, (..., G)."""
         return (times @ self.sums) / np.maximum(times @ self.counts, 1e-12)
 
+    @property
+    def value(self) -> float:
+        """With each person taken once."""
+        return float(self.mean(np.ones(len(self.sums))))
+
 
 def difference_of(one: "Audit", other: "Audit") -> dict[str, Any]:
     """`audits`: both ids; `paired`: whether over the same T; `figures`: of each headline its value in `one`, in `other`, and `difference`,
@@ -141,7 +146,7 @@ def _each(values: Any) -> OfPeople | str:
 
 def _between(mine: OfPeople | str, theirs: OfPeople | str, paired: bool, resamples: int, seed: int) -> dict[str, Any]:
     """`values` of both, and `difference`."""
-    values = [None if isinstance(each, str) else float(each.mean(np.ones(len(each.sums)))) for each in (mine, theirs)]
+    values = [None if isinstance(each, str) else each.value for each in (mine, theirs)]
     if refused := [each for each in (mine, theirs) if isinstance(each, str)]:
         return {"values": values, "difference": {"value": None, "low": None, "high": None, "why": refused[0]}}
     times = resampled(len(mine.sums), resamples, seed)

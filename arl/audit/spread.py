@@ -37,7 +37,7 @@ def spread_of(audits: Sequence["Audit"]) -> dict[str, Any]:
     for name in said[0]:
         each = [found.get(name, "") for found in said]
         if not any(isinstance(found, str) for found in each):
-            values = np.array([found.mean(np.ones(len(found.sums))) for found in each])
+            values = np.array([found.value for found in each])
             figures[name] = _spread(values, np.array([_by_people(*both) for both in zip(each, audits, strict=True)]))
     return {"audits": [each.run.id for each in audits], "figures": figures}
 
