@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,23 @@ def threads() -> int:
 def threads_are_set() -> bool:
     """Whether `$ARL_THREADS` says how many threads to use; who says so wants no second process beside."""
     return _count("ARL_THREADS") is not None
+
+
+@contextmanager
+def all_threads() -> Iterator[None]:
+    """Within, unless `$ARL_THREADS` says how many, a thread a core: for work that no second process shares."""
+    import torch
+
+    if threads_are_set():
+        yield
+        return
+    try:
+        os.environ["ARL_THREADS"] = str(min(cores(), MOST))
+        torch.set_num_threads(threads())
+        yield
+    finally:
+        del os.environ["ARL_THREADS"]
+        torch.set_num_threads(threads())
 
 
 def workers() -> int:

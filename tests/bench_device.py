@@ -219,6 +219,7 @@ def figure(name: str, step: float, batch: int, flops: float, limit: float) -> di
 @click.option("--batch", default=0, help="the preset's where it is not given")
 @click.option("--device", "where", default="cuda")
 @click.option("--precisions", default=",".join(PRECISIONS))
+@click.option("--acts", "asked", default="", help="those alone whose names hold one of these, such as 'game;Dec'")
 @click.option("--encoder", default="resnet50")
 @click.option("--size", default=128)
 @click.option("--benchmark", is_flag=True, help="let cuDNN try its algorithms")
@@ -229,6 +230,7 @@ def main(
     batch: int,
     where: str,
     precisions: str,
+    asked: str,
     encoder: str,
     size: int,
     benchmark: bool,
@@ -243,6 +245,8 @@ def main(
     for precision in precisions.split(","):
         acts = Acts(cfg, device, steps, epochs, precision == "compiled")
         for act, (run, flops) in plan(acts, game).items():
+            if not any(part in act for part in asked.split(";")):
+                continue
             with computing(precision):
                 found = measured(f"{act}, {precision}", run, flops, acts, limit)
             figures.append(found | {"key": f"{act}, {precision}", "command": COMMAND})

@@ -70,8 +70,11 @@ def test_one_reader_gets_more_from_more_of_what_is_there(monkeypatch, of_row):
     experiment.networks = Open(), None
     pool = curves._strangers(experiment)
     ridge = next(attack for attack in experiment.cfg.attacks if attack.name() == "ridge")
-    leak = [curves._alike(curves._with(pool, n), ridge).mean() for n in (16, 96)]
-    pairs = [curves._alike(experiment, curves.Leaked(pairs=n)).mean() for n in (1, 48)]
+    z, known = curves._encoded(experiment, experiment.split.t), curves._known(pool)
+    leak = [curves._alike(curves._with(pool, n, known), ridge, z).mean() for n in (16, 96)]
+    anew = curves._alike(curves._with(pool, 96), ridge, z).mean()
+    assert leak[1] == pytest.approx(anew, abs=1e-4), "encoded once for all budgets, or for each"
+    pairs = [curves._alike(experiment, curves.Leaked(pairs=n), z).mean() for n in (1, 48)]
     assert leak[1] > leak[0] + 0.05 and pairs[1] > pairs[0] + 0.2
 
 

@@ -222,6 +222,16 @@ class Bench(Experiment):
         with precision(self.device):
             return torch.cat([net(part).float().cpu() for part in z.split(256)])
 
+    def control(self, name: str) -> Run:
+        """The run of a control, found or made; the others are held against one-hot's pictures."""
+        floor = None if name == "one-hot" else self._floor
+        return obtain(self.spec(name), lambda run: self.measured(run, name, floor))
+
+    @cached_property
+    def _floor(self) -> Tensor | None:
+        """Face similarity (n,) of the picture that follows from the answers, by the best reader of them; None without answers."""
+        return self.control("one-hot").load()[0]["floor"] if self.labelled else None
+
     def measured(self, run: Run, name: str, floor: Tensor | None) -> dict[str, Any]:
         """The control's result: attackers learn from its Z, the strongest on held-out X2 are judged on T; `floor` (n,): the answers'."""
         say(f"{run.id}  control {name}: {', '.join(attack.name() for attack in self.attackers)}")
@@ -325,13 +335,12 @@ def control_runs(audited: Experiment) -> dict[str, str]:
 
 def controls(audited: Experiment) -> dict[str, Any]:
     """Each control's run, found or made, and what they say of the suite: `works`, `verdict`, `missed`, `false_alarms`, `each`."""
-    bench, found, floor = Bench(audited), {}, None
+    bench, found = Bench(audited), {}
     for name in bench.names:
-        run = obtain(bench.spec(name), lambda run, n=name, f=floor: bench.measured(run, n, f))
+        run = bench.control(name)
         found[name] = {"run": run.id, "gives": CONTROLS[name].gives, "planted": CONTROLS[name].planted}
         found[name] |= {key: run.result[key] for key in ("held_out", "image", "label") if key in run.result}
         found[name]["alarm"] = alarm(CONTROLS[name], run.result)
-        floor = run.load()[0]["floor"] if name == "one-hot" else floor
     missed = [name for name, each in found.items() if each["planted"] and not each["alarm"]]
     false = [name for name, each in found.items() if not each["planted"] and each["alarm"]]
     planted = sum(each["planted"] for each in found.values())

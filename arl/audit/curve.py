@@ -5,7 +5,6 @@ Images are of people who are not in T, of whom there can be more and more: fresh
 run of the store beside the audit's, so an audit that was finished before there were curves gets one when it is asked for again.
 """
 
-from collections.abc import Iterator
 from copy import copy
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from arl.attacks import Attack
 from arl.attacks.leaked import Leaked
+from arl.audit.controls import Known
 from arl.audit.law import AHEAD, POINTS, fit_law, resampled_means
 from arl.data import batches, open_extra
 from arl.experiment import Experiment
@@ -23,6 +23,7 @@ from arl.judges.known import recognised
 from arl.measure import seen_by_judge
 from arl.messages import say
 from arl.metrics import cosine, interval
+from arl.plateau import CACHE_BYTES
 from arl.store import Run, obtain, run_id
 from arl.training import Nowhere, generator, initialised, precision
 
@@ -61,10 +62,13 @@ def _measured(run: Run, audit: Run, experiment: Experiment, attack: Attack) -> d
     ns = _budgets(len(pool.owned.learns), cfg.batch_size) if len(pool.owned.held_out) else []
     found: dict[str, Any] = {"attack": attack.name(), "budgets": {}, "law": None}
     found["answers"] = audit.result.get("answers", {}).get("face_similarity")
-    scores = np.stack([_alike(_with(pool, n), attack) for n in ns]) if ns else np.zeros((0, len(experiment.split.t)))
+    z, known = _encoded(experiment, experiment.split.t), _known(pool) if ns else None
+    scores = np.zeros((len(ns), len(experiment.split.t)))
+    for k, n in enumerate(ns):
+        scores[k] = _alike(_with(pool, n, known), attack, z)
     found |= _led(ns, scores, experiment) if ns else {}
     found["pairs"] = {
-        str(n): interval(_alike(experiment, Leaked(pairs=n)), seed=cfg.seed, resamples=cfg.bootstrap)
+        str(n): interval(_alike(experiment, Leaked(pairs=n), z), seed=cfg.seed, resamples=cfg.bootstrap)
         for n in PAIRS
         if n <= len(experiment.owned.learns)
     }
@@ -111,25 +115,42 @@ def _owning(experiment: Experiment, owned: Owned) -> Experiment:
     return other
 
 
-def _with(experiment: Experiment, n: int) -> Experiment:
-    """The same adversary with `n` of its images, the first of more; the images that choose for it stay."""
+def _known(experiment: Experiment) -> Tensor | None:
+    """Z (2, n, ...) of the adversary's images and of their mirror images, once for all budgets; None where it is too large."""
+    encoder, images, rows = experiment.networks[0], experiment.owned.data.images, experiment.owned.all
+    found: list[Tensor] = []
+    with torch.no_grad(), precision(experiment.device), initialised(experiment.cfg.seed, 8):
+        for _, x in batches(images, rows, 256, device=experiment.device):
+            found.append(torch.stack([encoder(x).float(), encoder(x.flip(-1)).float()]))
+            if 4 * found[0][:, 0].numel() * len(rows) > CACHE_BYTES:
+                return None
+    return torch.cat(found, 1)
+
+
+def _with(experiment: Experiment, n: int, known: Tensor | None = None) -> Experiment:
+    """The same adversary with `n` of its images, the first of more; the images that choose for it stay. `known`: what `_known` gives."""
     whole = experiment.owned
-    order = torch.randperm(len(whole.learns), generator=generator(experiment.cfg.seed, 0xF3)).numpy()
-    return _owning(experiment, Owned(whole.data, np.sort(whole.learns[order[:n]]), whole.held_out))
+    order = torch.randperm(len(whole.learns), generator=generator(experiment.cfg.seed, 0xF3))[:n].sort().values
+    other = _owning(experiment, Owned(whole.data, whole.learns[order.numpy()], whole.held_out))
+    if known is not None:
+        rows = torch.cat([order, torch.arange(len(whole.learns), len(whole.all))]).to(known.device)
+        other.standardised = lambda: Known(known[:, rows])
+    return other
 
 
-def _alike(experiment: Experiment, attack: Attack) -> np.ndarray:
-    """C's face similarity (N,) of what `attack`, having learned, makes of T; nothing of it is stored."""
+def _alike(experiment: Experiment, attack: Attack, z: list[Tensor]) -> np.ndarray:
+    """C's face similarity (N,) of what `attack`, having learned, makes of T, `z` by batches; nothing of it is stored."""
     player, features, _ = experiment.trained(Nowhere(), attack, None)
     net, t = player.net.eval(), experiment.split.t
-    made: list[Tensor] = []
     with torch.no_grad(), precision(experiment.device), initialised(experiment.cfg.seed, 9):
-        for z in _encoded(experiment, t):
-            made.append(net(features.standardise(z)).float().cpu())
-    _, seen = seen_by_judge(experiment, torch.cat(made))
-    return cosine(seen, recognised(experiment.data, t, experiment.judge)[1]).double().numpy()
+        made = torch.cat([net(features.standardise(part)).float().cpu() for part in z])
+    return (
+        cosine(seen_by_judge(experiment, made)[1], recognised(experiment.data, t, experiment.judge)[1]).double().numpy()
+    )
 
 
-def _encoded(experiment: Experiment, index: np.ndarray) -> Iterator[Tensor]:
-    for _, x in batches(experiment.data.images, index, 256, device=experiment.device):
-        yield experiment.networks[0](x).float()
+def _encoded(experiment: Experiment, index: np.ndarray) -> list[Tensor]:
+    """Z of the images `index`, by batches."""
+    shown = batches(experiment.data.images, index, 256, device=experiment.device)
+    with torch.no_grad(), precision(experiment.device), initialised(experiment.cfg.seed, 9):
+        return [experiment.networks[0](x).float() for _, x in shown]

@@ -10,6 +10,7 @@ import torch
 
 from arl import gate, inputs
 from arl.attacks import Attack
+from arl.audit import beside
 from arl.audit.compare import refuse_unlike, terms_of, terms_of_experiment
 from arl.audit.controls import control_runs, controls
 from arl.audit.curve import curve, stored_curve
@@ -212,9 +213,10 @@ def of_experiment(experiment: Experiment, about: dict[str, Any]) -> Audit:
     ]
     if found.result is None:
         say(f"{found.id}  suite {SUITE}: {len(cfg.attacks)} attackers, to be made: {', '.join(missing) or 'none'}")
-    attacks = experiment.attacked()
-    run = obtain(spec, lambda run: _measured(run, experiment, attacks, about))
-    return Audit(run, cfg, run.result | {"audit": about}, curve(run, experiment))
+    with beside.shared(experiment):
+        attacks = experiment.attacked()
+        run = obtain(spec, lambda run: _measured(run, experiment, attacks, about))
+        return Audit(run, cfg, run.result | {"audit": about}, curve(run, experiment))
 
 
 def _measured(run: Run, experiment: Experiment, attacks: dict[str, Run], about: dict[str, Any]) -> dict[str, Any]:

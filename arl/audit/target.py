@@ -41,6 +41,7 @@ class Target(nn.Module):
         """`graph`: images as the file takes them to its first output. `batch`: the only number of images that it takes; 0 for any."""
         super().__init__()
         self.graph, self.spec, self.batch, self.channels_last = graph, spec, batch, channels_last
+        self.source: tuple[str, dict[str, str]] | None = None  # the file, and what `load_target` was given with it
         self.register_buffer("mean", torch.tensor(spec.mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(-1, 1, 1), persistent=False)
 
@@ -48,7 +49,10 @@ class Target(nn.Module):
         """Z (B, ...) as the file gives it, float32, on the CPU, where the graph runs. With gradients if `x` asks and the graph has them."""
         asked = x.requires_grad and torch.is_grad_enabled()
         with torch.set_grad_enabled(asked), torch.autocast(x.device.type, enabled=False):
-            x = F.interpolate(x.float().cpu(), size=self.spec.size, mode="bilinear", antialias=True).clamp(0, 1)
+            x = x.float().cpu()
+            if x.shape[2:] != self.spec.size:
+                x = F.interpolate(x, size=self.spec.size, mode="bilinear", antialias=True)
+            x = x.clamp(0, 1)
             x = ((x - self.mean.cpu()) / self.std.cpu()).contiguous()
             x = x.permute(0, 2, 3, 1).contiguous() if self.channels_last else x
             if not self.batch:
@@ -82,7 +86,10 @@ def load_target(path: str | Path, size: str = "", mean: str = "", std: str = "")
         raise ConfigError(
             f"TARGET: {path.name} cannot be loaded ({first_line(error)}), accepted: a whole file"
         ) from None
-    return _settled(path.name, found, kind, data, {"size": size, "mean": mean, "std": std})
+    options = {"size": size, "mean": mean, "std": std}
+    target = _settled(path.name, found, kind, data, options)
+    target.source = str(path.absolute()), options
+    return target
 
 
 class Loaded(NamedTuple):

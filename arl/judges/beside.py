@@ -7,8 +7,10 @@ from subprocess import DEVNULL
 
 from arl.config import RunConfig
 from arl.judges.recogniser import recogniser
+from arl.judges.rendered import rendered_spec
 from arl.machine import child, cores, prepare, threads_are_set
 from arl.messages import say
+from arl.store import Run, runs_root
 
 
 @contextmanager
@@ -31,7 +33,9 @@ def trained_beside(cfg: RunConfig) -> Iterator[Callable[[], None]]:
 
 def _free(cfg: RunConfig) -> bool:
     """Whoever sets the threads has other plans for the cores."""
-    return "rendered" in cfg.recognisers and prepare().type == "cpu" and not threads_are_set() and cores() > 1
+    if "rendered" not in cfg.recognisers or prepare().type != "cpu" or threads_are_set() or cores() < 2:
+        return False
+    return Run(runs_root() / rendered_spec(cfg)["run"]).result is None
 
 
 def _of_c(cfg: RunConfig) -> list[str]:

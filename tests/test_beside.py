@@ -1,0 +1,95 @@
+"""An audit on two processes: each run is made once, and what is found is what one process finds."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from test_audit import SHOWN, scripted
+
+from arl import machine
+from arl.audit import audit, beside
+from arl.audit.suite import experiment_of
+from arl.messages import ConfigError
+from arl.store import stored
+
+FEW = {"attacks": "mean,ridge,decoder,whitened,features", "attack_epochs": 2}
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    """Free ones, however many there are; the environment is as it was afterwards."""
+    monkeypatch.delenv("ARL_THREADS")
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+
+
+def figures(store: Path) -> dict[str, dict]:
+    """Results of the runs by folder, without who made them and how long it took."""
+    found = {}
+    for path in store.glob("*/result.json"):
+        result = {k: v for k, v in json.loads(path.read_text()).items() if k != "made_with"}
+        for each in result.get("effort", {}).values():
+            each.pop("seconds")
+        found[path.parent.name] = result
+    return found
+
+
+def test_two_processes_find_what_one_finds_and_make_each_run_once(
+    tmp_path, session_store, monkeypatch, two_cores, capfd
+):
+    target, found = str(scripted(tmp_path / "a.ts")), {}
+    for name in ("both", "alone"):
+        store = tmp_path / name
+        store.mkdir()
+        (session_store / "data").mkdir(exist_ok=True)
+        (store / "data").symlink_to(session_store / "data")
+        monkeypatch.setenv("ARL_RUNS", str(store))
+        if name == "alone":
+            monkeypatch.setenv("ARL_WORKERS", "1")
+        found[name] = audit(target, FEW, preset="tiny", **SHOWN)
+        assert machine.threads() == 1 and not machine.threads_are_set(), "the threads of both were for the end alone"
+    assert figures(tmp_path / "both") == figures(tmp_path / "alone")
+    assert found["both"].result["controls"]["works"] == found["alone"].result["controls"]["works"]
+    both, _, alone = capfd.readouterr().err.rpartition("to be made")
+    for run in stored(tmp_path / "both", ["control"]):
+        assert both.count(f"{run.id}  control") == alone.count(f"{run.id}  control") == 1, "said, and made, once"
+
+
+def test_the_second_process_takes_the_dearest_first(tmp_path, shared_store, monkeypatch):
+    experiment, _ = experiment_of(str(scripted(tmp_path / "a.ts")), FEW, "tiny", SHOWN)
+    taken = []
+    monkeypatch.setattr(beside, "make", lambda jobs: taken.extend(jobs))
+    given = {"config": experiment.cfg.flat(), "source": experiment.target.source, "encoder": "", "plugins": []}
+    beside.main(json.dumps(given))
+    kinds = [job.folder.name.rpartition("-")[0] for job in taken]
+    assert kinds[:2] == ["whitened", "decoder"] and {*kinds[2:5]} == {"features", "mean", "ridge"}
+    assert {*kinds[5:]} == {"control"}
+    ours = [job.folder for job in beside.controls(experiment)]
+    assert [job.folder for job in taken[5:]] == ours[::-1], "the same controls, from their end"
+
+
+@pytest.mark.parametrize("variable", ["ARL_THREADS", "ARL_WORKERS"])
+def test_whoever_says_how_many_wants_no_second_process(tmp_path, shared_store, monkeypatch, two_cores, variable):
+    experiment, _ = experiment_of(str(scripted(tmp_path / "a.ts")), FEW, "tiny", SHOWN)
+    missing = [beside.Job(tmp_path, 5.0, lambda: None)]
+    assert beside._free(experiment, missing) and not beside._free(experiment, [])
+    monkeypatch.setenv(variable, "1")
+    assert not beside._free(experiment, missing)
+
+
+def test_it_ends_with_the_first_s_work(tmp_path, shared_store, monkeypatch, two_cores):
+    experiment, _ = experiment_of(str(scripted(tmp_path / "a.ts")), {**FEW, "attack_epochs": 5000}, "tiny", SHOWN)
+    monkeypatch.setattr(beside, "make", lambda jobs: None)
+    monkeypatch.setattr(beside, "attackers", lambda experiment: [beside.Job(tmp_path, 5.0, lambda: None)])
+    with pytest.raises(ConfigError), beside.shared(experiment):
+        (second,) = [c for c in psutil.Process().children() if "arl.audit.beside" in " ".join(c.cmdline())]
+        raise ConfigError("refused")
+    assert not second.is_running()
+
+
+def test_what_it_cannot_do_is_left_to_the_first():
+    ended = subprocess.run([sys.executable, "-m", "arl.audit.beside", "{}"], capture_output=True)
+    assert ended.returncode == 1 and not ended.stderr
