@@ -10,7 +10,7 @@ import pytest
 from test_audit import SHOWN, scripted
 
 from arl import machine
-from arl.audit import audit, beside
+from arl.audit import audit, beside, second
 from arl.audit.suite import experiment_of
 from arl.messages import ConfigError
 from arl.store import stored
@@ -61,9 +61,9 @@ def test_two_processes_find_what_one_finds_and_make_each_run_once(
 def test_the_second_process_takes_the_dearest_first(tmp_path, shared_store, monkeypatch):
     experiment, _ = experiment_of(str(scripted(tmp_path / "a.ts")), FEW, "tiny", SHOWN)
     taken = []
-    monkeypatch.setattr(beside, "make", lambda jobs: taken.extend(jobs))
+    monkeypatch.setattr(second, "make", lambda jobs: taken.extend(jobs))
     given = {"config": experiment.cfg.flat(), "source": experiment.target.source, "encoder": "", "plugins": []}
-    beside.main(json.dumps(given))
+    second.main(json.dumps(given))
     kinds = [job.folder.name.rpartition("-")[0] for job in taken]
     assert kinds[:2] == ["whitened", "decoder"] and {*kinds[2:5]} == {"features", "mean", "ridge"}
     assert {*kinds[5:]} == {"control"}
@@ -85,11 +85,11 @@ def test_it_ends_with_the_first_s_work(tmp_path, shared_store, monkeypatch, two_
     monkeypatch.setattr(beside, "make", lambda jobs: None)
     monkeypatch.setattr(beside, "attackers", lambda experiment: [beside.Job(tmp_path, 5.0, lambda: None)])
     with pytest.raises(ConfigError), beside.shared(experiment):
-        (second,) = [c for c in psutil.Process().children() if "arl.audit.beside" in " ".join(c.cmdline())]
+        (child,) = [c for c in psutil.Process().children() if "arl.audit.second" in " ".join(c.cmdline())]
         raise ConfigError("refused")
-    assert not second.is_running()
+    assert not child.is_running()
 
 
 def test_what_it_cannot_do_is_left_to_the_first():
-    ended = subprocess.run([sys.executable, "-m", "arl.audit.beside", "{}"], capture_output=True)
+    ended = subprocess.run([sys.executable, "-m", "arl.audit.second", "{}"], capture_output=True)
     assert ended.returncode == 1 and not ended.stderr

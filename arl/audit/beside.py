@@ -1,11 +1,10 @@
-"""Two processes make the runs of an audit, where cores are free; `python -m arl.audit.beside` is the second.
+"""Two processes make the runs of an audit, where cores are free; `arl.audit.second` is the other.
 
 Each takes what nobody is at: this one the attackers in the order of the suite and then the controls, the second the dearest attackers
 first and the controls from their end. Each run is made once (`store.obtain`), so both may die at any time, and numbers are those of one.
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +15,9 @@ from typing import Any, NamedTuple
 from arl import machine, plugins
 from arl.audit.controls import Bench
 from arl.audit.foreign import Foreign
-from arl.audit.target import load_target
-from arl.config import RunConfig
 from arl.experiment import Experiment
-from arl.messages import lenient_streams, say
-from arl.store import find_run, run_id, runs_root, taken
+from arl.messages import say
+from arl.store import run_id, runs_root, taken
 
 WORTH = 2.0  # of `Attack.cost` still to be made, from which on a second process gains more than its start takes
 
@@ -69,7 +66,7 @@ def shared(experiment: Experiment) -> Iterator[None]:
     target = experiment.target if isinstance(experiment, Foreign) else None
     given = {"config": experiment.cfg.flat(), "source": target and target.source, "encoder": experiment.encoder.id}
     text = json.dumps(given | {"plugins": plugins.loaded()})
-    second = machine.child("arl.audit.beside", text, stderr=PIPE, start_new_session=True)
+    second = machine.child("arl.audit.second", text, stderr=PIPE, start_new_session=True)
     Thread(target=_repeat, args=[second], daemon=True, name="beside").start()
     try:
         make(jobs + controls(experiment))
@@ -95,24 +92,3 @@ def _repeat(second: Popen) -> None:
     """Say here what the second process says there."""
     for line in second.stderr:
         say(line.decode(errors="replace").rstrip())
-
-
-def main(text: str) -> None:
-    given = json.loads(text)
-    for path in given["plugins"]:
-        plugins.load(path)
-    cfg = RunConfig(**given["config"])
-    if given["source"]:
-        file, options = given["source"]
-        experiment: Experiment = Foreign(cfg, load_target(file, **options))
-    else:
-        experiment = Experiment(cfg, {"encoder": find_run(given["encoder"])})
-    make(sorted(attackers(experiment), key=lambda job: -job.cost) + controls(experiment)[::-1])
-
-
-if __name__ == "__main__":
-    lenient_streams()
-    try:
-        main(sys.argv[1])
-    except Exception:  # the first process does what this one leaves, and says what is wrong
-        sys.exit(1)
