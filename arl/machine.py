@@ -3,6 +3,7 @@
 Each variable that is set is checked when it is read; what cannot be used is a `ConfigError` that names it.
 """
 
+import ctypes
 import os
 import re
 import shutil
@@ -150,9 +151,21 @@ def prepare() -> "torch.device":
     """`device()`, with torch set up for it: `threads()` threads, and no slow numbers near zero."""
     import torch
 
+    _keep_memory()
     torch.set_flush_denormal(True)  # dying units would otherwise slow a CPU down many times
     torch.set_num_threads(threads())
     return device()
+
+
+@cache
+def _keep_memory() -> None:
+    """`KEEP_MEMORY` for this process, which was started without: a step of Dec^a takes a tenth less. Of glibc alone."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for option, (name, value) in zip((-1, -2, -3), KEEP_MEMORY.items(), strict=True):  # M_TRIM_THRESHOLD, …: malloc.h
+        mallopt(option, int(os.environ.get(name) or value))
 
 
 # -- folders ------------------------------------------------------------------------------------------------------

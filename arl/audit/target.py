@@ -18,6 +18,7 @@ from arl.messages import ConfigError, UserError, first_line, say
 from arl.store import explained
 
 FIXED = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # batches that a trace may have been made for
+WIDE = 16  # channels
 STEADY = 1e-3  # how far, relative, features of one face may differ from batch to batch
 
 
@@ -41,6 +42,7 @@ class Target(nn.Module):
         """`graph`: images as the file takes them to its first output. `batch`: the only number of images that it takes; 0 for any."""
         super().__init__()
         self.graph, self.spec, self.batch, self.channels_last = graph, spec, batch, channels_last
+        self.layout = torch.contiguous_format  # of the images in memory
         self.source: tuple[str, dict[str, str]] | None = None  # the file, and what `load_target` was given with it
         self.register_buffer("mean", torch.tensor(spec.mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(-1, 1, 1), persistent=False)
@@ -53,7 +55,7 @@ class Target(nn.Module):
             if x.shape[2:] != self.spec.size:
                 x = F.interpolate(x, size=self.spec.size, mode="bilinear", antialias=True)
             x = x.clamp(0, 1)
-            x = ((x - self.mean.cpu()) / self.std.cpu()).contiguous()
+            x = ((x - self.mean.cpu()) / self.std.cpu()).contiguous(memory_format=self.layout)
             x = x.permute(0, 2, 3, 1).contiguous() if self.channels_last else x
             if not self.batch:
                 return self.graph(x).float()
@@ -98,6 +100,7 @@ class Loaded(NamedTuple):
     graph: Callable[[Tensor], Any]
     shape: tuple[int | None, ...]
     notes: dict[str, str]
+    wide: bool = False  # whether it is a network of torch's whose convolutions are all as wide as `WIDE`
 
 
 def _settled(name: str, found: Loaded, kind: str, data: bytes, options: dict[str, str]) -> Target:
@@ -118,7 +121,10 @@ def _settled(name: str, found: Loaded, kind: str, data: bytes, options: dict[str
     if min(std) <= 0:
         raise ConfigError(f"std: found {std}, accepted: numbers above 0")
     spec = TargetSpec(kind, sha256(data).hexdigest(), (int(high), int(wide)), mean, std, ())
-    return _probed(name, found.graph, spec, shape[0] or 0, last)
+    target = _probed(name, found.graph, spec, shape[0] or 0, last)
+    if found.wide and not last:
+        _lay_out(target)
+    return target
 
 
 def _numbers(name: str, text: str, count: int) -> tuple[float, ...]:
@@ -160,6 +166,19 @@ def _probed(name: str, graph: Callable[[Tensor], Any], spec: TargetSpec, batch: 
         say(f"{name}: takes {target.batch} images at a time, no more and no fewer; the last ones are filled up")
     target.spec = spec._replace(shape=tuple(z.shape[1:]))
     return target.requires_grad_(False).eval()
+
+
+def _lay_out(target: Target) -> None:
+    """Let images come with their channels last, which a CPU convolves in three quarters of the time, where the same comes out."""
+    x = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    before = target.raw(x)
+    target.layout = torch.channels_last
+    try:
+        same = torch.allclose(before, target.raw(x), rtol=0, atol=STEADY * before.abs().max())
+    except Exception:  # a graph that asks for its images' strides
+        same = False
+    if not same:
+        target.layout = torch.contiguous_format
 
 
 def _check_output(name: str, z: Tensor, again: Tensor, alone: Tensor) -> None:
@@ -208,7 +227,18 @@ def _first_output(name: str, graph: Callable[[Tensor], Any]) -> Callable[[Tensor
 def _torchscript(data: bytes) -> Loaded:
     notes = dict.fromkeys(("size", "mean", "std"), "")
     module = torch.jit.load(io.BytesIO(data), map_location="cpu", _extra_files=notes).eval()
-    return Loaded(module, (), {name: _text(value) for name, value in notes.items()})
+    wide = _wide(module)
+    try:
+        module = torch.jit.freeze(module)  # batch norm within the convolutions before it
+    except RuntimeError:
+        pass  # what cannot be frozen runs as it is
+    return Loaded(module, (), {name: _text(value) for name, value in notes.items()}, wide)
+
+
+def _wide(module: nn.Module) -> bool:
+    """Whether each convolution has `WIDE` channels or more, but for a colour image's: narrower ones with channels last have crashed."""
+    kernels = [p.shape for p in module.parameters() if p.ndim == 4]
+    return bool(kernels) and all(out >= WIDE and (each >= WIDE or each == 3) for out, each, *_ in kernels)
 
 
 def _export(data: bytes) -> Loaded:
@@ -223,7 +253,8 @@ def _export(data: bytes) -> Loaded:
         raise ConfigError(f"TARGET: the program takes {len(inputs)} inputs, accepted: one, the images")
     shape = tuple(side if isinstance(side, int) else None for side in inputs[0].meta["val"].shape)
     program._guards_code = []  # Python in text: never compiled, and sizes are checked here
-    return Loaded(program.module(check_guards=False), shape, {name: _text(value) for name, value in notes.items()})
+    module = program.module(check_guards=False)
+    return Loaded(module, shape, {name: _text(value) for name, value in notes.items()}, _wide(module))
 
 
 def _onnx(data: bytes) -> Loaded:
