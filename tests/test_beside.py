@@ -9,9 +9,11 @@ import psutil
 import pytest
 from test_audit import SHOWN, scripted
 
+import arl
 from arl import machine
 from arl.audit import audit, beside, second
 from arl.audit.suite import experiment_of
+from arl.config import RunConfig
 from arl.messages import ConfigError
 from arl.store import stored
 
@@ -88,6 +90,16 @@ def test_the_second_process_takes_the_dearest_first(tmp_path, shared_store, monk
     assert {*kinds[5:]} == {"control"}
     ours = [job.folder for job in beside.controls(experiment)]
     assert [job.folder for job in taken[5:]] == ours[::-1], "the same controls, from their end"
+
+
+def test_of_a_stored_row_it_makes_the_same_runs(shared_store, monkeypatch):
+    row, taken = arl.run(RunConfig.preset("tiny")), []
+    experiment, _ = experiment_of(row.id, {}, "quick", {})
+    monkeypatch.setattr(second, "make", lambda jobs: taken.extend(jobs))
+    given = {"config": experiment.cfg.flat(), "source": None, "encoder": row.runs["encoder"].id, "plugins": []}
+    second.main(json.dumps(given))
+    ours = beside.attackers(experiment) + beside.controls(experiment)
+    assert {job.folder for job in taken} == {job.folder for job in ours} and taken[0].folder.name.startswith("identity")
 
 
 @pytest.mark.parametrize("variable", ["ARL_THREADS", "ARL_WORKERS"])

@@ -138,6 +138,7 @@ def test_of_a_file_what_was_not_measured_is_said(of_file, shared_store):
     said = {each.name: each.text for each in ten(of_file)}
     assert "no classifier" in said["utility"] and "not measured" in said["utility"]
     assert "the attacker kernelridge" in said["not_tried"] and "gradients" in said["not_tried"]
+    assert "leaked" not in said["not_tried"], "its curve has tried few pairs"
     missed = of_file.result["controls"]["missed"]
     assert f"missed: {', '.join(missed) or 'none'}" in said["controls"]
     assert ("proves nothing about silence" in said["controls"]) == (not of_file.result["controls"]["works"])

@@ -13,7 +13,7 @@ from arl.attacks import Attack
 from arl.audit import beside
 from arl.audit.compare import refuse_unlike, terms_of, terms_of_experiment
 from arl.audit.controls import control_runs, controls
-from arl.audit.curve import curve, stored_curve
+from arl.audit.curve import CLOSED, curve, stored_curve
 from arl.audit.foreign import Foreign
 from arl.audit.target import Target, load_target
 from arl.audit.worst import arrays_of, choose_attackers, of_arrays
@@ -249,8 +249,9 @@ def _effort(experiment: Experiment, attack: Run) -> dict[str, float]:
 
 
 def _not_tried(attacks: dict[str, Run]) -> list[str]:
-    """The attackers of ours that are not of the suite, by name, and the ways to attack for which it has none."""
-    ours = [n for n in names(Attack) if named(Attack, n).__module__.startswith("arl.attacks.") and n not in attacks]
+    """The attackers of ours that neither suite nor curve tries, by name, and the ways to attack for which there is none."""
+    tried = {*attacks} | ({"leaked"} if {*CLOSED} & {*attacks} else set())
+    ours = [n for n in names(Attack) if named(Attack, n).__module__.startswith("arl.attacks.") and n not in tried]
     return [*(WAYS.get(name, f"the attacker {name}") for name in sorted(ours)), *NOT_THERE]
 
 
