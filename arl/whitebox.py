@@ -23,20 +23,26 @@ def descend_rows(loss: RowLoss, w: Tensor, steps: int) -> Iterator[Tensor]:
     least, best = w.new_full((len(w),), torch.inf), w
     mean, square = torch.zeros_like(w), torch.zeros_like(w)
     for step in range(steps + 1):
-        value, slope = _slope(loss, w)
+        last = step == steps
+        value, slope = _slope(loss, w, last)
         lower = value < least  # one that is not finite is not
         least, best = torch.where(lower, value, least), torch.where(lower[:, None], w, best)
         yield best
+        if last:
+            return
         mean = mean.lerp(slope, 1 - MEMORY)
         square = square.lerp(slope.square(), 1 - MEMORY_OF_SQUARES)
         rate = RATE * (1 + step / SLOWING) ** -0.5 / (1 - MEMORY ** (step + 1))
         w = w - rate * mean / ((square / (1 - MEMORY_OF_SQUARES ** (step + 1))).sqrt() + 1e-8)
 
 
-def _slope(loss: RowLoss, w: Tensor) -> tuple[Tensor, Tensor]:
-    with torch.enable_grad(), torch.autocast(w.device.type, enabled=False):
-        w = w.detach().requires_grad_()
+def _slope(loss: RowLoss, w: Tensor, alone: bool) -> tuple[Tensor, Tensor]:
+    """The loss of each row, and its slope unless the loss `alone` is asked for."""
+    with torch.set_grad_enabled(not alone), torch.autocast(w.device.type, enabled=False):
+        w = w.detach().requires_grad_(not alone)
         each = loss(w)
+        if alone:
+            return each, w
         (slope,) = torch.autograd.grad(each.sum(), w)
     return each.detach(), slope.nan_to_num(0, 0, 0)
 
