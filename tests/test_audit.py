@@ -86,6 +86,37 @@ def test_features_are_those_of_the_network_whatever_it_was_written_by(tmp_path, 
     assert target(torch.rand(2, 3, 48, 48)).shape == (2, 12)  # faces of another size are resized
 
 
+class Wide(nn.Module):
+    """Convolutions of 16 channels, and features that ask for the order of pixels in memory, or not."""
+
+    def __init__(self, asks: bool):
+        super().__init__()
+        self.asks, self.convs = (
+            asks,
+            nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.Conv2d(16, 16, 3, 2, 1)),
+        )
+
+    def forward(self, x):
+        z = self.convs(x)
+        return z.view(z.shape[0], 16 * 64) if self.asks else z.flatten(1)
+
+
+@pytest.mark.parametrize("make, file", [(scripted, "a.ts"), (exported, "a.pt2")])
+@pytest.mark.parametrize("asks", [True, False])
+def test_images_come_channels_last_where_the_same_comes_out(tmp_path, make, file, asks):
+    torch.manual_seed(0)
+    net = Wide(asks).eval().requires_grad_(False)
+    target = load_target(make(tmp_path / file, net), size="32", mean="0", std="1")
+    assert target.layout == (torch.contiguous_format if asks else torch.channels_last)
+    assert load_target(scripted(tmp_path / "narrow.ts"), **SHOWN).layout == torch.contiguous_format
+    x = torch.rand(5, 3, 32, 32)
+    slopes = [
+        torch.autograd.grad(f(y).square().sum(), y)[0] for f in (target, net) for y in [x.clone().requires_grad_()]
+    ]
+    torch.testing.assert_close(target(x), net(x), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(*slopes, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_size_and_normalisation_come_from_the_file(tmp_path, name):
     make, file = FORMATS[name]

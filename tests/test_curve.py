@@ -74,6 +74,8 @@ def test_one_reader_gets_more_from_more_of_what_is_there(monkeypatch, of_row):
     leak = [curves._alike(curves._with(pool, n, known), ridge, z).mean() for n in (16, 96)]
     anew = curves._alike(curves._with(pool, 96), ridge, z).mean()
     assert leak[1] == pytest.approx(anew, abs=1e-4), "encoded once for all budgets, or for each"
+    monkeypatch.setattr(curves, "CACHE_BYTES", known.numel() * 4 - 1)
+    assert curves._known(pool) is None
     pairs = [curves._alike(experiment, curves.Leaked(pairs=n), z).mean() for n in (1, 48)]
     assert leak[1] > leak[0] + 0.05 and pairs[1] > pairs[0] + 0.2
 

@@ -39,6 +39,23 @@ def test_numbers_that_can_be_used(monkeypatch):
     assert machine.workers() == machine.cores()
 
 
+def test_all_threads_are_for_a_while_and_only_where_nobody_says_how_many(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    with machine.all_threads():
+        assert machine.threads() == 1, "who says so"
+    monkeypatch.delenv("ARL_THREADS")
+    before = torch.get_num_threads()
+    try:
+        with pytest.raises(KeyError), machine.all_threads():
+            assert machine.threads() == torch.get_num_threads() == 4
+            raise KeyError
+        assert machine.threads() == torch.get_num_threads() == 2 and not machine.threads_are_set()
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("text", ["gpu", "cuda:99", "cuda:x", "CPU", "cpu:0", "meta", "tpu", "cuda:-1", "0"])
 def test_a_device_that_is_not_there_is_named(monkeypatch, text):
     monkeypatch.setenv("ARL_DEVICE", text)
