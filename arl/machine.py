@@ -4,12 +4,14 @@ Each variable that is set is checked when it is read; what cannot be used is a `
 """
 
 import ctypes
+import gc
 import os
 import re
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -29,6 +31,8 @@ KEEP_MEMORY = {
     "MALLOC_TOP_PAD_": "67108864",
     "MALLOC_MMAP_THRESHOLD_": "33554432",
 }
+BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # of processors that have instructions for it: Intel, AMD; ARM
+PAYS = 1.2  # times as fast as float32 that a convolution in bf16 has to be: a network gains half as much
 MOST = 1024  # threads, or workers: more is a slip of the hand, and the system would refuse it in many lines
 
 
@@ -136,28 +140,86 @@ def device() -> "torch.device":
     return torch.device(f"cuda:{local_rank()}" if several else name)
 
 
-def computes() -> dict[str, str]:
-    """What else than a CPU computes here, and in which precision; {} for a CPU, and where torch was not needed yet."""
-    if "torch" not in sys.modules or (there := device()).type == "cpu":
-        return {}
-    import torch
-
-    if there.type != "cuda":
-        return {"device": there.type, "precision": "float32"}
-    return {"device": torch.cuda.get_device_name(there), "precision": "bf16"}
-
-
-def prepare() -> "torch.device":
-    """`device()`, with torch set up for it: `threads()` threads, and no slow numbers near zero."""
-    import torch
-
-    _keep_memory()
-    torch.set_flush_denormal(True)  # dying units would otherwise slow a CPU down many times
-    torch.set_num_threads(threads())
-    return device()
+def precision() -> str:
+    """What networks learn in: `$ARL_PRECISION`, else bf16 on CUDA, and on a CPU that is faster in it; else float32."""
+    accepted = ("float32", "bf16")
+    if asked := os.environ.get("ARL_PRECISION"):
+        if asked not in accepted:
+            raise ConfigError(f"ARL_PRECISION: found {asked!r}, accepted: {' or '.join(accepted)}")
+        return asked
+    there = device().type
+    return "bf16" if there == "cuda" or (there == "cpu" and bf16_gain() >= PAYS) else "float32"
 
 
 @cache
+def bf16_gain() -> float:
+    """How many times as fast a convolution, forward and backward, is in bf16 on this CPU; 0 where nothing could make it faster.
+
+    A processor without instructions of its own for bf16 would take a hundred times as long to answer (pytorch#118499).
+    """
+    import torch
+
+    if not BF16_FLAGS & set(_cpu_flags()):
+        return 0.0
+    layer = torch.nn.Conv2d(32, 32, 3, padding=1, bias=False).to(memory_format=torch.channels_last)
+    x = torch.ones(32, 32, 24, 24).contiguous(memory_format=torch.channels_last).requires_grad_()
+
+    def seconds(bf16: bool) -> float:
+        start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            out = layer(x)
+        out.backward(out.detach())
+        return time.perf_counter() - start
+
+    both = [(seconds(False), seconds(True)) for _ in range(9)]
+    return min(a for a, _ in both) / min(b for _, b in both)
+
+
+def _cpu_flags() -> list[str]:
+    """What the processor says that it can do; nothing where there is no Linux to ask."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, said = line.partition(":")
+            if name.strip() in ("flags", "Features"):
+                return said.split()
+    return []
+
+
+def computes() -> dict[str, str]:
+    """What else than a CPU in float32 computes here; {} for that, and where torch was not needed yet."""
+    asked = {"precision": asked} if (asked := os.environ.get("ARL_PRECISION")) else {}
+    if "torch" not in sys.modules:
+        return asked
+    if (there := device()).type == "cpu":
+        return asked or ({"precision": "bf16"} if precision() == "bf16" else {})
+    import torch
+
+    name = torch.cuda.get_device_name(there) if there.type == "cuda" else there.type
+    return {"device": name, "precision": precision()}
+
+
+def prepare() -> "torch.device":
+    """`device()`, with torch set up for it: `threads()` threads, `precision()`, no slow numbers near zero."""
+    import torch
+
+    from arl.training import BF16
+
+    _settle()
+    torch.set_flush_denormal(True)  # dying units would otherwise slow a CPU down many times
+    torch.set_num_threads(threads())
+    there = device()
+    (BF16.add if precision() == "bf16" else BF16.discard)(there.type)
+    return there
+
+
+@cache
+def _settle() -> None:
+    """Once a process: it keeps memory, and Python's collector of garbage no longer looks at what has been imported."""
+    _keep_memory()
+    gc.collect()
+    gc.freeze()  # every look at torch's 10⁵ objects would take as long as a step
+
+
 def _keep_memory() -> None:
     """`KEEP_MEMORY` for this process, which was started without: a step of Dec^a takes a tenth less. Of glibc alone."""
     try:

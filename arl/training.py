@@ -141,9 +141,12 @@ def one_cycle(progress: float) -> float:
     return min(progress / 0.1, 0.5 + 0.5 * math.cos(math.pi * max(0.0, progress - 0.1) / 0.9), 1.0) or 1e-3
 
 
+BF16 = {"cuda"}  # types of devices whose networks compute in bf16; `arl.machine.prepare` sees to the one at work
+
+
 def precision(device: torch.device) -> torch.autocast:
-    """bf16 on CUDA. Never on a CPU, where it is ten times slower without the newest instructions (pytorch#118499)."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    """Within, networks on `device` compute in bf16 where `BF16` says so; elsewhere nothing changes."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type in BF16)
 
 
 # -- seeds, and what stands still -----------------------------------------------------------------------------------

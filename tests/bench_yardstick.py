@@ -38,13 +38,12 @@ from arl.defences import Defence
 from arl.evaluate import Seen, Yardsticks
 from arl.feeds import Owned
 from arl.judges import RenderedRecogniser, embed_all, perceptual
-from arl.machine import KEEP_MEMORY, cores, prepare
+from arl.machine import KEEP_MEMORY, PAYS, bf16_gain, cores, prepare
 from arl.paper.rows import MU1
 from arl.training import Nowhere, initialised
 
 PARTS = ("joint", "attack", "data", "evaluation", "explorer")
 CPU, RGB = torch.device("cpu"), ImageReadMode.RGB
-PAYS = 1.1  # bf16 has to be that much faster to be worth another precision
 
 
 class Setting(NamedTuple):
@@ -366,39 +365,14 @@ def explorer(at: Setting, repeats: int, rows: int = 250) -> list[dict[str, Any]]
 # -- bf16 -----------------------------------------------------------------------------------------------------------
 
 
-def bf16_pays(repeats: int = 5, batch: int = 32) -> tuple[bool, dict[str, float]]:
-    """Whether bf16 is worth a thought on this processor, by a convolution, forward and backward; and how many times as fast it is.
-
-    For the bench alone: the core computes in float32 on every CPU (`arl.training.precision`).
-    """
-    layer = nn.Conv2d(64, 64, 3, padding=1, bias=False).to(memory_format=torch.channels_last)
-    x, up = (torch.rand(batch, 64, 12, 12).contiguous(memory_format=torch.channels_last) for _ in range(2))
-    x.requires_grad_()
-
-    def float32() -> None:
-        layer(x).backward(up)
-
-    def bfloat16() -> None:
-        with torch.autocast("cpu", torch.bfloat16):
-            found = layer(x)
-        found.backward(up.to(found.dtype))
-
-    a, b = paired(bfloat16, float32, repeats)
-    ratio = middle(b / a)
-    return ratio["low"] > PAYS, ratio
-
-
 @contextmanager
 def in_bf16() -> Iterator[None]:
-    """Within, the core's players compute in bf16 on the CPU as they do on CUDA."""
-    rooms = adversary, plateau, protect
-    for room in rooms:
-        room.precision = lambda device: torch.autocast(device.type, torch.bfloat16)
+    """Within, networks compute in bf16 on the CPU."""
+    training.BF16.add("cpu")
     try:
         yield
     finally:
-        for room in rooms:
-            room.precision = training.precision
+        training.BF16.discard("cpu")
 
 
 def in_both(ours: Callable[[], Any]) -> Callable[[], Any]:
@@ -410,20 +384,28 @@ def in_both(ours: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def bf16(at: Setting, repeats: int) -> list[dict[str, Any]]:
-    """bf16 beside float32 at batches of 32 and 128; where the probe finds it hopeless, the probe alone."""
-    pays, ratio = bf16_pays(repeats)
-    probe = {"key": "bf16_probe", "name": "bf16, a convolution", "unit": "× float32", **ratio, "pays": pays}
-    if ratio["value"] < 0.5:
-        return [probe]
-    found = [probe]
-    for batch in (32, 128):
-        made = {"joint step": joint(at, batch_size=batch, lambda1=1), "Dec^a by (1)": attack(at, batch_size=batch)}
-        for name, pair in made.items():
+    """bf16 beside float32, at the batch and at four times as large a one, at the former also beside the straightforward way; the probe alone
+    where nothing gains."""
+    gain = bf16_gain()
+    found = [{"key": "bf16_probe", "name": "bf16, a convolution", "unit": "× float32", **middle([gain])}]
+    if gain < PAYS:
+        return found
+    for batch in (at.cfg.batch_size, 4 * at.cfg.batch_size):
+        acts = {
+            "joint step": joint(at, batch_size=batch, lambda1=1),
+            "joint step, λ2": joint(at, batch_size=batch, lambda1=1, lambda2=1, simulated_mu2=1),
+            "Dec^a by (1)": attack(at, batch_size=batch),
+            "Dec^a by (1) and (4)": attack(at, batch_size=batch, mu2=1),
+            "Dec^a by (1) and (2)": attack(at, batch_size=batch, mu1=MU1),
+        }
+        for k, (name, pair) in enumerate(acts.items()):
             a, b = paired(in_both(pair.ours), pair.ours, repeats)
-            key = f"bf16_{name.split()[0].lower()}_{batch}"
-            found.append(
-                {"key": key, "name": f"bf16, {name}, batches of {batch}", "unit": "× float32", **middle(b / a)}
-            )
+            one = {"key": f"bf16_{k}_{batch}", "name": f"bf16, {name}, batches of {batch}", "unit": "× float32"}
+            one |= middle(b / a)
+            if batch == at.cfg.batch_size:
+                a, b = paired(in_both(pair.ours), pair.plain, repeats)
+                one["ratio"] = middle(b / a)
+            found.append(one)
     return found
 
 
@@ -494,6 +476,7 @@ def main(out: Path, parts: str, repeats: int, steps: int, with_bf16: bool) -> No
     if unknown := [part for part in chosen if part not in PARTS]:
         raise click.BadParameter(f"parts: found {unknown[0]!r}, accepted: {', '.join(PARTS)}")
     os.environ.setdefault("ARL_THREADS", "1")
+    os.environ["ARL_PRECISION"] = "float32"  # `--bf16` is for the other one
     prepare()
     report = measure(chosen + (("bf16",) if with_bf16 else ()), repeats, steps)
     write_report(out, "yardstick", report.pop("figures"), **report)

@@ -56,6 +56,65 @@ def test_all_threads_are_for_a_while_and_only_where_nobody_says_how_many(monkeyp
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("text", ["fp16", "bfloat16", "32", "BF16", " "])
+def test_a_precision_that_is_none_is_named(monkeypatch, text):
+    monkeypatch.setenv("ARL_PRECISION", text)
+    with pytest.raises(ConfigError) as caught:
+        machine.prepare()
+    assert str(caught.value) == f"ARL_PRECISION: found {text!r}, accepted: float32 or bf16"
+
+
+@pytest.fixture
+def undecided(monkeypatch):
+    """A CPU and nobody who says in which precision; what a test decides is forgotten after it."""
+    from arl import training
+
+    monkeypatch.setenv("ARL_DEVICE", "cpu")
+    monkeypatch.delenv("ARL_PRECISION")
+    monkeypatch.setattr(training, "BF16", {"cuda"})
+    measured = machine.bf16_gain
+    measured.cache_clear()
+    yield training.BF16
+    measured.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "asked, gain, found",
+    [("", 1.1, "float32"), ("", 1.2, "bf16"), ("", 0.0, "float32"), ("float32", 2.0, "float32"), ("bf16", 0.1, "bf16")],
+)
+def test_the_precision_is_what_gains_unless_somebody_says(monkeypatch, undecided, asked, gain, found):
+    import torch
+
+    from arl import training
+    from arl.store import made_with
+
+    monkeypatch.setattr(machine, "bf16_gain", lambda: gain)
+    monkeypatch.setenv("ARL_PRECISION", asked)
+    there = machine.prepare()
+    with training.precision(there):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert machine.precision() == found
+    assert product.dtype == (torch.bfloat16 if found == "bf16" else torch.float32)
+    assert made_with().get("precision", "float32") == found and "device" not in made_with()
+    monkeypatch.setenv("ARL_PRECISION", "float32")
+    assert machine.prepare().type not in undecided, "it is decided anew each time"
+
+
+def test_a_cpu_without_instructions_for_bf16_is_not_asked(monkeypatch, undecided):
+    import torch
+
+    monkeypatch.setattr(machine, "_cpu_flags", lambda: ["avx2", "avx512f"])
+    monkeypatch.setattr(torch.nn, "Conv2d", None)  # which a probe would need
+    assert machine.bf16_gain() == 0 and machine.precision() == "float32"
+
+
+def test_one_with_them_is_measured(monkeypatch, undecided):
+    monkeypatch.setattr(machine, "_cpu_flags", lambda: ["avx512_bf16"])
+    gain = machine.bf16_gain()
+    assert gain > 0 and machine.bf16_gain() == gain, "once a process"
+    assert machine.precision() == ("bf16" if gain >= machine.PAYS else "float32")
+
+
 @pytest.mark.parametrize("text", ["gpu", "cuda:99", "cuda:x", "CPU", "cpu:0", "meta", "tpu", "cuda:-1", "0"])
 def test_a_device_that_is_not_there_is_named(monkeypatch, text):
     monkeypatch.setenv("ARL_DEVICE", text)

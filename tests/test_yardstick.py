@@ -143,17 +143,27 @@ def test_the_whole_paper_is_29_rows_of_18_encoders():
     assert whole_paper.whole_paper(figures[:-1], RunConfig.preset("quick")) == []
 
 
-def test_bf16_is_a_probe_and_changes_nothing_afterwards(at):
-    from arl import protect, training
+def test_bf16_changes_little_and_nothing_afterwards(at):
+    from arl import training
 
-    pays, ratio = bench.bf16_pays(repeats=1, batch=2)
-    assert pays == (ratio["low"] > bench.PAYS)
-    with bench.in_bf16(), protect.precision(torch.device("cpu")):
+    with bench.in_bf16(), training.precision(torch.device("cpu")):
         assert torch.is_autocast_enabled("cpu") and torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.bfloat16
-    assert protect.precision is training.precision
+    assert "cpu" not in training.BF16
     (wide,), (narrow,) = bench.joint(at, lambda1=1).ours(), bench.in_both(bench.joint(at, lambda1=1).ours)()
     for name in ("utility", "pixel", "adversary"):
         assert narrow[name] != wide[name] and narrow[name] == pytest.approx(wide[name], rel=0.1), name
+
+
+def test_bf16_is_measured_only_where_it_gains(at, monkeypatch):
+    monkeypatch.setattr(bench, "bf16_gain", lambda: 1.0)
+    (probe,) = bench.bf16(at, 1)
+    assert (probe["key"], probe["value"]) == ("bf16_probe", 1.0)
+    monkeypatch.setattr(bench, "bf16_gain", lambda: 2.0)
+    monkeypatch.setattr(bench, "joint", lambda at, **changed: bench.Pair(float, float, 1))
+    monkeypatch.setattr(bench, "attack", lambda at, **changed: bench.Pair(float, float, 1))
+    found = bench.bf16(at, 2)
+    assert len(found) == 1 + 2 * 5 and sum("ratio" in one for one in found) == 5
+    assert len({one["key"] for one in found}) == len(found)
 
 
 def test_a_report_says_what_it_was_measured_on(tmp_path):
