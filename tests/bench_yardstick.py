@@ -384,7 +384,7 @@ def in_both(ours: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def bf16(at: Setting, repeats: int) -> list[dict[str, Any]]:
-    """bf16 beside float32, at the batch and at four times as large a one, at the former also beside the straightforward way; the probe alone
+    """bf16 beside float32, at the batch and at four times it, at the batch also beside the straightforward way; the probe alone
     where nothing gains."""
     gain = bf16_gain()
     found = [{"key": "bf16_probe", "name": "bf16, a convolution", "unit": "× float32", **middle([gain])}]
