@@ -16,13 +16,13 @@ from arl.models import cut
 from arl.parallel import team
 from arl.training import (
     Epoch,
+    Fixed,
     Journal,
     Parts,
     TrainingError,
     adam,
     descend,
     epochs,
-    fixed,
     initialised,
     one_cycle,
     precision,
@@ -111,6 +111,7 @@ def protect(
     if adversary is not None:
         parts |= {"decoder": adversary.net, "decoder_adam": adversary.optimiser, **adversary.rivals}
     steps, rate = defence.pace if adversary is not None else (0, 0.0)
+    protector_stands, adversary_stands = Fixed(model.net, model.added), Fixed(*([adversary] if steps else []))
 
     for epoch in epochs(journal, parts, until or schedule.epochs):
         model.net.train(), model.added.train()
@@ -121,15 +122,12 @@ def protect(
 
                 for _ in range(steps):  # (a) the simulated adversary, equations (5) and (3), on public data; Enc fixed
                     v = next(public)
-                    with precision(v.device), fixed(model.net, model.added), torch.no_grad():
+                    with precision(v.device), protector_stands, torch.no_grad():
                         z = model.sent(v)
                     lost = adversary.learn(z, v, rate)
                     epoch.add(adversary=lost.pop("attack"), **lost)
 
-                with (
-                    precision(x.device),
-                    fixed(*([adversary] if steps else [])),
-                ):  # (b) the protector, equation (9); Dec fixed
+                with precision(x.device), adversary_stands:  # (b) the protector, equation (9); Dec fixed
                     z = model.sent(x)
                     batch = Batch(x, y, z, model.classifier(z), adversary(z) if steps else None, perceptual)
                     protector = defence.objective(batch)

@@ -166,19 +166,24 @@ def initialised(*seeds: int) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def fixed(*modules: nn.Module) -> Iterator[None]:
-    """Within, neither parameters nor buffers of `modules` change; gradients pass through, batch statistics stay as in training."""
-    parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
-    norms = [n for m in modules for n in m.modules() if getattr(n, "track_running_stats", False)]
-    for p in parameters:
-        p.requires_grad_(False)
-    for n in norms:
-        n.track_running_stats = False
-    try:
-        yield
-    finally:
-        for p in parameters:
-            p.requires_grad_(True)
-        for n in norms:
-            n.track_running_stats = True
+class Fixed:
+    """Within, neither parameters nor buffers of `modules` change; gradients pass through, batch statistics stay as in training.
+
+    It may be entered again and again: the modules are looked through once.
+    """
+
+    def __init__(self, *modules: nn.Module):
+        self._parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
+        self._norms = [n for m in modules for n in m.modules() if getattr(n, "track_running_stats", False)]
+
+    def __enter__(self) -> None:
+        self._set(False)
+
+    def __exit__(self, *error: object) -> None:
+        self._set(True)
+
+    def _set(self, learning: bool) -> None:
+        for p in self._parameters:
+            p.requires_grad_(learning)
+        for n in self._norms:
+            n.track_running_stats = learning

@@ -21,7 +21,7 @@ from arl.defences import Batch
 from arl.defences.adversarial import Adversarial
 from arl.plateau import CACHE_BYTES
 from arl.protect import halves
-from arl.training import fixed
+from arl.training import Fixed
 
 FEW = 2  # images that are counted, then scaled: BatchNorm wants two
 CELEBA, LABELS, EMBEDDING = 202_599, 40, 128
@@ -138,7 +138,7 @@ class Game:
         defence = Adversarial(lambda1=1, lambda2=lambda2)
 
         def step():
-            with fixed(self.decoder):
+            with Fixed(self.decoder):
                 z = self.model.sent(self.x)
                 batch = Batch(self.x, self.y, z, self.model.classifier(z), self.decoder(z), self.perceptual)
                 defence.objective(batch).backward(inputs=list(self.net.parameters()))
@@ -149,7 +149,7 @@ class Game:
         """(a) Dec by (5), Enc fixed."""
 
         def step():
-            with fixed(self.net), torch.no_grad():
+            with Fixed(self.net), torch.no_grad():
                 z = self.model.sent(self.x)
             losses.pixel_loss(self.decoder(z), self.x).backward()
 

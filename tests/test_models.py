@@ -1,4 +1,4 @@
-"""The networks: six taps, mirrored decoders, and what `fixed` fixes."""
+"""The networks: six taps, mirrored decoders, and what `Fixed` fixes."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from arl.models import (
     tap_shape,
 )
 from arl.names import LAYERS
-from arl.training import Average, fixed, generator, initialised, one_cycle
+from arl.training import Average, Fixed, generator, initialised, one_cycle
 
 SHAPES = {
     "small": [(16, 12, 12), (32, 6, 6), (64, 3, 3), (128, 3, 3), (128,), (128,)],
@@ -69,7 +69,7 @@ def test_fixed_changes_neither_parameters_nor_buffers_but_passes_gradients():
     decoder = ImageDecoder((8,), 32, 8)
     before = {name: t.clone() for name, t in decoder.state_dict().items()}
     z = torch.randn(4, 8, requires_grad=True)
-    with fixed(decoder):
+    with Fixed(decoder):
         decoder(z).square().mean().backward()
     assert z.grad.abs().sum() > 0
     assert all(p.grad is None for p in decoder.parameters())

@@ -15,7 +15,7 @@ from arl.defences.adversarial import Adversarial
 from arl.models import Shape
 from arl.paper.architecture import Network, shape_text
 from arl.paper.style import COLOURS, INK, WIDTH, themed
-from arl.training import fixed
+from arl.training import Fixed
 
 OUTPUTS = {"f": "Ŷ", "Dec": "X̂", "M": "M(Z)"}
 HIGH, LOW = 0.7, -0.7  # where a panel's upper and lower branch run
@@ -96,7 +96,7 @@ def _protector(defence: Defence) -> tuple[str, dict[str, str]]:
 
 
 def _learning(found: Mapping[str, Network], taking_part: Sequence[str], frozen: Sequence[str]) -> dict[str, bool]:
-    with fixed(*(found[name].module for name in frozen)):
+    with Fixed(*(found[name].module for name in frozen)):
         return {name: found[name].learns for name in taking_part}
 
 
