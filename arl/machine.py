@@ -187,11 +187,10 @@ def _cpu_flags() -> list[str]:
 
 def computes() -> dict[str, str]:
     """What else than a CPU in float32 computes here; {} for that, and where torch was not needed yet."""
-    asked = {"precision": asked} if (asked := os.environ.get("ARL_PRECISION")) else {}
     if "torch" not in sys.modules:
-        return asked
+        return {"precision": "bf16"} if os.environ.get("ARL_PRECISION") == "bf16" else {}
     if (there := device()).type == "cpu":
-        return asked or ({"precision": "bf16"} if precision() == "bf16" else {})
+        return {"precision": "bf16"} if precision() == "bf16" else {}
     import torch
 
     name = torch.cuda.get_device_name(there) if there.type == "cuda" else there.type

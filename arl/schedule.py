@@ -98,7 +98,9 @@ class Pool:
     def run(self, stages: Sequence[Stage]) -> None:
         """As `Executor`. Raises `UserError` at once where a worker died."""
         self.waiting, tally = list(stages), Tally(stages)
-        os.environ |= KEEP_MEMORY | os.environ
+        if (precision := machine.precision()) == "bf16" and machine.device().type == "cpu":
+            say("networks learn in bf16, in which this processor is faster; ARL_PRECISION=float32 says otherwise")
+        os.environ |= KEEP_MEMORY | os.environ | {"ARL_PRECISION": precision}  # one for all workers
         with explained(runs_root() / LOG):  # another's, perhaps
             open_log(runs_root() / LOG).close()
         context = multiprocessing.get_context("spawn")
