@@ -67,6 +67,11 @@ def threads_are_set() -> bool:
     return _count("ARL_THREADS") is not None
 
 
+def has_room() -> bool:
+    """Whether a second process would find a core free here: who says how many threads or workers to use has other plans for the cores."""
+    return prepare().type == "cpu" and not threads_are_set() and min(cores(), workers()) >= 2
+
+
 @contextmanager
 def all_threads() -> Iterator[None]:
     """Within, unless `$ARL_THREADS` says how many, a thread a core: for work that no second process shares."""

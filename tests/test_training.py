@@ -16,7 +16,7 @@ from optional import need
 from sources import write_celeba
 
 import arl
-from arl import evaluate, experiment, metrics, plateau, protect
+from arl import evaluate, experiment, machine, metrics, plateau, protect
 from arl.config import LAYERS, RunConfig
 from arl.data import open_data, open_extra, pictures, reserved_rows, split, stack
 from arl.experiment import Experiment
@@ -314,7 +314,7 @@ def test_kill_9_and_the_same_command_end_with_bit_identical_numbers(tmp_path):
 def test_where_cores_are_free_a_second_process_trains_the_recogniser_beside(store, monkeypatch):
     monkeypatch.delenv("ARL_THREADS")
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")  # however many there are: the second process takes half of them
-    monkeypatch.setattr(beside, "cores", lambda: 2)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     with beside.trained_beside(TINY) as wait:
         wait()
     (recogniser,) = store.glob("recogniser-*/result.json")
@@ -328,7 +328,7 @@ def test_where_cores_are_free_a_second_process_trains_the_recogniser_beside(stor
 def test_the_second_process_ends_with_the_first_s_work(store, monkeypatch):
     monkeypatch.delenv("ARL_THREADS")
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")  # however many there are: the second process takes half of them
-    monkeypatch.setattr(beside, "cores", lambda: 2)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     slow = TINY.replace(recogniser_epochs=10_000)
     children = psutil.Process().children
     with pytest.raises(ConfigError), beside.trained_beside(slow):

@@ -80,10 +80,8 @@ def shared(experiment: Experiment) -> Iterator[None]:
 
 
 def _free(experiment: Experiment, missing: Sequence[Job]) -> bool:
-    """Whoever sets the threads has other plans for the cores; a class of a notebook's cell is not known elsewhere."""
-    if machine.prepare().type != "cpu" or machine.threads_are_set() or min(machine.cores(), machine.workers()) < 2:
-        return False
-    if any(plugins.of_a_cell(player) for player in experiment.cfg.players):
+    """A class of a notebook's cell is not known to another process."""
+    if not machine.has_room() or any(plugins.of_a_cell(player) for player in experiment.cfg.players):
         return False
     return sum(job.cost for job in missing) >= WORTH
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from subprocess import DEVNULL
 
+from arl import machine
 from arl.config import RunConfig
 from arl.judges.recogniser import recogniser
 from arl.judges.rendered import rendered_spec
-from arl.machine import child, cores, prepare, threads_are_set
+from arl.machine import child, prepare
 from arl.messages import say
 from arl.store import Run, runs_root
 
@@ -32,8 +33,7 @@ def trained_beside(cfg: RunConfig) -> Iterator[Callable[[], None]]:
 
 
 def _free(cfg: RunConfig) -> bool:
-    """Whoever sets the threads has other plans for the cores."""
-    if "rendered" not in cfg.recognisers or prepare().type != "cpu" or threads_are_set() or cores() < 2:
+    if "rendered" not in cfg.recognisers or not machine.has_room():
         return False
     return Run(runs_root() / rendered_spec(cfg)["run"]).result is None
 
