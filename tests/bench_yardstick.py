@@ -455,7 +455,7 @@ def measure(parts: tuple[str, ...], repeats: int, steps: int) -> dict[str, Any]:
     for one in figures:
         if "gflops" in one:
             one["share"] = one["gflops"] / max(best.values())
-    figures += whole_paper(figures, RunConfig.preset("quick"))
+    figures += whole_paper(figures, RunConfig.preset("quick"), max(best.values()))
     about |= {"bytes_of_a_photograph": round(photograph), "repeats": repeats, "steps": steps}
     return {"machine": about, "limit": best, "figures": figures}
 

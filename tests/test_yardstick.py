@@ -135,12 +135,15 @@ def test_the_whole_paper_is_29_rows_of_18_encoders():
     assert whole_paper.sizes(cfgs[0]) == (5200, 1800, 800)
     rate = dict.fromkeys(whole_paper.NEEDED, 100.0)
     figures = [{"key": key, "value": 100.0, "plain": {"value": 50.0}} for key in whole_paper.NEEDED]
-    (one,) = whole_paper.whole_paper(figures, RunConfig.preset("quick"))
+    one, floor = whole_paper.whole_paper(figures, RunConfig.preset("quick"), 50.0)
     assert one["value"] == pytest.approx(whole_paper.shared(list(dict.fromkeys(cfgs)), rate))
     by_hand = 10 * 5200 + 2 * 40 * 1800 + 800  # one row, at an image a second
     assert whole_paper.alone(cfgs[0], dict.fromkeys(whole_paper.NEEDED, 1.0)) == by_hand
     assert one["ratio"]["value"] > 2, "each twice as fast, and most is shared"
-    assert whole_paper.whole_paper(figures[:-1], RunConfig.preset("quick")) == []
+    assert whole_paper.whole_paper(figures[:-1], RunConfig.preset("quick"), 50.0) == []
+    assert floor["value"] == pytest.approx(0, abs=1e-6), "nothing is counted"
+    counted = [one | {"operations": 50e9 / 100} for one in figures]  # at the limit, as fast as they are
+    assert whole_paper.whole_paper(counted, RunConfig.preset("quick"), 50.0)[1]["value"] == pytest.approx(one["value"])
 
 
 def test_bf16_changes_little_and_nothing_afterwards(at):
