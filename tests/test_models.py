@@ -69,12 +69,16 @@ def test_fixed_changes_neither_parameters_nor_buffers_but_passes_gradients():
     decoder = ImageDecoder((8,), 32, 8)
     before = {name: t.clone() for name, t in decoder.state_dict().items()}
     z = torch.randn(4, 8, requires_grad=True)
-    with Fixed(decoder):
-        decoder(z).square().mean().backward()
+    stands = Fixed(decoder)
+    for _ in range(2):  # step after step
+        with stands:
+            decoder(z).square().mean().backward()
     assert z.grad.abs().sum() > 0
     assert all(p.grad is None for p in decoder.parameters())
     assert all(torch.equal(t, before[name]) for name, t in decoder.state_dict().items())
-    decoder(z.detach()).mean().backward()  # and afterwards all is as it was
+    with pytest.raises(KeyError), stands:
+        raise KeyError
+    decoder(z.detach()).mean().backward()  # and afterwards, even after an error, all is as it was
     assert all(p.grad is not None for p in decoder.parameters())
     assert not torch.equal(decoder.state_dict()["enter.0.running_mean"], before["enter.0.running_mean"])
 
