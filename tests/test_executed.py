@@ -22,7 +22,7 @@ def lab(tmp_path, store, monkeypatch):
     monkeypatch.setattr(notebooks, "workers", lambda: 2)
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "figures").mkdir()
-    for name, own in {"90_writes": {}, "91_reads": {"reads": True}}.items():
+    for name, own in {"90_writes": {}, "91_reads": {"last": True, "reads": True}}.items():
         cells = [new_code_cell("size: int = 32\nfile: str = ''", metadata={"tags": ["parameters"]})]
         nbformat.write(new_notebook(cells=cells, metadata={"arl": own}), tmp_path / "notebooks" / f"{name}.ipynb")
     done = []
@@ -46,10 +46,42 @@ def lab(tmp_path, store, monkeypatch):
     return SimpleNamespace(call=call, root=tmp_path, copy=store / "notebooks" / "90_writes.ipynb")
 
 
-def test_what_was_executed_stands_and_what_reads_others_figures_does_not(lab, capsys):
+def test_what_was_executed_stands_until_it_is_asked_for_again(lab, capsys):
     assert lab.call() == ["90", "91"]
-    assert lab.call() == ["91"] and "90_writes.ipynb: as it was executed; nothing" in capsys.readouterr().err
+    assert lab.call() == [] and "90_writes.ipynb: as it was executed; nothing" in capsys.readouterr().err
     assert lab.call("90") == [] and lab.call("90", again=True) == ["90"] and lab.call("90") == []
+
+
+@pytest.mark.parametrize(
+    "place", ["figures/quick/90_drawn.json", "figures/bench/speed.json", "runs/figures/quick/89_a.json"]
+)
+def test_what_reads_others_figures_stands_until_one_of_them_changes(lab, place):
+    """Not with its own, nor with those of notebooks behind it."""
+    assert lab.call("91") == ["91"] and lab.call("91") == []
+    figure = lab.root / place
+    figure.parent.mkdir(parents=True, exist_ok=True)
+    for number in ("91_own", "92_later"):
+        (figure.parent / f"{number}.json").write_text("{}")
+    assert lab.call("91") == []
+    figure.write_text("1")
+    assert lab.call("90") == ["90"], "who has read none"
+    assert lab.call("91") == ["91"] and lab.call("91") == []
+    figure.write_text("2")
+    assert lab.call("91") == ["91"] and lab.call("91") == []
+
+
+def test_the_summary_has_only_to_be_there_as_several_write_it(lab, monkeypatch):
+    summary, good = lab.root / "figures" / "README.md", notebooks.execute
+
+    def execute(path, given):
+        summary.write_text(path.name)
+        return good(path, given)
+
+    monkeypatch.setattr(notebooks, "execute", execute)
+    assert lab.call() == ["90", "91"] and lab.call() == []
+    summary.unlink()
+    assert lab.call() == ["90"], "which writes it, so that it is there when the other one is looked at"
+    assert lab.call() == []
 
 
 def altered(lab, what):

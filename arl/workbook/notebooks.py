@@ -52,7 +52,7 @@ class Notebook:
     app: bool = False  # whether `arl app` serves it
     last: bool = False  # whether it reads what those before it write
     takes: str = ""  # "row": its parameters make one row, and the explorer writes them
-    reads: bool = False  # whether it reads what others wrote, so that it is executed each time
+    reads: bool = False  # whether it is made from others' figures too
     beyond: bool = False  # whether it goes beyond the paper: `arl reproduce` executes it where it is named
 
     def given(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,9 +227,9 @@ def execute_all(names: Sequence[str], parameters: Mapping[str, Any], again: bool
         wait(before)
         notebook, given = read_notebook(path), chosen[path]
         asked = {ids[cfg] for _, cfg in notebook.settings(given)}
-        from_what = executed.made_from(path, given, notebook.configuration(given), asked)
+        from_what = executed.made_from(path, given, notebook.configuration(given), asked, notebook.reads)
         copy, said = _copy_of(path), f"[{number}/{len(chosen)}] {path.name}"
-        if not (again or notebook.reads) and executed.stands(copy, from_what):
+        if not again and executed.stands(copy, from_what):
             say(f"{said}: as it was executed; nothing that it was made from has changed")
             return copy
         say(said)
