@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from arl import losses
-from arl.training import Parts, adam, descend, precision
+from arl.training import Parts, adam, descend, learning
 
 Distance = Callable[[Tensor, Tensor], Tensor]  # of two batches of images, a scalar
 
@@ -42,7 +42,7 @@ class Adversary(nn.Module):
 
     def learn(self, z: Tensor, x: Tensor, lr: float) -> dict[str, Tensor]:
         """One step of Dec by (5), then one of D by (3), on images `x` and their features `z`; the losses by name."""
-        with precision(x.device):
+        with learning(x.device):
             x_hat = self.net(z)
             fake = self.discriminator(x_hat) if self.discriminator is not None else None  # for both: D moves after Dec
             attack = losses.attacker_loss(  # equation (5)
@@ -55,7 +55,7 @@ class Adversary(nn.Module):
         descend(attack, self.optimiser, lr, keep_graph=fake is not None)
         if fake is None:
             return {"attack": attack}
-        with precision(x.device):
+        with learning(x.device):
             objective = losses.discriminator_objective(self.discriminator(x), fake)  # equation (3)
         descend(-objective, self.rivals["discriminator_adam"], lr / 4)  # at Dec's rate D wins at once
         return {"attack": attack, "discriminator": objective}

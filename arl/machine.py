@@ -146,7 +146,7 @@ def device() -> "torch.device":
 
 
 def precision() -> str:
-    """What networks learn in: `$ARL_PRECISION`, else bf16 on CUDA, and on a CPU that is faster in it; else float32."""
+    """What players of images learn in: `$ARL_PRECISION`, else bf16 on CUDA, and on a CPU that is faster in it; else float32."""
     accepted = ("float32", "bf16")
     if asked := os.environ.get("ARL_PRECISION"):
         if asked not in accepted:
@@ -206,13 +206,15 @@ def prepare() -> "torch.device":
     """`device()`, with torch set up for it: `threads()` threads, `precision()`, no slow numbers near zero."""
     import torch
 
-    from arl.training import BF16
+    from arl.training import BF16_LEARNS, BF16_READS
 
     _settle()
     torch.set_flush_denormal(True)  # dying units would otherwise slow a CPU down many times
     torch.set_num_threads(threads())
     there = device()
-    (BF16.add if precision() == "bf16" else BF16.discard)(there.type)
+    bf16 = precision() == "bf16"
+    for types, wanted in ((BF16_LEARNS, bf16), (BF16_READS, bf16 and there.type != "cpu")):
+        (types.add if wanted else types.discard)(there.type)
     return there
 
 

@@ -24,8 +24,8 @@ from arl.training import (
     descend,
     epochs,
     initialised,
+    learning,
     one_cycle,
-    precision,
 )
 
 
@@ -122,12 +122,12 @@ def protect(
 
                 for _ in range(steps):  # (a) the simulated adversary, equations (5) and (3), on public data; Enc fixed
                     v = next(public)
-                    with precision(v.device), protector_stands, torch.no_grad():
+                    with learning(v.device), protector_stands, torch.no_grad():
                         z = model.sent(v)
                     lost = adversary.learn(z, v, rate)
                     epoch.add(adversary=lost.pop("attack"), **lost)
 
-                with precision(x.device), adversary_stands:  # (b) the protector, equation (9); Dec fixed
+                with learning(x.device), adversary_stands:  # (b) the protector, equation (9); Dec fixed
                     z = model.sent(x)
                     batch = Batch(x, y, z, model.classifier(z), adversary(z) if steps else None, perceptual)
                     protector = defence.objective(batch)

@@ -141,12 +141,18 @@ def one_cycle(progress: float) -> float:
     return min(progress / 0.1, 0.5 + 0.5 * math.cos(math.pi * max(0.0, progress - 0.1) / 0.9), 1.0) or 1e-3
 
 
-BF16 = {"cuda"}  # types of devices whose networks compute in bf16; `arl.machine.prepare` sees to the one at work
+# Types of devices that compute in bf16 while players of images learn, and whenever else a network is asked: `arl.machine.prepare`.
+BF16_LEARNS, BF16_READS = {"cuda"}, {"cuda"}
+
+
+def learning(device: torch.device) -> torch.autocast:
+    """Within, Enc, f, Dec, D and g compute in bf16 on a device of `BF16_LEARNS`: for the steps in which they learn."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type in BF16_LEARNS)
 
 
 def precision(device: torch.device) -> torch.autocast:
-    """Within, networks on `device` compute in bf16 where `BF16` says so; elsewhere nothing changes."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type in BF16)
+    """Within, networks compute in bf16 on a device of `BF16_READS`. Never on a CPU: what is measured there is exact."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type in BF16_READS)
 
 
 # -- seeds, and what stands still -----------------------------------------------------------------------------------

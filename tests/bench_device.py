@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from yardstick import machine, write_report
 
-from arl import adversary, experiment, losses, models, plateau, protect
+from arl import losses, models, plateau, protect, training
 from arl.attacks import Attack, Public, Schedule, Shapes
 from arl.attacks.decoder import Decoder
 from arl.attacks.features import Features
@@ -32,7 +32,6 @@ from arl.judges.perceptual import VGG16, Perceptual, vgg_blocks
 from arl.training import Nowhere, generator, initialised
 
 PRECISIONS = ("bf16", "float32", "tf32", "compiled")
-WITH_PRECISION = (protect, plateau, adversary, experiment)  # the modules whose steps ask for it
 PRODUCT = "a product of two matrices in bf16"
 COMMAND = "python tests/bench_device.py figures/bench/device.json"
 
@@ -64,17 +63,11 @@ def computing(precision: str) -> Iterator[None]:
     bf16 = precision in ("bf16", "compiled")
     matmul, conv = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    of_steps = [
-        mock.patch.object(module, "precision", lambda d: torch.autocast(d.type, torch.bfloat16, enabled=bf16))
-        for module in WITH_PRECISION
-    ]
-    for each in of_steps:
-        each.start()
+    types = {"cuda", "cpu"} if bf16 else set()
     try:
-        yield
+        with mock.patch.multiple(training, BF16_LEARNS=types, BF16_READS=types):
+            yield
     finally:
-        for each in of_steps:
-            each.stop()
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, conv
 
 

@@ -367,12 +367,12 @@ def explorer(at: Setting, repeats: int, rows: int = 250) -> list[dict[str, Any]]
 
 @contextmanager
 def in_bf16() -> Iterator[None]:
-    """Within, networks compute in bf16 on the CPU."""
-    training.BF16.add("cpu")
+    """Within, players of images learn in bf16 on the CPU."""
+    training.BF16_LEARNS.add("cpu")
     try:
         yield
     finally:
-        training.BF16.discard("cpu")
+        training.BF16_LEARNS.discard("cpu")
 
 
 def in_both(ours: Callable[[], Any]) -> Callable[[], Any]:

@@ -10,7 +10,7 @@ import torch
 from optional import need
 
 import arl
-from arl import adversary, experiment, plateau, protect, training
+from arl import experiment, protect, training
 from arl.config import RunConfig
 from arl.data import batches, resident
 from arl.experiment import Experiment
@@ -21,6 +21,12 @@ LOSSES = ("utility", "pixel", "adversary")
 CFG = RunConfig.preset(
     "tiny", lambda1=1, lambda2=1, attacks="decoder,features,ridge,kernelridge,whitened,attention,probe"
 )
+
+
+@pytest.fixture(autouse=True)
+def undecided(monkeypatch):
+    """The other tests' float32 is not for the device."""
+    monkeypatch.delenv("ARL_PRECISION", raising=False)
 
 
 @pytest.fixture
@@ -105,9 +111,7 @@ def test_resident_faces_come_as_those_from_the_file(shared_store, on_cuda):
 
 def test_in_single_precision_it_learns_as_a_cpu_does(shared_store, monkeypatch):
     """Losses of two epochs of the game, without bf16 and TF32. Two players amplify rounding: 2.3 % were seen in Dec's."""
-    off = lambda device: torch.autocast(device.type, torch.bfloat16, enabled=False)  # noqa: E731
-    for module in (protect, plateau, adversary, experiment):
-        monkeypatch.setattr(module, "precision", off)
+    monkeypatch.setenv("ARL_PRECISION", "float32")
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     found = {}
     for device in ("cpu", "cuda"):

@@ -71,10 +71,11 @@ def undecided(monkeypatch):
 
     monkeypatch.setenv("ARL_DEVICE", "cpu")
     monkeypatch.delenv("ARL_PRECISION")
-    monkeypatch.setattr(training, "BF16", {"cuda"})
+    for name in ("BF16_LEARNS", "BF16_READS"):
+        monkeypatch.setattr(training, name, {"cuda"})
     measured = machine.bf16_gain
     measured.cache_clear()
-    yield training.BF16
+    yield
     measured.cache_clear()
 
 
@@ -91,13 +92,16 @@ def test_the_precision_is_what_gains_unless_somebody_says(monkeypatch, undecided
     monkeypatch.setattr(machine, "bf16_gain", lambda: gain)
     monkeypatch.setenv("ARL_PRECISION", asked)
     there = machine.prepare()
+    one = torch.ones(2, 2)
+    with training.learning(there):
+        product = one @ one
     with training.precision(there):
-        product = torch.ones(2, 2) @ torch.ones(2, 2)
+        assert (one @ one).dtype == torch.float32, "what is measured is exact"
     assert machine.precision() == found
     assert product.dtype == (torch.bfloat16 if found == "bf16" else torch.float32)
     assert made_with().get("precision", "float32") == found and "device" not in made_with()
     monkeypatch.setenv("ARL_PRECISION", "float32")
-    assert machine.prepare().type not in undecided, "it is decided anew each time"
+    assert machine.prepare().type not in training.BF16_LEARNS, "it is decided anew each time"
 
 
 def test_a_cpu_without_instructions_for_bf16_is_not_asked(monkeypatch, undecided):

@@ -149,9 +149,9 @@ def test_the_whole_paper_is_29_rows_of_18_encoders():
 def test_bf16_changes_little_and_nothing_afterwards(at):
     from arl import training
 
-    with bench.in_bf16(), training.precision(torch.device("cpu")):
+    with bench.in_bf16(), training.learning(torch.device("cpu")):
         assert torch.is_autocast_enabled("cpu") and torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.bfloat16
-    assert "cpu" not in training.BF16
+    assert "cpu" not in training.BF16_LEARNS
     (wide,), (narrow,) = bench.joint(at, lambda1=1).ours(), bench.in_both(bench.joint(at, lambda1=1).ours)()
     for name in ("utility", "pixel", "adversary"):
         assert narrow[name] != wide[name] and narrow[name] == pytest.approx(wide[name], rel=0.1), name

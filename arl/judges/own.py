@@ -9,7 +9,7 @@ from arl.adversary import Distance
 from arl.config import RunConfig
 from arl.judges.rendered import RenderedRecogniser, rendered_recogniser, rendered_spec
 from arl.metrics import cosine
-from arl.training import precision
+from arl.training import learning
 
 
 def own_spec(cfg: RunConfig) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def likeness(own: RenderedRecogniser) -> Distance:
     def distance(x_hat: Tensor, x: Tensor) -> Tensor:
         seen = []
         for images in (x_hat, x):
-            with precision(images.device):
+            with learning(images.device):
                 embedding, middle = own.features(images)
             seen.append((embedding.float(), middle.float() - own.middle_mean))
         return torch.stack([1 - cosine(a, b).mean() for a, b in zip(*seen, strict=True)]).mean()
