@@ -7,7 +7,8 @@ from channels import channel, falling, gaussian, linear_gaussian, mmse
 from torch import nn
 
 import arl
-from arl import attacks, evaluate, faces, listing, metrics, paper, plateau
+from arl import attacks, evaluate, faces, listing, losses, metrics, paper, plateau, training
+from arl.adversary import Adversary
 from arl.attacks import kernelridge
 from arl.attacks.attention import Attention, PatchDecoder
 from arl.attacks.bits import Bits
@@ -29,6 +30,7 @@ from arl.config import RunConfig
 from arl.judges import likeness, own_recogniser, own_spec
 from arl.judges.rendered import rendered_spec
 from arl.messages import ConfigError
+from arl.models import FeatureMap, ImageDecoder, backbone
 from arl.parameters import names
 from arl.store import Run
 from arl.training import Nowhere
@@ -421,3 +423,31 @@ def test_what_its_own_recogniser_sees_rises_with_its_weight(shared_store):
             seen.append((distance(made, x[known.held_out]).item(), known.error(made)))
     assert seen[1][0] < seen[0][0] - 0.1 and seen[0][1] < 2 * known.variance
     assert distance(x[:4], x[:4]).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_on_a_cpu_bf16_is_for_players_of_images_while_they_learn(monkeypatch):
+    """What is measured of them, M, and Z as attackers get it, are in float32."""
+    monkeypatch.setattr(training, "BF16_LEARNS", {"cpu"})
+    seen = []
+
+    def watched(net):
+        for module in net.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.register_forward_hook(lambda module, given, out: seen.append(out.dtype))
+        return net
+
+    def dtypes(act):
+        seen.clear()
+        act()
+        return set(seen)
+
+    torch.manual_seed(0)
+    z, x, wanted = torch.randn(4, 8), torch.rand(4, 3, 32, 32), torch.randn(4, 5)
+    player = Adversary(watched(ImageDecoder((8,), 32, 8)))
+    assert dtypes(lambda: player.learn(z, x, 1e-3)) == {torch.bfloat16}
+    assert all(p.dtype == p.grad.dtype == torch.float32 for p in player.net.parameters())
+    assert dtypes(lambda: plateau.validation(player, player.net, lambda epoch: [(z, x)])) == {torch.float32}
+    m = plateau.Learner(watched(FeatureMap((8,), 5)), losses.feature_attack_loss)
+    assert dtypes(lambda: m.learn(z, wanted, 1e-3)) == {torch.float32}
+    encoder = watched(backbone(40).eval())
+    assert dtypes(lambda: plateau.StandardisedFeatures(encoder, [torch.rand(4, 3, 48, 48)], 4)) == {torch.float32}
