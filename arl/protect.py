@@ -111,10 +111,11 @@ def protect(
     if adversary is not None:
         parts |= {"decoder": adversary.net, "decoder_adam": adversary.optimiser, **adversary.rivals}
     steps, rate = defence.pace if adversary is not None else (0, 0.0)
-    protector_stands, adversary_stands = Fixed(model.net, model.added), Fixed(*([adversary] if steps else []))
 
     for epoch in epochs(journal, parts, until or schedule.epochs):
         model.net.train(), model.added.train()
+        # listed now: where several devices train, the first epoch's beginning has put other norms in place
+        protector_stands, adversary_stands = Fixed(model.net, model.added), Fixed(*([adversary] if steps else []))
         public = feed.public(epoch.number)
         with initialised(schedule.seed, 5, epoch.number, *team().seeds):  # resuming draws the same noise
             for step, (x, y) in enumerate(feed.private(epoch.number)):

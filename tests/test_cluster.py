@@ -90,7 +90,7 @@ class Machines:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         self.logs.append(folder / f"log {len(self.logs)}")
-        kept = {key: text for key, text in os.environ.items() if not key.startswith("ARL_")}
+        kept = {key: text for key, text in os.environ.items() if not key.startswith("ARL_") or key == "ARL_PRECISION"}
         module = f"distributed.cli.dask_{'scheduler' if name == 'scheduler' else 'worker'}"
         with self.logs[-1].open("w") as log:
             self.processes[name] = subprocess.Popen(
