@@ -9,7 +9,6 @@ from arl import machine
 from arl.config import RunConfig
 from arl.judges.recogniser import recogniser
 from arl.judges.rendered import rendered_spec
-from arl.machine import child, prepare
 from arl.messages import say
 from arl.store import Run, runs_root
 
@@ -17,7 +16,7 @@ from arl.store import Run, runs_root
 @contextmanager
 def trained_beside(cfg: RunConfig) -> Iterator[Callable[[], None]]:
     """Where cores are free, C is trained by another process; within, call what this yields to wait for it. It ends with the block."""
-    beside = child("arl.judges.beside", *_of_c(cfg), stdout=DEVNULL, stderr=DEVNULL) if _free(cfg) else None
+    beside = machine.child("arl.judges.beside", *_of_c(cfg), stdout=DEVNULL, stderr=DEVNULL) if _free(cfg) else None
 
     def wait() -> None:
         if beside is not None and beside.poll() is None:
@@ -46,4 +45,4 @@ def _of_c(cfg: RunConfig) -> list[str]:
 
 
 if __name__ == "__main__":
-    recogniser(RunConfig(**dict(argument.split("=", 1) for argument in sys.argv[1:])), prepare())
+    recogniser(RunConfig(**dict(argument.split("=", 1) for argument in sys.argv[1:])), machine.prepare())
