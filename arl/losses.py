@@ -81,8 +81,11 @@ def attacker_loss(
 
 
 def utility_loss(logits: Tensor, y: Tensor) -> Tensor:
-    """Equation (6), which Enc and f minimise: E[BCE(f(Z), Y)]; `logits` and `y` in {0, 1} are (B, A) for A attributes."""
-    return F.binary_cross_entropy_with_logits(logits, y)
+    """Equation (6), which Enc and f minimise: E[BCE(f(Z), Y)]; `logits` and `y` in {0, 1} are (B, A) for A attributes.
+
+    Logits of half precision are compared in float32.
+    """
+    return F.binary_cross_entropy_with_logits(logits.to(torch.promote_types(logits.dtype, torch.float32)), y)
 
 
 def protector_loss(

@@ -68,8 +68,8 @@ def game(dtype, epochs=2):
     def private(epoch):
         for step in range(STEPS):
             x = pictures(epoch, step, dtype=dtype)
-            y = (torch.rand(BATCH, LABELS, generator=generator(epoch, step, 1)) < 0.5).float()
-            yield crops(mine(x).float(), generator(epoch, step, 2)).to(dtype), mine(y)
+            y = (torch.rand(BATCH, LABELS, generator=generator(epoch, step, 1)) < 0.5).to(dtype)
+            yield crops(mine(x), generator(epoch, step, 2)), mine(y)
 
     def public(epoch):
         for step in range(STEPS * defence.pace[0]):

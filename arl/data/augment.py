@@ -19,7 +19,7 @@ def crops(x: Tensor, generator: torch.Generator) -> Tensor:
     """
     n = len(x)
     drawn = 2 * torch.rand(team().size * n, 6, generator=generator) - 1  # all at once, and one copy to the device
-    drawn = team().share(drawn)  # the same for an image, whoever has it
+    drawn = team().share(drawn).to(x.dtype)  # the same for an image, whoever has it
     angle = drawn[:, 0] * math.radians(TURN)
     scale, shift = 1 + SCALE * drawn[:, 1], 2 * SHIFT * drawn[:, 2:4]  # a grid's side is 2
     cos, sin = scale * angle.cos(), scale * angle.sin()

@@ -36,7 +36,7 @@ class Batch:
         """Equation (6), noted."""
         from arl import losses
 
-        utility = losses.utility_loss(self.logits.float(), self.y)
+        utility = losses.utility_loss(self.logits, self.y)
         self.note(utility=utility)
         return utility
 
