@@ -1,4 +1,4 @@
-"""Does it matter when Dec^a stops? `python tests/bench_plateau.py [--cycles 10,20,30,45] [--draws 5] [--protections 3]`.
+"""Does it matter when Dec^a stops? `python tests/bench_plateau.py [--cycles 10,20,30,45] [--draws 5] [--protections 0,1,2]`.
 
 Fresh Dec^a on one stored encoder, by several draws of its first weights and of its batches. Each is trained to its plateau, as everywhere,
 and by one cycle of the learning rate over a fixed number of epochs. For each way: epochs, (5) on held-out X2, and on T face similarity and
